@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+# `make demo` and `make test` need Python 3.11, a C++ compiler, make and perl; each makes its own environment first.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/ready
+# Tests that do not run by default; `make test-full` runs everything.
+QUICK  := -m "not full"
+JOBS   ?= 2
+
+.PHONY: help demo test test-full lint format registers clean
+
+help:
+	@echo "make demo       train, compile, simulate, run the virtual board; report in out/demo/report.html"
+	@echo "make test       all tests but the slow ones (under 15 minutes on 2 cores)"
+	@echo "make test-full  all tests"
+	@echo "make lint       ruff, mypy, Verilator's lint of all RTL"
+	@echo "make format     let ruff format the Python files"
+	@echo "make registers  regenerate what comes from hw/registers/icsort.rdl"
+	@echo "make clean      remove out/ and the environment"
+
+$(READY): requirements.lock pyproject.toml
+	@missing=""; for tool in c++ perl; do command -v $$tool >/dev/null || missing="$$missing $$tool"; done; \
+	  [ -z "$$missing" ] || { echo "icsort: not found:$$missing. On Debian: apt-get install g++ perl"; exit 2; }
+	@$(PYTHON) -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+	  { echo "icsort: $(PYTHON) is not Python 3.11 or newer with venv. On Debian: apt-get install python3 python3-venv"; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --constraint requirements.lock pip setuptools torch
+	# The lock is complete, so nothing is resolved: finn-plus and torch could not be (see pyproject.toml).
+	$(BIN)/pip install --quiet --no-deps --requirement requirements.lock
+	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: $(READY)
+	$(BIN)/icsort demo --out out/demo
+
+test: $(READY)
+	$(BIN)/python -m pytest $(QUICK) -n $(JOBS) --dist worksteal
+
+test-full: $(READY)
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m sim.lint_rtl
+
+format: $(READY)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+registers: $(READY)
+	$(BIN)/python -m hw.registers.generate
+
+clean:
+	rm -rf out $(VENV)

