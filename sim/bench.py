@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Compile one RTL module with Verilator and run a cocotb bench on it: what every RTL test calls."""
+
+import os
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+import cocotb_tools.runner
+
+from sim import verilate
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+RTL = REPOSITORY / "hw" / "rtl"
+
+
+def run_bench(
+    top: str,
+    bench: str,
+    sources: Sequence[Path],
+    *,
+    seed: int,
+    parameters: Mapping[str, int | str] | None = None,
+    environment: Mapping[str, str] | None = None,
+    testcase: str | None = None,
+) -> None:
+    """Build `top` from `sources` with `parameters`, run the cocotb tests of module `bench`, fail where one fails.
+
+    The compiled model is cached by the content of the sources. `seed` seeds Python's `random` inside the bench and is
+    printed by cocotb; `environment` hands values to the bench (`os.environ`).
+
+    Raises AssertionError where a cocotb test failed or none ran.
+    """
+    parameters = dict(parameters or {})
+    key = [top.encode(), version("verilator").encode(), version("cocotb").encode(), repr(sorted(parameters.items())).encode()]
+    key += [path.read_bytes() for path in sources]
+    build = verilate.cache_folder("bench", key)
+    saved = dict(os.environ)
+    os.environ.update(verilate.environment())
+    try:
+        runner = cocotb_tools.runner.get_runner("verilator")
+        runner.build(
+            sources=list(sources),
+            hdl_toplevel=top,
+            parameters={name: f'"{value}"' if isinstance(value, str) else value for name, value in parameters.items()},
+            build_dir=build,
+            build_args=["-Wall", "-Wno-fatal", "-Wno-DECLFILENAME", "--assert", "-O3", "-CFLAGS", "-O1"],
+            timescale=("1ns", "1ps"),
+        )
+        results = runner.test(
+            hdl_toplevel=top,
+            test_module=bench,
+            testcase=testcase,
+            seed=seed,
+            build_dir=build,
+            test_dir=build,
+            results_xml=str(build / f"results-{os.getpid()}.xml"),
+            extra_env={"PYTHONPATH": str(REPOSITORY), **(environment or {})},
+        )
+    finally:
+        os.environ.clear()
+        os.environ.update(saved)
+    ran, failed = cocotb_tools.runner.get_results(results)
+    assert ran > 0 and failed == 0, f"{bench}: {failed} of {ran} cocotb tests failed (seed {seed}, {parameters})"
