@@ -1,0 +1,226 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a run folder to a model package: QONNX file, manifest, and the checks that both mean the trained network."""
+
+import hashlib
+import io
+import json
+import logging
+import math
+import tempfile
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from qonnx.core.datatype import DataType
+from qonnx.core.modelwrapper import ModelWrapper
+from qonnx.core.onnx_exec import execute_onnx
+from qonnx.util.cleanup import cleanup_model
+from scipy.optimize import minimize_scalar
+from scipy.special import log_softmax
+
+from quant import train
+from quant.models import StudentW4A4
+from quant.output import result_folder
+from sim.bit_true import manifest
+from sim.bit_true.errors import IcsortError
+from sim.bit_true.event import Trigger
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # brevitas names a CUDA package that is of no use here
+    from brevitas.export import export_qonnx
+
+OPSET = 18
+CREATED_BY = "icsort 0.1.0"
+INTEGER_TOLERANCE = 0.01
+LOGIT_TOLERANCE = 1e-4
+MULTIPLIER_BITS = 18
+FRACTION_BITS = 8
+TEMPERATURES = (0.25, 20.0)  # the lower bound is met where no validation cell is wrong, which proves no certainty
+CHECKED_CELLS = 64
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder as read back: configuration, metrics, network, held-out pixels (N, C, H, W), validation logits."""
+
+    name: str
+    config: dict[str, Any]
+    metrics: dict[str, Any]
+    model: StudentW4A4
+    constants: train.Constants
+    heldout_pixels: torch.Tensor
+    validation_logits: NDArray[np.float32]
+    validation_labels: NDArray[np.int64]
+
+
+def load_run(folder: Path) -> Run:
+    """Read a run folder. Raises IcsortError for one that is missing, incomplete or of another version."""
+    if not (folder / train.CONFIG_FILE).is_file():
+        raise IcsortError(
+            f"{folder}: is not a run (no {train.CONFIG_FILE}); make one with `icsort train --out {folder}`"
+        )
+    try:
+        config = json.loads((folder / train.CONFIG_FILE).read_text(encoding="utf-8"))
+        if (config["format"], config["version"], config["model"]) != (
+            train.RUN_FORMAT,
+            train.RUN_VERSION,
+            train.MODEL_NAME,
+        ):
+            raise IcsortError(f"{folder}: was made by another version of icsort; train again")
+        metrics = json.loads((folder / train.METRICS_FILE).read_text(encoding="utf-8"))
+        shape = config["input"]
+        constants = train.Constants(
+            trigger=Trigger(
+                config["trigger"]["channel"],
+                config["trigger"]["threshold"],
+                shape["height"],
+                shape["width"],
+                config["line"]["x_offset"],
+            ),
+            line_width=config["line"]["width"],
+            background_line=tuple(config["background_line"]),
+            background=tuple(config["preprocess"]["background"]),
+            gain=tuple(config["preprocess"]["gain"]),
+            shift=config["preprocess"]["shift"],
+        )
+        model = StudentW4A4(shape["channels"], len(config["classes"]), shape["height"], shape["width"])
+        model.load_state_dict(torch.load(folder / train.CHECKPOINT_FILE, weights_only=True))
+        model.eval()
+        with np.load(folder / train.HELDOUT_FILE, allow_pickle=False) as stored:
+            images = stored["images"]
+        with np.load(folder / train.VALIDATION_FILE, allow_pickle=False) as stored:
+            validation_logits, validation_labels = stored["logits"], stored["labels"]
+        windows = train.cut_cells(list(images[:CHECKED_CELLS]), constants).windows
+        pixels = torch.from_numpy(constants.pixels(windows).transpose(0, 3, 1, 2).astype(np.float32))
+        return Run(
+            folder.resolve().name, config, metrics, model, constants, pixels, validation_logits, validation_labels
+        )
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, EOFError, UnpicklingError, BadZipFile) as error:
+        detail = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise IcsortError(f"{folder}: is not a complete run ({detail}); train again") from None
+
+
+def export_package(run_folder: Path, out: Path, name: str | None = None, force: bool = False) -> manifest.Manifest:
+    """Write a model package from a run, whole or not at all. Returns the manifest.
+
+    Before anything is written: the QONNX file, executed by qonnx, must agree with the Brevitas network on held-out
+    cells (class, and logits within LOGIT_TOLERANCE of their range), and logits / scale must be integers to
+    INTEGER_TOLERANCE. Raises IcsortError otherwise, and for an unreadable run or an output that cannot be written.
+    """
+    run = load_run(run_folder)
+    with result_folder(out, manifest.MANIFEST_FILE, force) as folder:
+        path = folder / manifest.MODEL_FILE
+        write_qonnx(run.model, tuple(run.heldout_pixels.shape[1:]), path)
+        scale = run.model.logit_scale()
+        check_export(run.model, path, run.heldout_pixels, scale)
+        temperature = fit_temperature(run.validation_logits, run.validation_labels)
+        config, scores, constants = run.config, run.metrics["test"], run.constants
+        try:
+            package = manifest.Manifest(
+                name=name or run.name,
+                created_by=CREATED_BY,
+                classes=tuple(config["classes"]),
+                channels=tuple(config["channels"]),
+                input=manifest.InputSpec(**config["input"]),
+                line=manifest.LineSpec(**config["line"]),
+                trigger=manifest.TriggerSpec(**config["trigger"]),
+                preprocess=manifest.PreprocessSpec(constants.background, constants.gain, constants.shift),
+                logits=manifest.LogitsSpec(scale, temperature),
+                posterior=posterior_constants(scale, temperature),
+                accuracy=manifest.AccuracySpec(scores["accuracy"], scores["balanced_accuracy"], scores["cells"]),
+                data=manifest.DataSpec(**{key: config["data"][key] for key in ("source", "hash", "split_seed")}),
+                model_sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+            )
+        except (KeyError, TypeError) as error:
+            raise IcsortError(f"{run_folder}: is not a complete run ({error}); train again") from None
+        manifest.save(package, folder)
+    return package
+
+
+def write_qonnx(model: StudentW4A4, shape: Sequence[int], path: Path) -> None:
+    """Export to QONNX, tidied up. shape: (C, H, W). The input is marked UINT8; the file holds no paths and no dates."""
+    with tempfile.TemporaryDirectory() as scratch, _quiet():  # the exporter leaves a second file with the weights
+        raw = str(Path(scratch) / path.name)
+        export_qonnx(model, torch.zeros(1, *shape), export_path=raw, opset_version=OPSET)
+        exported = cleanup_model(ModelWrapper(raw))
+    exported.set_tensor_datatype(exported.graph.input[0].name, DataType["UINT8"])
+    for node in exported.graph.node:
+        node.doc_string = ""
+        del node.metadata_props[:]
+    del exported.model.metadata_props[:]
+    exported.save(str(path))
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silences torch's exporter: progress on stdout, and warnings that a user cannot act on."""
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(logging.NOTSET)
+
+
+def check_export(model: StudentW4A4, path: Path, pixels: torch.Tensor, scale: float) -> None:
+    """Compare the file with the network on pixels (N, C, H, W). Raises IcsortError where they disagree."""
+    with torch.no_grad():
+        expected = model(pixels).numpy()
+    found = run_qonnx(path, pixels.numpy())
+    span = float(np.abs(expected).max()) or 1.0
+    worst = float(np.abs(found - expected).max())
+    if worst > LOGIT_TOLERANCE * span or (found.argmax(axis=1) != expected.argmax(axis=1)).any():
+        raise IcsortError(
+            f"the exported logits differ from the trained network's by up to {worst:.3g}; this is a bug, report it"
+        )
+    steps = found.astype(np.float64) / scale
+    off = float(np.abs(steps - np.rint(steps)).max())
+    if off > INTEGER_TOLERANCE:
+        raise IcsortError(
+            f"logits are not whole multiples of the scale {scale:.6g} (off by {off:.3g} steps), so that hardware "
+            "cannot reproduce them; this is a bug, report it"
+        )
+
+
+def run_qonnx(path: Path, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Logits (N, classes) of a QONNX file for pixels (N, C, H, W), executed node by node by qonnx."""
+    model = ModelWrapper(str(path))
+    source, sink = model.graph.input[0].name, model.graph.output[0].name
+    return np.concatenate([execute_onnx(model, {source: cell[np.newaxis]})[sink] for cell in pixels])
+
+
+def fit_temperature(logits: NDArray[np.floating], labels: NDArray[np.int64]) -> float:
+    """The temperature that minimizes the negative log-likelihood of softmax(logits / temperature).
+
+    logits: (N, classes), labels: (N,), both of the validation part. Within 0.25..20.
+    """
+
+    def loss(log_temperature: float) -> float:
+        scaled = log_softmax(logits.astype(np.float64) / math.exp(log_temperature), axis=1)
+        return -float(scaled[np.arange(len(labels)), labels].mean())
+
+    bounds = tuple(math.log(limit) for limit in TEMPERATURES)
+    return math.exp(minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-6}).x)
+
+
+def posterior_constants(scale: float, temperature: float) -> manifest.PosteriorSpec:
+    """Multiplier and shift so that (d * multiplier) >> shift is d * scale / temperature / ln 2 with 8 fraction bits.
+
+    The multiplier has 18 significant bits. Raises IcsortError for a scale that is out of the hardware's range.
+    """
+    factor = scale / temperature / math.log(2) * 2**FRACTION_BITS
+    shift = MULTIPLIER_BITS - (math.frexp(factor)[1])
+    if round(math.ldexp(factor, shift)) > manifest.MAX_POSTERIOR_MULTIPLIER:
+        shift -= 1
+    if not 0 <= shift <= manifest.MAX_POSTERIOR_SHIFT:
+        raise IcsortError(f"a logit step of {scale:.3g} at temperature {temperature:.3g} is out of range; train again")
+    return manifest.PosteriorSpec(round(math.ldexp(factor, shift)), shift)

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Result folders that appear whole or not at all."""
+
+import errno
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sim.bit_true.errors import IcsortError
+
+
+@contextmanager
+def result_folder(out: Path, marker: str, force: bool = False) -> Iterator[Path]:
+    """A temporary folder beside `out` that is renamed to `out` when the block ends without an error.
+
+    marker: a file that earlier results of this kind hold. `force` replaces a folder with that file; any other existing
+    path is refused, before the work begins. Raises IcsortError for that, and for a full disk or a folder that cannot be
+    written.
+    """
+    out = out.resolve()
+    _check_target(out, marker, force)
+    partial: Path | None = None
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=f".{out.name}.partial-", dir=out.parent))
+        partial.chmod(0o755)
+        yield partial
+        _check_target(out, marker, force)
+        if out.exists():
+            replaced = Path(tempfile.mkdtemp(prefix=f".{out.name}.replaced-", dir=out.parent))
+            out.rename(replaced / out.name)
+            partial.rename(out)
+            shutil.rmtree(replaced)
+        else:
+            partial.rename(out)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise IcsortError(f"{out.parent}: the disk is full; free some space or choose another --out") from None
+        raise IcsortError(f"{out}: cannot be written ({error.strerror or error}); choose another --out") from None
+    finally:
+        if partial is not None and partial.exists():
+            shutil.rmtree(partial, ignore_errors=True)
+
+
+def _check_target(out: Path, marker: str, force: bool) -> None:
+    if not out.exists():
+        return
+    if not (out.is_dir() and (out / marker).is_file()):
+        raise IcsortError(f"{out}: exists and is not an earlier result of this command; choose another --out")
+    if not force:
+        raise IcsortError(f"{out}: exists already; choose another --out, or replace it with --force")

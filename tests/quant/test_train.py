@@ -1,0 +1,210 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Split, constants, cutting, and a tiny training."""
+
+import csv
+import errno
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from quant.data import Dataset, generated_dataset
+from quant.output import result_folder
+from quant.train import Constants, Recipe, choose_constants, cut_cells, split_cells, train_run
+from sim.bit_true.errors import IcsortError
+from sim.bit_true.event import Trigger
+
+RUN_FILES = {
+    "checkpoint.pt",
+    "config.json",
+    "heldout.npz",
+    "history.csv",
+    "history.png",
+    "metrics.json",
+    "split.json",
+    "validation.npz",
+}
+
+
+def test_split_is_stratified_disjoint_complete_and_seeded() -> None:
+    labels = np.repeat(np.arange(4), [10, 20, 300, 670])
+    parts = split_cells(labels, list("abcd"), seed=7)
+    assert {name: len(part) for name, part in parts.items()} == {"train": 800, "validation": 100, "test": 100}
+    assert sorted(np.concatenate(list(parts.values())).tolist()) == list(range(1000))
+    assert np.bincount(labels[parts["test"]]).tolist() == [1, 2, 30, 67]
+    again = split_cells(labels, list("abcd"), seed=7)
+    assert all((parts[name] == again[name]).all() for name in parts)
+    assert (split_cells(labels, list("abcd"), seed=8)["test"] != parts["test"]).any()
+
+
+def test_a_class_with_too_few_cells_is_refused() -> None:
+    with pytest.raises(IcsortError, match="class b has 9 cells"):
+        split_cells(np.repeat(np.arange(2), [30, 9]), ["a", "b"], 0)
+    with pytest.raises(IcsortError, match="at least two"):
+        split_cells(np.zeros(30, np.int64), ["a"], 0)
+
+
+def test_constants_trigger_on_every_training_cell_and_never_on_background(dataset: Dataset) -> None:
+    constants = choose_constants(dataset.images, Recipe())
+    assert dataset.channels[constants.trigger.channel] == "DNA"
+    cut = cut_cells(dataset.images, constants)
+    assert cut.cells.tolist() == list(range(len(dataset.images)))
+    assert len(cut.missed) == 0
+    empty = np.full((200, 40, 3), constants.background_line, np.uint16)
+    assert len(cut_cells([empty], constants).cells) == 0
+    noise = np.random.default_rng(0).normal(0, (18.0, 3.0, 3.0), empty.shape)
+    noisy = np.clip(empty + noise, 0, None).astype(np.uint16)
+    assert len(cut_cells([noisy], constants).cells) == 0
+
+
+def test_preprocessing_uses_the_range_of_8_bit(dataset: Dataset) -> None:
+    constants = choose_constants(dataset.images, Recipe())
+    pixels = constants.pixels(np.stack(dataset.images))
+    assert (np.percentile(pixels, 0.05, axis=(0, 1, 2)) <= 1).all()
+    assert (np.percentile(pixels, 99.95, axis=(0, 1, 2)) >= 254).all()
+    background = constants.pixels(np.asarray([constants.background_line], np.uint16))[0]
+    assert 60 < background[0] < 195  # brightfield goes both ways
+    assert background[1] < 30
+
+
+def test_a_narrow_channel_keeps_its_gain_in_18_bits() -> None:
+    images = [np.zeros((12, 12, 2), np.uint16) for _ in range(20)]
+    for image in images:
+        image[4:8, 4:8] = [3, 60000]
+    constants = choose_constants(images, Recipe())
+    assert max(constants.gain) < 2**17
+    narrow, wide = constants.pixels(np.asarray([[3, 60000]], np.uint16))[0]
+    assert narrow == 255
+    assert wide > 225  # both gains have one shift, so that the wide channel's is coarse
+
+
+def test_dim_cells_lower_the_threshold_but_images_without_cells_are_refused() -> None:
+    random = np.random.default_rng(0)
+    images = [random.normal(1000, 10, (20, 16, 1)).astype(np.uint16) for _ in range(50)]
+    with pytest.raises(IcsortError, match="no channel tells cells"):
+        choose_constants([np.full((20, 16, 1), 1000, np.uint16)] * 5, Recipe())
+    for index, image in enumerate(images):
+        image[8:12] += 400 if index else 14  # the first cell stays under 6 sigma
+    constants = choose_constants(images, Recipe())
+    assert constants.trigger.threshold > 16 * constants.background_line[0]
+    assert 0 in cut_cells(images, constants).cells
+
+
+def test_cells_are_cut_where_the_trigger_sees_them() -> None:
+    constants = Constants(Trigger(0, 30, height=6, width=4, x_offset=0), 4, (1,), (0,), (65536,), 16)
+    short = np.full((4, 4, 1), 2, np.uint16)
+    short[2:] = 50
+    tall = np.full((15, 4, 1), 2, np.uint16)
+    tall[[1, 12]] = 60
+    dim = np.full((5, 4, 1), 3, np.uint16)
+    cut = cut_cells([short, tall, dim], constants)
+    assert cut.cells.tolist() == [0, 1]
+    assert cut.missed.tolist() == [2]
+    assert cut.windows[0, :, 0, 0].tolist() == [50, 50, 1, 1, 1, 1]  # filled with background lines
+    assert cut.windows[1, :, 0, 0].tolist() == [60, 2, 2, 2, 2, 2]  # its first event only
+
+
+def test_run_folder(run_folder: Path, dataset: Dataset) -> None:
+    assert {path.name for path in run_folder.iterdir()} == RUN_FILES
+    assert [path.name for path in run_folder.parent.iterdir() if path.name.startswith(".")] == []
+    config = json.loads((run_folder / "config.json").read_text())
+    assert config["data"]["hash"] == dataset.sha256()
+    assert config["data"]["source"] == "generated"
+    split = json.loads((run_folder / "split.json").read_text())
+    with np.load(run_folder / "heldout.npz") as heldout:
+        assert heldout["images"].dtype == np.uint16
+        assert (heldout["images"] == np.stack([dataset.images[i] for i in split["test"]])).all()
+        assert (heldout["labels"] == dataset.labels[split["test"]]).all()
+        assert tuple(heldout["classes"]) == dataset.classes
+        assert tuple(heldout["channels"]) == dataset.channels
+        assert heldout["background"].tolist() == config["background_line"]
+    with (run_folder / "history.csv").open() as stream:
+        history = list(csv.DictReader(stream))
+    assert [int(row["epoch"]) for row in history] == list(range(1, 9))
+    with Image.open(run_folder / "history.png") as picture:
+        assert min(picture.size) > 200
+
+
+def test_metrics(run_folder: Path, dataset: Dataset) -> None:
+    metrics = json.loads((run_folder / "metrics.json").read_text())
+    confusion = np.asarray(metrics["confusion_test"])
+    assert confusion.sum() == metrics["test"]["cells"] == 20
+    assert metrics["test"]["accuracy"] == pytest.approx(np.trace(confusion) / confusion.sum())
+    recall = np.diag(confusion) / confusion.sum(axis=1)
+    assert metrics["test"]["balanced_accuracy"] == pytest.approx(recall.mean())
+    assert metrics["test"]["balanced_accuracy"] > 2 / len(dataset.classes)
+    assert metrics["test"]["not_triggered"] == 0
+    with (run_folder / "history.csv").open() as stream:
+        rows = {int(row["epoch"]): row for row in csv.DictReader(stream)}
+    kinds = ("accuracy", "balanced_accuracy")
+    scores = {epoch: sum(float(row[f"validation_{kind}"]) for kind in kinds) for epoch, row in rows.items()}
+    assert scores[metrics["best_epoch"]] == max(scores.values())
+    for kind in kinds:  # the weights in the run are those of that epoch
+        assert metrics["validation"][kind] == pytest.approx(float(rows[metrics["best_epoch"]][f"validation_{kind}"]))
+
+
+def test_the_seed_decides_the_weights(dataset: Dataset, tmp_path: Path) -> None:
+    few = dataset.limited(12, seed=0)
+    weights = {}
+    for name, seed in (("a", 3), ("b", 3), ("c", 4)):
+        train_run(few, tmp_path / name, Recipe(epochs=2, batch=16), seed=seed, progress=False)
+        weights[name] = torch.load(tmp_path / name / "checkpoint.pt", weights_only=True)
+    assert all(torch.equal(weights["a"][key], weights["b"][key]) for key in weights["a"])
+    assert not torch.equal(weights["a"]["head.weight"], weights["c"]["head.weight"])
+    assert (tmp_path / "a" / "history.csv").read_bytes() == (tmp_path / "b" / "history.csv").read_bytes()
+
+
+def test_gammas_stay_positive(run_folder: Path) -> None:
+    weights = torch.load(run_folder / "checkpoint.pt", weights_only=True)
+    assert all(float(weights[f"norm{layer}.weight"].min()) > 0 for layer in (1, 2))
+
+
+def test_an_existing_output_is_refused_or_replaced(tmp_path: Path) -> None:
+    cells = generated_dataset(per_class=10)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "precious.txt").write_text("keep")
+    for force in (False, True):
+        with pytest.raises(IcsortError, match="not an earlier result"):
+            train_run(cells, tmp_path / "mine", Recipe(epochs=1), force=force, progress=False)
+    assert (tmp_path / "mine" / "precious.txt").read_text() == "keep"
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "config.json").write_text("{}")
+    with pytest.raises(IcsortError, match="--force"):
+        train_run(cells, run, Recipe(epochs=1), progress=False)
+    train_run(cells, run, Recipe(epochs=1), force=True, progress=False)
+    assert {path.name for path in run.iterdir()} == RUN_FILES
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mine", "run"]
+
+
+def test_nothing_is_left_of_a_result_that_failed(tmp_path: Path) -> None:
+    def fill_the_disk() -> None:
+        with result_folder(tmp_path / "run", "config.json") as folder:
+            (folder / "half.txt").write_text("half")
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(IcsortError, match="disk is full"):
+        fill_the_disk()
+    with pytest.raises(KeyboardInterrupt), result_folder(tmp_path / "run", "config.json"):
+        raise KeyboardInterrupt
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "file").write_text("")
+    with pytest.raises(IcsortError, match="cannot be written"), result_folder(tmp_path / "file" / "run", "x"):
+        pass
+
+
+def test_images_too_small_for_the_network(tmp_path: Path) -> None:
+    images, labels = generated_dataset(per_class=10).images, generated_dataset(per_class=10).labels
+    small = Dataset("x", "x", tuple(image[14:22] for image in images), labels, tuple("abcde"), tuple("xyz"))
+    with pytest.raises(IcsortError, match="too small"):
+        train_run(small, tmp_path / "run", Recipe(epochs=1), progress=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("recipe", [Recipe(epochs=0), Recipe(learning_rate=0.0), Recipe(learning_rate=float("nan"))])
+def test_recipes_that_cannot_train(recipe: Recipe, tmp_path: Path) -> None:
+    with pytest.raises(IcsortError, match="--"):
+        train_run(generated_dataset(per_class=10), tmp_path / "run", recipe, progress=False)
