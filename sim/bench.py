@@ -7,6 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import cocotb_tools.runner
+from filelock import FileLock
 
 from sim import verilate
 
@@ -37,16 +38,22 @@ def run_bench(
     build = verilate.cache_folder("bench", key)
     saved = dict(os.environ)
     os.environ.update(verilate.environment())
+    os.environ.pop("PYTEST_CURRENT_TEST", None)  # where cocotb sees it, it exits before the message below
     try:
         runner = cocotb_tools.runner.get_runner("verilator")
-        runner.build(
-            sources=list(sources),
-            hdl_toplevel=top,
-            parameters={name: f'"{value}"' if isinstance(value, str) else value for name, value in parameters.items()},
-            build_dir=build,
-            build_args=["-Wall", "-Wno-fatal", "-Wno-DECLFILENAME", "--assert", "-O3", "-CFLAGS", "-O1"],
-            timescale=("1ns", "1ps"),
-        )
+        build.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{build}.lock"):  # two tests may want the same model at once
+            runner.build(
+                sources=list(sources),
+                hdl_toplevel=top,
+                parameters={name: f'"{value}"' if isinstance(value, str) else value for name, value in parameters.items()},
+                build_dir=build,
+                build_args=[
+                    *("-Wall", "-Wno-fatal", "-Werror-USERERROR", "-Werror-USERFATAL"),  # illegal parameters stop the build
+                    *("--assert", "-O3", "-CFLAGS", "-O1"),
+                ],
+                timescale=("1ns", "1ps"),
+            )
         results = runner.test(
             hdl_toplevel=top,
             test_module=bench,

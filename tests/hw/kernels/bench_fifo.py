@@ -6,7 +6,7 @@ import random
 import cocotb
 from cocotb.triggers import RisingEdge
 
-from tests.streams import Stream, start
+from tests.streams import start
 
 
 @cocotb.test()

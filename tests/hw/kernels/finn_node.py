@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""FINN's own Python execution of one hardware node, and FINN's own packing of tensors: what the kernels are held to."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+from finn.util.data_packing import pack_innermost_dim_as_hex_string
+from onnx import TensorProto, helper
+from qonnx.core.datatype import DataType
+from qonnx.core.modelwrapper import ModelWrapper
+from qonnx.core.onnx_exec import execute_onnx
+from qonnx.util.basic import qonnx_make_model
+
+DOMAIN = "finn.custom_op.fpgadataflow"
+
+
+def execute(
+    op_type: str,
+    inputs: Sequence[tuple[npt.NDArray[np.integer], str]],
+    output_shape: Sequence[int],
+    **attributes: int | str | Sequence[int],
+) -> npt.NDArray[np.int64]:
+    """Run one FINN node. `inputs` are (array, FINN data type name), in the order of the node's inputs."""
+    names = [f"in{index}" for index in range(len(inputs))]
+    node = helper.make_node(op_type, names, ["out"], domain=DOMAIN, backend="fpgadataflow", **attributes)
+    tensors = {name: array.astype(np.float32) for name, (array, _) in zip(names, inputs, strict=True)}
+    graph = helper.make_graph(
+        [node],
+        "node",
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, tensor.shape) for name, tensor in tensors.items()],
+        [helper.make_tensor_value_info("out", TensorProto.FLOAT, output_shape)],
+    )
+    model = ModelWrapper(qonnx_make_model(graph))
+    for name, (_, datatype) in zip(names, inputs, strict=True):
+        model.set_tensor_datatype(name, DataType[datatype])
+    result = execute_onnx(model, tensors)["out"]
+    assert result.shape == tuple(output_shape)
+    assert np.array_equal(result, np.round(result))
+    return result.astype(np.int64)
+
+
+def datatype(bits: int, signed: bool) -> str:
+    """Name of FINN's integer type."""
+    return f"{'INT' if signed else 'UINT'}{bits}"
+
+
+def random_integers(rng: np.random.Generator, shape: Sequence[int], bits: int, signed: bool) -> npt.NDArray[np.int64]:
+    """Uniform over the whole range, and one element in four at one of the two ends of it."""
+    low, high = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if signed else (0, 2**bits - 1)
+    values = rng.integers(low, high, shape, endpoint=True)
+    return np.where(rng.random(shape) < 0.25, rng.choice([low, high], shape), values)
+
+
+def beats(array: npt.NDArray[np.integer], elements: int, name: str) -> list[int]:
+    """`array` in C order as stream beats of `elements` elements of FINN type `name`, the first element at the LSB."""
+    bits = elements * DataType[name].bitwidth()
+    words = pack_innermost_dim_as_hex_string(
+        array.reshape(-1, elements).astype(np.float32), DataType[name], -(-bits // 4) * 4, reverse_inner=True
+    )
+    return [int(word, 16) for word in np.atleast_1d(words)]
+
+
+def memory_text(words: Sequence[int]) -> str:
+    """Text of a $readmemh file, one word a line."""
+    return "".join(f"{word:x}\n" for word in words)

@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One run of a streaming kernel: what goes in, what must come out, and in which cycle.
+
+Written by pytest and read by the bench: computed outside of cocotb, because FINN takes seconds to import.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from sim import verilate
+from sim.bench import RTL, run_bench
+
+
+@dataclass(frozen=True)
+class StreamCase:
+    """Beats, and the cycle of each: the source never idles, the sink never stalls, the first input is cycle 0."""
+
+    inputs: list[int]
+    outputs: list[int]
+    input_cycles: list[int]
+    output_cycles: list[int]
+
+    def __post_init__(self) -> None:
+        assert len(self.inputs) == len(self.input_cycles)
+        assert len(self.outputs) == len(self.output_cycles)
+
+
+def check(kernel: str, parameters: Mapping[str, int | str], case: StreamCase, folder: Path, seed: int) -> None:
+    """Run the stream bench on `kernel`; raises AssertionError where it differs from `case`."""
+    path = folder / "case.json"
+    path.write_text(json.dumps(asdict(case)))
+    run_bench(
+        kernel,
+        "tests.hw.kernels.bench_stream",
+        [RTL / "kernels" / f"{kernel}.sv"],
+        parameters=parameters,
+        environment={"ICSORT_STREAM_CASE": str(path)},
+        seed=seed,
+    )
+
+
+def memory_file(text: str) -> str:
+    """Path of a file with this text, the same for the same text, so that compiled models stay valid between runs."""
+    path = verilate.cache_folder("bench-memory", [text.encode()]) / "memory.hex"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return str(path)

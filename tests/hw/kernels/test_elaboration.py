@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every kernel: clean under Verilator's lint with all warnings on, and illegal parameters stop at elaboration."""
+
+import subprocess
+
+import pytest
+
+from sim import verilate
+from sim.bench import RTL
+
+Parameters = dict[str, int]
+
+
+def lint(kernel: str, parameters: Parameters) -> subprocess.CompletedProcess[str]:
+    source = RTL / "kernels" / f"{kernel}.sv"
+    flags = [f"-G{name}={value}" for name, value in parameters.items()]
+    return subprocess.run(
+        ["verilator", "--lint-only", "-Wall", "--top-module", kernel, *flags, str(source)],
+        env=verilate.environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+LEGAL: list[tuple[str, Parameters]] = [
+    ("fifo", {}),
+    ("width_converter", {"IN_WIDTH": 8, "OUT_WIDTH": 32}),
+    ("width_converter", {"IN_WIDTH": 33, "OUT_WIDTH": 11}),
+    ("width_converter", {"IN_WIDTH": 5, "OUT_WIDTH": 5}),
+    ("sliding_window", {}),
+    ("sliding_window", {"K_H": 1, "K_W": 1, "STRIDE_H": 3}),
+    ("sliding_window", {"IFM_W": 1, "K_W": 1}),
+    ("mvau", {}),
+    ("mvau", {"MH": 1, "SIMD": 4}),
+    ("mvau", {"MW": 15, "SIMD": 5, "PE": 2, "ACC_BITS": 7}),
+    ("mvau", {"SIMD": 1, "ACT_SIGNED": 1}),
+    ("threshold", {}),
+    ("threshold", {"PE": 2, "IN_SIGNED": 0}),
+    ("threshold", {"STEPS": 255, "OUT_BITS": 8, "OUT_BIAS": -128}),
+    ("max_pool", {}),
+    ("max_pool", {"WINDOW": 1, "SIGNED": 1}),
+    ("max_pool", {"WINDOW": 9, "CHANNELS": 3}),
+]
+
+
+@pytest.mark.parametrize(("kernel", "parameters"), LEGAL)
+def test_lint_clean(kernel: str, parameters: Parameters) -> None:
+    result = lint(kernel, parameters)
+    assert result.returncode == 0, result.stderr
+    assert result.stderr == ""
+
+
+ILLEGAL: list[tuple[str, Parameters, str]] = [
+    ("fifo", {"WIDTH": 0}, "WIDTH must be at least 1"),
+    ("fifo", {"DEPTH": 1}, "DEPTH must be at least 2"),
+    ("width_converter", {"IN_WIDTH": 8, "OUT_WIDTH": 12}, "multiple"),
+    ("width_converter", {"IN_WIDTH": 12, "OUT_WIDTH": 8}, "multiple"),
+    ("width_converter", {"IN_WIDTH": 0}, "at least 1"),
+    ("sliding_window", {"IFM_W": 4, "K_W": 5}, "does not fit"),
+    ("sliding_window", {"IFM_H": 2, "K_H": 3}, "does not fit"),
+    ("sliding_window", {"STRIDE_H": 0}, "at least 1"),
+    ("sliding_window", {"CHANNELS": 0}, "at least 1"),
+    ("mvau", {"MW": 10, "SIMD": 4}, "multiple of SIMD"),
+    ("mvau", {"MH": 10, "PE": 4}, "multiple of PE"),
+    ("mvau", {"WEIGHT_BITS": 1}, "WEIGHT_BITS must be at least 2"),
+    ("mvau", {"ACC_BITS": 0}, "ACC_BITS must be at least 1"),
+    ("mvau", {"ACT_SIGNED": 2}, "ACT_SIGNED must be 0 or 1"),
+    ("threshold", {"CHANNELS": 10, "PE": 4}, "multiple of PE"),
+    ("threshold", {"STEPS": 0}, "STEPS must be 1 to 255"),
+    ("threshold", {"STEPS": 256, "OUT_BITS": 9}, "STEPS must be 1 to 255"),
+    ("threshold", {"STEPS": 4, "OUT_BITS": 2}, "does not fit in OUT_BITS"),
+    ("threshold", {"STEPS": 3, "OUT_BITS": 2, "OUT_BIAS": -1}, "does not fit in OUT_BITS"),
+    ("threshold", {"STEPS": 3, "OUT_BITS": 2, "OUT_BIAS": 1}, "does not fit in OUT_BITS"),
+    ("max_pool", {"WINDOW": 0}, "at least 1"),
+    ("max_pool", {"SIGNED": 2}, "SIGNED must be 0 or 1"),
+]
+
+
+@pytest.mark.parametrize(("kernel", "parameters", "reason"), ILLEGAL)
+def test_illegal_parameters_stop(kernel: str, parameters: Parameters, reason: str) -> None:
+    result = lint(kernel, parameters)
+    assert result.returncode != 0
+    assert f"{kernel}: " in result.stderr
+    assert reason in result.stderr
