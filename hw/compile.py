@@ -1,0 +1,306 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a model package to a build folder: front end, folding, generator, and an id over all that decides the result.
+
+A build folder is self-contained: graph.onnx (FINN's hardware graph), model.onnx and manifest.json (the package), rtl/
+(generated and library), mem/ (weights and thresholds, which the RTL reads as mem/NAME.hex from the folder it runs
+in), files.f, build.json.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sim.bit_true import manifest
+from sim.bit_true.errors import IcsortError
+
+FORMAT = "icsort-build"
+VERSION = 1
+BUILD_FILE = "build.json"
+GRAPH_FILE = "graph.onnx"
+FILE_LIST = "files.f"
+BOARD_FORMAT = "icsort-board"
+RTL = Path(__file__).parent / "rtl"
+BOARDS = Path(__file__).parent.parent / "boards"
+TOOLS = ("finn-plus", "qonnx", "onnx", "numpy")
+RECORD_HEADER_BYTES = 24
+CHECK_SEED = 1
+
+
+@dataclass(frozen=True)
+class Build:
+    """A build folder, read back: `data` is build.json, `manifest` that of the model package inside."""
+
+    folder: Path
+    data: dict[str, Any]
+    manifest: manifest.Manifest
+
+    @property
+    def build_id(self) -> str:
+        """16 hex digits; also in the hardware's BUILD_ID registers."""
+        return str(self.data["build_id"])
+
+    @property
+    def clock_mhz(self) -> float:
+        """Clock of the board; build.json's `clock_is` says whether it is a target or was reached."""
+        return float(self.data["clock_mhz"])
+
+    @property
+    def clks_per_bit(self) -> int:
+        """Clock cycles in one bit of the UART."""
+        return int(self.data["clks_per_bit"])
+
+    @property
+    def record_bytes(self) -> int:
+        """Bytes of an event record: header and one 32-bit logit a class."""
+        return RECORD_HEADER_BYTES + 4 * len(self.manifest.classes)
+
+    @property
+    def graph(self) -> Path:
+        """FINN's hardware graph."""
+        return self.folder / GRAPH_FILE
+
+    @property
+    def model(self) -> Path:
+        """The QONNX file of the model package."""
+        return self.folder / manifest.MODEL_FILE
+
+    def sources(self) -> list[Path]:
+        """RTL files in the order of files.f, packages first."""
+        return [self.folder / line for line in (self.folder / FILE_LIST).read_text(encoding="utf-8").split()]
+
+
+def load_build(folder: Path) -> Build:
+    """Read a build folder. Raises IcsortError for one that is none, of another version, or incomplete."""
+    path = folder / BUILD_FILE
+    if not path.is_file():
+        raise IcsortError(
+            f"{folder}: not a build (no {BUILD_FILE}); make one with `icsort compile PACKAGE --out BUILD`"
+        )
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise IcsortError(f"{path}: not readable JSON; compile again") from None
+    if not isinstance(data, dict) or data.get("format") != FORMAT or data.get("version") != VERSION:
+        raise IcsortError(f"{path}: not a build of version {VERSION}; compile again with this icsort")
+    build = Build(folder, data, manifest.load(folder))
+    if data.get("model_id") != build.manifest.model_id:
+        raise IcsortError(
+            f"{path}: is of model {data.get('model_id')}, the manifest beside it of {build.manifest.model_id}; "
+            "compile again"
+        )
+    missing = [name for name in (GRAPH_FILE, FILE_LIST) if not (folder / name).is_file()]
+    missing = missing or [str(source) for source in build.sources() if not source.is_file()]
+    if missing:
+        raise IcsortError(f"{folder}: {missing[0]} is missing; compile again")
+    return build
+
+
+def load_board(name: str) -> dict[str, Any]:
+    """A board's description: `name` is one of the folders in boards/ or a path to such a folder. Raises IcsortError."""
+    folder = Path(name) if os.sep in name else BOARDS / name
+    path = folder / "board.json"
+    if not path.is_file():
+        known = sorted(found.parent.name for found in BOARDS.glob("*/board.json"))
+        raise IcsortError(
+            f"there is no board {name!r}; known are {', '.join(known)}, or give a folder with a board.json"
+        )
+    try:
+        board = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise IcsortError(f"{path}: not readable JSON") from None
+    if not isinstance(board, dict) or board.get("format") != BOARD_FORMAT or board.get("version") != VERSION:
+        raise IcsortError(f"{path}: not a board description of version {VERSION}")
+    kinds = {
+        "name": str,
+        "clock_mhz": float,
+        "clock_is": str,
+        "baud": int,
+        "part": str,
+        "budget": dict,
+        "budget_is": str,
+    }
+    for key, kind in kinds.items():
+        if not isinstance(board.get(key), kind):
+            raise IcsortError(f"{path}: {key!r} must be a {kind.__name__}")
+    if board["clock_mhz"] * 1e6 < 4 * board["baud"] or board["baud"] < 1:
+        raise IcsortError(
+            f"{path}: baud {board['baud']} needs a clock at least 4 times faster than {board['clock_mhz']} MHz allows"
+        )
+    return board
+
+
+def compile_package(
+    package: Path,
+    out: Path,
+    *,
+    board: str = "virtual",
+    folding: Path | None = None,
+    force: bool = False,
+    progress: Callable[[str], None] = lambda _: None,
+) -> Build:
+    """Compile a model package into a build folder, whole or not at all.
+
+    out: must not exist; with `force` a build that is there is replaced, and nothing else is. folding: a folding file
+    (see hw.folding) instead of the chosen one. progress: called with the name of each step before it runs.
+
+    Raises IcsortError for a bad package, board or folding, a network that is not covered, an output that cannot be
+    written.
+    """
+    # FINN takes seconds to import, and whoever only reads a build should not wait for it.
+    from hw import folding as fold
+    from hw import frontend, generator
+
+    model = manifest.load(package)
+    description = load_board(board)
+    _check_output(out, force)
+    shape = (model.input.height, model.input.width, model.input.channels)
+    progress("front end")
+    graph = frontend.convert(
+        package / manifest.MODEL_FILE,
+        shape=shape,
+        classes=len(model.classes),
+        scale=model.logits.scale,
+        images=_check_images(shape),
+        progress=progress,
+    )
+    progress("folding")
+    chosen = fold.load(folding, graph.model) if folding else fold.choose(graph.model)
+    fold.apply(graph.model, chosen)
+    prediction = fold.predict(graph.model)
+    estimate = fold.estimate(graph.model, description["part"])
+    if description["budget_is"] == "limit":
+        fold.check_budget(estimate, description["budget"], description["name"])
+    progress("generator")
+    network = generator.generate(graph, chosen, model.name)
+
+    library = {str(path.relative_to(RTL)): path.read_bytes() for path in sorted(RTL.rglob("*.sv"))}
+    memories = network.memory_files()
+    tools = {name: version(name) for name in TOOLS}
+    build_id = _digest(
+        {
+            "model_id": model.model_id,
+            "model": _sha256((package / manifest.MODEL_FILE).read_bytes()),
+            "manifest": _sha256((package / manifest.MANIFEST_FILE).read_bytes()),
+            "board": description,
+            "folding": chosen,
+            "rtl": {name: _sha256(data) for name, data in library.items()},
+            "generated": {name: _sha256(text.encode()) for name, text in {"net": network.verilog, **memories}.items()},
+            "tools": tools,
+        }
+    )
+    clock_hz = round(description["clock_mhz"] * 1e6)
+    clks_per_bit = round(clock_hz / description["baud"])
+    wrapper = generator.build_wrapper(model, network, build_id, clock_hz, clks_per_bit)
+    data = {
+        "format": FORMAT,
+        "version": VERSION,
+        "build_id": build_id,
+        "model_id": model.model_id,
+        "name": model.name,
+        "board": description["name"],
+        "part": description["part"],
+        "budget": description["budget"],
+        "budget_is": description["budget_is"],
+        "clock_mhz": description["clock_mhz"],
+        "clock_is": description["clock_is"],
+        "clks_per_bit": clks_per_bit,
+        "logit_bits": network.logit_bits,
+        "logit_scale": graph.scale,
+        "net_latency_cycles": prediction.latency,
+        "last_pixel_latency_cycles": prediction.after_last_pixel,
+        "interval_cycles": prediction.interval,
+        "cycles_are": "predicted",
+        "resources_are": "FINN's own estimate of its own kernels",
+        "layers": [
+            {
+                "name": layer.name,
+                "op": layer.op,
+                "source": layer.source,
+                "kernel": layer.instance.kernel,
+                "instance": layer.label,
+                "params": layer.instance.parameters,
+                "memory": f"mem/{layer.memory_file}" if layer.memory_file else None,
+                "cycles": prediction.layers[layer.name][0],
+                "done_cycle": prediction.layers[layer.name][1],
+                "fifo_depth": layer.fifo_depth,
+                "near_ties": graph.near_ties.get(layer.name, 0),
+                "resources": estimate[layer.name],
+            }
+            for layer in network.layers
+        ],
+        "folding": chosen,
+        "tools": tools,
+    }
+    progress("write")
+    with _new_folder(out) as folder:
+        for name in (manifest.MODEL_FILE, manifest.MANIFEST_FILE):
+            shutil.copyfile(package / name, folder / name)
+        graph.model.save(str(folder / GRAPH_FILE))
+        files: dict[str, bytes] = {f"rtl/{name}": contents for name, contents in library.items()}
+        files["rtl/icsort_net.sv"] = network.verilog.encode()
+        files["rtl/icsort_build.sv"] = wrapper.encode()
+        ordered = sorted(files, key=lambda name: (not name.endswith("_pkg.sv"), name))
+        files |= {f"mem/{name}": text.encode() for name, text in memories.items()}
+        files[FILE_LIST] = "".join(f"{name}\n" for name in ordered).encode()
+        files[BUILD_FILE] = (json.dumps(data, indent=2) + "\n").encode()
+        for name, contents in files.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes(contents)
+    return load_build(out)
+
+
+def _check_images(shape: tuple[int, int, int]) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """Images for the equality checks, (2, H, W, C): noise over the full range, and dim noise as background has it."""
+    random = np.random.default_rng(CHECK_SEED)
+    return np.stack([random.integers(0, 256, shape), random.integers(0, 48, shape)]).astype(np.uint8)
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _digest(contents: dict[str, Any]) -> str:
+    """First 64 bits, 16 hex digits, of sha256 over canonical JSON."""
+    return _sha256(json.dumps(contents, sort_keys=True, separators=(",", ":")).encode())[:16]
+
+
+def _check_output(out: Path, force: bool) -> None:
+    if not os.path.lexists(out):
+        return
+    if not force:
+        raise IcsortError(f"{out}: exists; give another folder, or --force to replace a build")
+    try:
+        data = json.loads((out / BUILD_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        data = None
+    if out.is_symlink() or not isinstance(data, dict) or data.get("format") != FORMAT:
+        raise IcsortError(f"{out}: exists and is not a build, so it is not replaced; give another folder")
+
+
+@contextmanager
+def _new_folder(out: Path) -> Iterator[Path]:
+    """A temporary folder beside `out` that becomes `out` where the body succeeds and leaves nothing where it fails."""
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}-"))
+        try:
+            new, old = scratch / "new", scratch / "old"
+            new.mkdir()
+            yield new
+            if out.exists():
+                out.rename(old)
+            new.rename(out)
+        finally:
+            shutil.rmtree(scratch)
+    except OSError as error:
+        raise IcsortError(f"{out}: cannot be written ({error.strerror})") from None

@@ -1,0 +1,422 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a QONNX file to FINN's hardware graph, without Vivado.
+
+`PASSES` is the whole conversion: an ordered list of named passes, FINN's and QONNX's own. After each one the graph is
+executed on test images and must give the same integer logits as the file it came from, so an error names the pass
+that made it. What the passes cannot take away (an uncovered operation, a float left between layers) is refused by the
+layer's name, as it stands in the file.
+"""
+
+import contextlib
+import io
+import logging
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from finn.transformation.fpgadataflow.convert_to_hw.conv_inp_gen import InferConvInpGen
+from finn.transformation.fpgadataflow.convert_to_hw.pool import InferPool
+from finn.transformation.fpgadataflow.convert_to_hw.quantized_matrix_vector_activation import (
+    InferQuantizedMatrixVectorActivation,
+)
+from finn.transformation.fpgadataflow.convert_to_hw.thresholding import InferThresholdingLayer
+from finn.transformation.fpgadataflow.minimize_accumulator_width import MinimizeAccumulatorWidth
+from finn.transformation.move_reshape import RemoveCNVtoFCFlatten
+from finn.transformation.qonnx.convert_qonnx_to_finn import ConvertQONNXtoFINN
+from finn.transformation.streamline import Streamline
+from finn.transformation.streamline.absorb import AbsorbConsecutiveTransposes, AbsorbTransposeIntoMultiThreshold
+from finn.transformation.streamline.reorder import MakeMaxPoolNHWC
+from finn.transformation.streamline.round_thresholds import RoundAndClipThresholds
+from onnx import NodeProto
+from onnx.external_data_helper import uses_external_data
+from qonnx.core.datatype import DataType
+from qonnx.core.modelwrapper import ModelWrapper
+from qonnx.core.onnx_exec import execute_onnx
+from qonnx.custom_op.registry import getCustomOp
+from qonnx.transformation.base import Transformation
+from qonnx.transformation.general import GiveReadableTensorNames, GiveUniqueNodeNames
+from qonnx.transformation.infer_data_layouts import InferDataLayouts
+from qonnx.transformation.infer_datatypes import InferDataTypes
+from qonnx.transformation.infer_shapes import InferShapes
+from qonnx.transformation.lower_convs_to_matmul import LowerConvsToMatMul
+from qonnx.transformation.make_input_chanlast import MakeInputChannelsLast
+from qonnx.util.cleanup import cleanup_model
+
+from sim.bit_true.errors import IcsortError
+
+HW_DOMAIN = "finn.custom_op.fpgadataflow"
+INPUT_TYPE = "UINT8"
+MAX_BITS = 8
+FLOAT32_INTEGERS = 2**24  # every integer up to here is exact in the float32 that thresholds and accumulators live in
+
+# What may stand in the QONNX file. FINN removes the constant arithmetic and the shape operations.
+WEIGHTED = ("Conv", "Gemm", "MatMul")
+ARITHMETIC = ("Add", "Sub", "Mul", "Div")
+SHAPE_ONLY = ("Transpose", "Reshape", "Flatten")
+DEFAULT_ATTRIBUTES: dict[str, dict[str, int | list[int]]] = {
+    "Conv": {"strides": [1, 1], "pads": [0, 0, 0, 0], "dilations": [1, 1], "group": 1},
+    "MaxPool": {"strides": [1, 1], "pads": [0, 0, 0, 0]},
+}
+SOURCE_OPS = (*WEIGHTED, *ARITHMETIC, *SHAPE_ONLY, "BatchNormalization", "Relu", "Quant", "MaxPool")
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One step of the conversion: transformations that run in order, checked together."""
+
+    name: str
+    transformations: tuple[Transformation, ...]
+
+    def apply(self, model: ModelWrapper) -> ModelWrapper:
+        """The transformed graph; FINN's own messages are kept off the terminal."""
+        with quiet():
+            for transformation in self.transformations:
+                model = model.transform(transformation)
+        return model
+
+
+PASSES: tuple[Pass, ...] = (
+    Pass(
+        "channels-last input",
+        (MakeInputChannelsLast(), GiveUniqueNodeNames(), GiveReadableTensorNames(), InferShapes()),
+    ),
+    Pass("QONNX to FINN", (ConvertQONNXtoFINN(),)),
+    Pass("tidy", (GiveUniqueNodeNames(), GiveReadableTensorNames(), InferDataTypes(), InferDataLayouts())),
+    Pass("streamline", (Streamline(),)),
+    Pass("convolutions to matrix products", (LowerConvsToMatMul(),)),
+    Pass("transposes past thresholds", (AbsorbTransposeIntoMultiThreshold(),)),
+    Pass("remove transposes", (AbsorbConsecutiveTransposes(), InferDataLayouts())),
+    Pass("pools to NHWC", (MakeMaxPoolNHWC(), AbsorbConsecutiveTransposes(), InferDataLayouts())),
+    Pass("thresholds to hardware", (InferThresholdingLayer(),)),
+    Pass("matrix products to hardware", (InferQuantizedMatrixVectorActivation(),)),
+    Pass("pools to hardware", (InferPool(),)),
+    Pass("windows to hardware", (InferConvInpGen(),)),
+    Pass("remove flatten", (RemoveCNVtoFCFlatten(),)),
+    Pass("accumulator widths", (MinimizeAccumulatorWidth(), InferDataTypes())),
+    Pass("names", (GiveUniqueNodeNames(), GiveReadableTensorNames())),
+)
+# Alone and last: it clips thresholds to the accumulator, so the accumulator's type must be final.
+ROUND_THRESHOLDS = Pass("thresholds to integers", (RoundAndClipThresholds(),))
+
+
+@dataclass(frozen=True)
+class HardwareGraph:
+    """FINN's hardware graph: uint8 image (1, H, W, C) in, integer logits (1, N) out, only hardware layers between.
+
+    scale: logit = integer * scale, as the file has it. sources: hardware layer -> layer of the QONNX file it came from.
+    near_ties: hardware layer -> thresholds so close to an integer that float32 rounding decides the QONNX model's side.
+    seconds: pass -> run time, its equality check included.
+    """
+
+    model: ModelWrapper
+    scale: float
+    sources: dict[str, str]
+    near_ties: dict[str, int]
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """FINN prints, logs and warns about every step; none of it is for the user, who gets one line or none."""
+    previous = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(previous)
+
+
+def convert(
+    path: Path,
+    *,
+    shape: tuple[int, int, int],
+    classes: int,
+    scale: float,
+    images: npt.NDArray[np.uint8],
+    progress: Callable[[str], None] = lambda _: None,
+) -> HardwareGraph:
+    """Convert a QONNX file to FINN's hardware graph and check every pass.
+
+    shape: (H, W, C) of the network's input. classes: logits expected. scale: what the manifest says one integer logit
+    is worth. images: uint8 (n, H, W, C), n >= 1, executed after every pass. progress: called with the name of each
+    pass before it runs.
+
+    Raises IcsortError naming the layer or the pass: a file that is not ONNX, a shape that is not the manifest's, an
+    operation that is not covered, a float left in the graph, a pass that changes the logits, another scale than the
+    manifest's.
+    """
+    source = load_qonnx(path)
+    lint(source)
+    model = clean(source)
+    _check_interface(model, path, shape, classes)
+    try:
+        expected = _float_logits(model, images)
+    except Exception as error:  # onnxruntime and qonnx each raise their own
+        raise IcsortError(f"{path.name}: cannot be executed ({_first_line(error)}); export the model again") from None
+    tolerance = 0.01 * scale  # integers differ by at least `scale`
+    seconds: dict[str, float] = {}
+
+    def step(item: Pass, model: ModelWrapper) -> ModelWrapper:
+        progress(item.name)
+        start = time.perf_counter()
+        try:
+            model = item.apply(model)
+            actual = _float_logits(model, images)
+        except Exception as error:  # FINN raises whatever its passes ran into
+            raise IcsortError(
+                f"{path.name}: pass '{item.name}' of the front end failed: {_first_line(error)}"
+            ) from error
+        difference = float(np.abs(actual - expected).max())
+        if not difference <= tolerance:
+            raise IcsortError(
+                f"{path.name}: pass '{item.name}' of the front end changed the logits by {difference:.3g} "
+                f"(one integer step is {scale:.3g}); the network cannot be compiled exactly"
+            )
+        seconds[item.name] = time.perf_counter() - start
+        return model
+
+    for item in PASSES:
+        model = step(item, model)
+    near_ties = count_near_ties(model)
+    model = step(ROUND_THRESHOLDS, model)
+    model, found = _split_scale(model, path)
+    if not np.isclose(found, scale, rtol=2.0**-22, atol=0.0):
+        raise IcsortError(
+            f"{path.name}: one integer logit is worth {found!r} but the manifest says {scale!r}; export the model again"
+        )
+    check_hardware(model)
+    return HardwareGraph(model, found, _sources(source, model), near_ties, seconds)
+
+
+def load_qonnx(path: Path) -> ModelWrapper:
+    """Read an ONNX file. Raises IcsortError where it cannot be read or is none."""
+    unreadable = f"{path}: not an ONNX file; export the model again with `icsort export`"
+    try:
+        proto = onnx.load(path, load_external_data=False)
+    except OSError as error:
+        raise IcsortError(f"{path}: cannot be read ({error.strerror}); give a QONNX file") from None
+    except Exception:  # protobuf's decoder errors share no public base class
+        raise IcsortError(unreadable) from None
+    if not proto.graph.node:  # a few bytes of anything may parse as an empty message
+        raise IcsortError(unreadable)
+    if any(uses_external_data(tensor) for tensor in proto.graph.initializer):
+        raise IcsortError(
+            f"{path}: keeps its weights in another file, which its hash does not cover; save it as one file"
+        )
+    return ModelWrapper(proto)
+
+
+def clean(model: ModelWrapper) -> ModelWrapper:
+    """A copy of the model with shapes, names and the input's type set, as QONNX's executor and FINN want it.
+
+    Raises IcsortError where shapes or types in the file contradict each other.
+    """
+    model = ModelWrapper(model.model, make_deepcopy=True)
+    for node in model.graph.node:  # ONNX lets a file leave these out; QONNX's passes expect them
+        present = {attribute.name for attribute in node.attribute}
+        for name, default in DEFAULT_ATTRIBUTES.get(node.op_type, {}).items():
+            if name not in present:
+                node.attribute.append(onnx.helper.make_attribute(name, default))
+    try:
+        with quiet():
+            model = cleanup_model(model)
+    except Exception as error:  # onnx, onnxruntime and qonnx each raise their own
+        raise IcsortError(f"the ONNX file contradicts itself ({_first_line(error)}); export the model again") from None
+    model.set_tensor_datatype(model.graph.input[0].name, DataType[INPUT_TYPE])
+    return model
+
+
+def lint(model: ModelWrapper) -> None:
+    """Refuse, by the layer's name in the file, what no pass can take away. Raises IcsortError with the remedy."""
+    for node in model.graph.node:
+        if node.op_type not in SOURCE_OPS:
+            raise IcsortError(
+                f"layer {_title(node)} is not covered: the hardware knows {', '.join(SOURCE_OPS)}; "
+                "build the network without it"
+            )
+        if node.op_type in ("Conv", "MaxPool"):
+            if _attribute(node, "auto_pad", [b"NOTSET"])[0] not in (b"NOTSET", b"VALID"):
+                raise IcsortError(f"layer {_title(node)}: auto_pad is not covered; use no padding")
+            for name, plain, remedy in (
+                ("pads", 0, "use no padding"),
+                ("dilations", 1, "use dilation 1"),
+                ("ceil_mode", 0, "let the pool round down"),
+                ("group", 1, "use group 1"),
+            ):
+                values = _attribute(node, name, [plain])
+                if any(value != plain for value in values):
+                    raise IcsortError(f"layer {_title(node)}: {name} {values} is not covered; {remedy}")
+        if node.op_type in ARITHMETIC and all(model.get_initializer(name) is None for name in node.input):
+            raise IcsortError(
+                f"layer {_title(node)}: joining two branches is not covered; build the network as a straight line"
+            )
+        if node.op_type == "Quant":
+            bits = _constant(model, node, 3)
+            if not (np.all(_constant(model, node, 2) == 0) and bits.size == 1 and 1 <= float(bits.flat[0]) <= MAX_BITS):
+                raise IcsortError(
+                    f"layer {_title(node)}: the quantizer needs zero point 0 and one width of 1 to {MAX_BITS} bits"
+                )
+    for node in model.graph.node:
+        if node.op_type in WEIGHTED:
+            _check_quantized(model, node)
+
+
+def count_near_ties(model: ModelWrapper) -> dict[str, int]:
+    """For each Thresholding layer, how many float thresholds lie within float32 rounding of an integer.
+
+    There the QONNX model's own rounding errors decide whether the integer reaches the threshold, and they depend on
+    the order of its additions; the hardware has one exact answer. A few units in the last place of the threshold are
+    allowed for.
+    """
+    counts = {}
+    for node in model.graph.node:
+        if node.op_type == "Thresholding":
+            thresholds = model.get_initializer(node.input[1]).astype(np.float64)
+            distance = np.abs(thresholds - np.rint(thresholds))
+            counts[node.name] = int(np.count_nonzero(distance < np.maximum(np.abs(thresholds), 1.0) * 2.0**-21))
+    return counts
+
+
+def float_input(model: ModelWrapper, image: npt.NDArray[np.uint8]) -> dict[str, npt.NDArray[np.float32]]:
+    """The execution input for one uint8 image (H, W, C): NCHW or NHWC, whichever the graph is marked with."""
+    name = model.graph.input[0].name
+    nhwc = model.get_tensor_layout(name) == ["N", "H", "W", "C"]
+    array = image if nhwc else image.transpose(2, 0, 1)
+    return {name: np.ascontiguousarray(array[np.newaxis], dtype=np.float32)}
+
+
+def _float_logits(model: ModelWrapper, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
+    output = model.graph.output[0].name
+    with quiet():
+        runs = [execute_onnx(model, float_input(model, image))[output] for image in images]
+    return np.concatenate(runs).astype(np.float64)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def _title(node: NodeProto) -> str:
+    return f"'{node.name}' ({node.op_type})"
+
+
+def _attribute(node: NodeProto, name: str, default: list[Any]) -> list[Any]:
+    for attribute in node.attribute:
+        if attribute.name == name:
+            value = onnx.helper.get_attribute_value(attribute)
+            return list(value) if isinstance(value, list | tuple) else [value]
+    return default
+
+
+def _constant(model: ModelWrapper, node: NodeProto, index: int) -> npt.NDArray[np.float32]:
+    value = model.get_initializer(node.input[index])
+    if value is None:
+        raise IcsortError(f"layer {_title(node)}: '{node.input[index]}' is computed; it must be a constant of the file")
+    return np.asarray(value)
+
+
+def _check_quantized(model: ModelWrapper, node: NodeProto) -> None:
+    weight = model.find_producer(node.input[1])
+    if weight is None or weight.op_type != "Quant":
+        raise IcsortError(f"layer {_title(node)}: its weights are float; give the layer a weight quantizer")
+    producer = model.find_producer(node.input[0])
+    while producer is not None and producer.op_type in (*SHAPE_ONLY, "MaxPool"):
+        producer = model.find_producer(producer.input[0])
+    if producer is not None and producer.op_type != "Quant":
+        raise IcsortError(
+            f"layer {_title(node)}: float values reach it from {_title(producer)}; "
+            "put an activation quantizer between them"
+        )
+
+
+def _check_interface(model: ModelWrapper, path: Path, shape: tuple[int, int, int], classes: int) -> None:
+    if len(model.graph.input) != 1 or len(model.graph.output) != 1:
+        raise IcsortError(
+            f"{path.name}: {len(model.graph.input)} inputs, {len(model.graph.output)} outputs; one of each is covered"
+        )
+    height, width, channels = shape
+    found_in = model.get_tensor_shape(model.graph.input[0].name)
+    found_out = model.get_tensor_shape(model.graph.output[0].name)
+    if found_in != [1, channels, height, width] or found_out != [1, classes]:
+        raise IcsortError(
+            f"{path.name}: input {found_in} and output {found_out}, but the manifest says "
+            f"{[1, channels, height, width]} and {[1, classes]}; export the model again"
+        )
+
+
+def _split_scale(model: ModelWrapper, path: Path) -> tuple[ModelWrapper, float]:
+    """Take the scalar Mul off the end, so that the graph ends with integers. Returns the graph and the factor."""
+    last = model.graph.node[-1]
+    factor = model.get_initializer(last.input[1]) if last.op_type == "Mul" else None
+    if factor is None or factor.size != 1:
+        raise IcsortError(
+            f"{path.name}: the logits do not end in one scale for all classes (layer {_title(last)}); "
+            "quantize the last layer's weights per tensor and give it no bias"
+        )
+    integer = last.input[0]
+    integer_info = model.get_tensor_valueinfo(integer)
+    model.graph.node.remove(last)
+    model.graph.output.remove(model.graph.output[0])
+    model.graph.value_info.remove(integer_info)
+    model.graph.output.append(integer_info)
+    return model.transform(GiveReadableTensorNames()), float(factor.flat[0])
+
+
+def check_hardware(model: ModelWrapper) -> None:
+    """Refuse, by the layer's name, a graph that is not all integer hardware layers with constant integer parameters.
+
+    Raises IcsortError.
+    """
+    for node in model.graph.node:
+        if node.domain != HW_DOMAIN:
+            raise IcsortError(
+                f"layer {_title(node)}: FINN's passes left it as a float operation; "
+                "quantize what feeds it or build the network without it"
+            )
+        for tensor in (node.input[0], *node.output):
+            if not model.get_tensor_datatype(tensor).is_integer():
+                raise IcsortError(f"layer {_title(node)}: '{tensor}' is still float; quantize it")
+        if node.op_type == "Thresholding":  # FINN may move a bias away and leave the signed type behind
+            output, attributes = model.get_tensor_datatype(node.output[0]), getCustomOp(node)
+            low = attributes.get_nodeattr("ActVal")
+            high = low + attributes.get_nodeattr("numSteps")
+            if low < output.min() or high > output.max():
+                raise IcsortError(f"layer {_title(node)}: gives {low} to {high} but FINN typed it {output.name}")
+        for tensor in node.input[1:]:
+            values = model.get_initializer(tensor)
+            if values is None or not np.array_equal(values, np.rint(values)):
+                raise IcsortError(f"layer {_title(node)}: '{tensor}' must hold constant integers")
+            if np.abs(values).max() >= FLOAT32_INTEGERS:
+                raise IcsortError(f"layer {_title(node)}: '{tensor}' holds integers beyond 2^24, not exact in float32")
+
+
+def _sources(source: ModelWrapper, model: ModelWrapper) -> dict[str, str]:
+    """Hardware layer -> layer of the file. Both graphs are straight lines and FINN keeps the order of their layers."""
+    kinds = {
+        "MVAU": [n.name for n in source.graph.node if n.op_type in WEIGHTED],
+        "Pool": [n.name for n in source.graph.node if n.op_type == "MaxPool"],
+        "Thresholding": [
+            n.name for n in source.graph.node if n.op_type == "Quant" and source.get_initializer(n.input[0]) is None
+        ],
+    }
+    names: dict[str, str] = {}
+    for kind, originals in kinds.items():
+        found = [n.name for n in model.graph.node if n.op_type == kind]
+        if len(found) != len(originals):
+            raise IcsortError(
+                f"FINN made {len(found)} {kind} layers of {', '.join(originals) or 'none'}; "
+                "build the network without the surplus"
+            )
+        names.update(zip(found, originals, strict=True))
+    for node in model.graph.node:
+        if node.op_type == "ConvolutionInputGenerator":  # it feeds the convolution or pool it was split from
+            names[node.name] = names[model.find_direct_successors(node)[0].name]
+    return names

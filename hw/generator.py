@@ -1,0 +1,417 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From FINN's folded hardware graph to SystemVerilog: a flat top of kernel instances, and their memory files.
+
+`KERNELS` says which kernel does the work of which FINN layer. Each entry turns one node into one instance; streams,
+FIFOs and width converters between instances are put in by `generate`. Layouts of words in memory files are those at
+the heads of the kernels.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from onnx import NodeProto
+from qonnx.core.datatype import BaseDataType
+from qonnx.core.modelwrapper import ModelWrapper
+from qonnx.custom_op.registry import getCustomOp
+
+from hw.folding import Folding
+from hw.frontend import HardwareGraph
+from sim.bit_true.errors import IcsortError
+from sim.bit_true.manifest import Manifest
+
+LICENSE = "// SPDX-License-Identifier: Apache-2.0\n"
+NET = "icsort_net"
+BUILD = "icsort_build"
+GAIN_BITS = 18
+
+Parameters = dict[str, int | str]
+
+
+@dataclass(frozen=True)
+class Memory:
+    """A file for $readmemh: `words` of `bits` bits, one a line, address 0 first. `parameter` of the kernel names it."""
+
+    parameter: str
+    bits: int
+    words: list[int]
+
+    def text(self) -> str:
+        """The file's contents, every word with all its hexadecimal digits."""
+        digits = (self.bits + 3) // 4
+        return "".join(f"{word:0{digits}x}\n" for word in self.words)
+
+
+@dataclass(frozen=True)
+class Instance:
+    """One kernel instance: parameters, memory if it has one, and the bits in a beat that it takes and gives."""
+
+    kernel: str
+    parameters: Parameters
+    in_bits: int
+    out_bits: int
+    memory: Memory | None = None
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A hardware layer of the network: the node, where it came from, its kernel and the FIFO behind it."""
+
+    name: str
+    op: str
+    source: str
+    instance: Instance
+    fifo_depth: int
+
+    @property
+    def label(self) -> str:
+        """Name of the instance: the kernel's, with the number that FINN gave the node."""
+        return f"{self.instance.kernel}_{self.name.rpartition('_')[2]}"
+
+    @property
+    def memory_file(self) -> str:
+        """Name of the memory file: mvau_0_weights.hex for parameter WEIGHTS_FILE of mvau_0. Empty without a memory."""
+        memory = self.instance.memory
+        return f"{self.label}_{memory.parameter.removesuffix('_FILE').lower()}.hex" if memory else ""
+
+
+@dataclass(frozen=True)
+class Network:
+    """What is generated of a graph: layers in stream order, the text of icsort_net.sv, bits of one logit."""
+
+    layers: tuple[Layer, ...]
+    verilog: str
+    logit_bits: int
+
+    def memory_files(self) -> dict[str, str]:
+        """File name -> contents of every memory, in stream order."""
+        return {layer.memory_file: layer.instance.memory.text() for layer in self.layers if layer.instance.memory}
+
+
+def generate(graph: HardwareGraph, folding: Folding, title: str) -> Network:
+    """Generate icsort_net.sv and its memories from a folded graph (`hw.folding.apply` was called with `folding`).
+
+    title: said in the file's header. Raises IcsortError, by the layer's name, for a layer that no kernel covers.
+    """
+    model = graph.model
+    layers = []
+    previous = model.graph.input[0].name
+    for node in model.graph.node:
+        where = f"layer '{graph.sources.get(node.name, node.name)}' (FINN's {node.name})"
+        if node.op_type not in KERNELS:
+            raise IcsortError(f"{where}: {node.op_type} is not covered; there are kernels for {', '.join(KERNELS)}")
+        if node.input[0] != previous or len(model.find_consumers(node.output[0])) > 1:
+            raise IcsortError(f"{where}: only a straight line of layers is covered; build the network without branches")
+        try:
+            instance = KERNELS[node.op_type](model, node)
+        except _NotCoveredError as reason:
+            raise IcsortError(f"{where}: {reason}") from None
+        layers.append(
+            Layer(node.name, node.op_type, graph.sources[node.name], instance, folding[node.name]["fifo_depth"])
+        )
+        previous = node.output[0]
+    logits = _shape(model, previous)[-1]
+    last = layers[-1].instance
+    if last.kernel != "mvau":
+        raise IcsortError(f"layer '{layers[-1].source}': the logits must come straight from a matrix product")
+    logit_bits = int(last.parameters["ACC_BITS"])
+    pixel_bits = _shape(model, model.graph.input[0].name)[-1] * _type(model, model.graph.input[0].name).bitwidth()
+    text = _verilog(layers, title, pixel_bits, logits * logit_bits)
+    return Network(tuple(layers), text, logit_bits)
+
+
+class _NotCoveredError(Exception):
+    """Why a kernel cannot do a node's work; the caller adds the layer's name."""
+
+
+def sliding_window(model: ModelWrapper, node: NodeProto) -> Instance:
+    """FINN's ConvolutionInputGenerator: whole windows, no padding, no dilation."""
+    get = getCustomOp(node).get_nodeattr
+    if any(d != 1 for d in get("Dilation")):
+        raise _NotCoveredError(f"dilation {list(get('Dilation'))} is not covered; use dilation 1")
+    (ifm_h, ifm_w), (k_h, k_w), (s_h, s_w) = get("IFMDim"), get("ConvKernelDim"), get("Stride")
+    channels, bits = get("IFMChannels"), _type(model, node.input[0]).bitwidth()
+    parameters: Parameters = {
+        "IFM_H": int(ifm_h), "IFM_W": int(ifm_w), "CHANNELS": channels, "BITS": bits,
+        "K_H": int(k_h), "K_W": int(k_w), "STRIDE_H": int(s_h), "STRIDE_W": int(s_w),
+    }  # fmt: skip
+    return Instance("sliding_window", parameters, channels * bits, int(k_h * k_w) * channels * bits)
+
+
+def mvau(model: ModelWrapper, node: NodeProto) -> Instance:
+    """FINN's MVAU without activation. Weights and accumulators are signed, as wide as the weights at hand need."""
+    get = getCustomOp(node).get_nodeattr
+    if not get("noActivation") or get("binaryXnorMode"):
+        raise _NotCoveredError("thresholds or XNOR inside the matrix unit are not covered")
+    mw, mh, simd, pe = (get(key) for key in ("MW", "MH", "SIMD", "PE"))
+    activation = _type(model, node.input[0])
+    if activation.bitwidth() == 1 and activation.signed():
+        raise _NotCoveredError("bipolar activations are not covered; use at least 2 bits")
+    weights = _integers(model, node.input[1]).T  # (MH, MW)
+    weight_bits = max(2, _signed_bits(weights))
+    accumulator = _type(model, node.output[0])
+    acc_bits = _signed_width(accumulator)
+    successors = model.find_direct_successors(node) or []
+    if any(n.op_type == "Thresholding" for n in successors):
+        acc_bits = _threshold_bits(model, successors[0])
+    rows = weights.reshape(mh // pe, pe, mw // simd, simd).transpose(0, 2, 1, 3).reshape(-1, pe * simd)
+    memory = Memory("WEIGHTS_FILE", pe * simd * weight_bits, pack(rows, weight_bits))
+    parameters: Parameters = {
+        "MW": mw, "MH": mh, "SIMD": simd, "PE": pe, "ACT_BITS": activation.bitwidth(),
+        "ACT_SIGNED": int(activation.signed()), "WEIGHT_BITS": weight_bits, "ACC_BITS": acc_bits,
+    }  # fmt: skip
+    return Instance("mvau", parameters, simd * activation.bitwidth(), pe * acc_bits, memory)
+
+
+def threshold(model: ModelWrapper, node: NodeProto) -> Instance:
+    """FINN's Thresholding. One set of thresholds for all channels is written out for each."""
+    get = getCustomOp(node).get_nodeattr
+    channels, pe, steps, bias = (get(key) for key in ("NumChannels", "PE", "numSteps", "ActVal"))
+    output = _type(model, node.output[0])
+    if output.bitwidth() == 1 and output.signed():
+        raise _NotCoveredError("bipolar activations are not covered; use at least 2 bits")
+    in_bits = _threshold_bits(model, node)
+    thresholds = np.broadcast_to(_integers(model, node.input[1]), (channels, steps))
+    memory = Memory(
+        "THRESHOLDS_FILE", pe * steps * in_bits, pack(thresholds.reshape(channels // pe, pe * steps), in_bits)
+    )
+    signed = _after_mvau(model, node) or _type(model, node.input[0]).signed()
+    parameters: Parameters = {
+        "CHANNELS": channels, "PE": pe, "IN_BITS": in_bits, "IN_SIGNED": int(signed), "STEPS": steps,
+        "OUT_BITS": output.bitwidth(), "OUT_BIAS": int(bias),
+    }  # fmt: skip
+    return Instance("threshold", parameters, pe * in_bits, pe * output.bitwidth(), memory)
+
+
+def max_pool(model: ModelWrapper, node: NodeProto) -> Instance:
+    """FINN's Pool with function MaxPool, behind its own window generator."""
+    get = getCustomOp(node).get_nodeattr
+    if get("Function") != "MaxPool":
+        raise _NotCoveredError(f"pool function {get('Function')} is not covered; use max pooling")
+    k_h, k_w = get("KernelSize")
+    channels, data = get("Channels"), _type(model, node.input[0])
+    parameters: Parameters = {
+        "CHANNELS": channels, "BITS": data.bitwidth(), "SIGNED": int(data.signed()), "WINDOW": int(k_h * k_w)
+    }  # fmt: skip
+    return Instance("max_pool", parameters, int(k_h * k_w) * channels * data.bitwidth(), channels * data.bitwidth())
+
+
+KERNELS: Mapping[str, Callable[[ModelWrapper, NodeProto], Instance]] = {
+    "ConvolutionInputGenerator": sliding_window,
+    "MVAU": mvau,
+    "Thresholding": threshold,
+    "Pool": max_pool,
+}
+
+
+def pack(rows: npt.NDArray[np.int64], bits: int) -> list[int]:
+    """Words of memory: row by row, element i of a row at bit i * bits, two's complement. rows: (words, elements)."""
+    low, high = int(rows.min()), int(rows.max())
+    if low < -(1 << (bits - 1)) or high >= 1 << (bits if low >= 0 else bits - 1):
+        raise ValueError(f"{low}..{high} does not fit in {bits} bits")
+    mask = (1 << bits) - 1
+    words = []
+    for row in rows:
+        word = 0
+        for i, value in enumerate(row):
+            word |= (int(value) & mask) << (i * bits)
+        words.append(word)
+    return words
+
+
+def build_wrapper(manifest: Manifest, network: Network, build_id: str, clock_hz: int, clocks_per_bit: int) -> str:
+    """The text of icsort_build.sv: icsort_top with every parameter bound, itself without parameters.
+
+    build_id: 16 hex digits. clock_hz, clocks_per_bit: of the board.
+    """
+    channels, samples = manifest.input.channels, manifest.line.sample_bits
+    preprocess = manifest.preprocess
+    background = _concatenation([f"{samples}'d{value}" for value in preprocess.background])
+    gain = _concatenation([f"-{GAIN_BITS}'sd{-v}" if v < 0 else f"{GAIN_BITS}'sd{v}" for v in preprocess.gain])
+    classes = len(manifest.classes)
+    values = {
+        "LINE_W": manifest.line.width, "H": manifest.input.height, "W": manifest.input.width,
+        "X_OFFSET": manifest.line.x_offset, "C": channels, "SAMPLE_BITS": samples,
+        "N_CLASSES": classes, "LOGIT_BITS": network.logit_bits,
+        "BACKGROUND": background, "GAIN": gain, "SHIFT": preprocess.shift,
+        "POST_MULT": manifest.posterior.multiplier, "POST_SHIFT": manifest.posterior.shift,
+        "BUILD_ID": f"64'h{build_id}", "MODEL_ID": f"64'h{manifest.model_id}",
+        "CLOCK_HZ": clock_hz, "CLKS_PER_BIT": clocks_per_bit,
+    }  # fmt: skip
+    bindings = ",\n".join(f"      .{name:<12} ({value})" for name, value in values.items())
+    ports = (
+        ("input  wire logic", 1, "clk"),
+        ("input  wire logic", 1, "rst"),
+        ("input  wire logic", channels * samples, "s_axis_line_tdata"),
+        ("input  wire logic", 1, "s_axis_line_tvalid"),
+        ("output logic     ", 1, "s_axis_line_tready"),
+        ("input  wire logic", 1, "s_axis_line_tlast"),
+        ("input  wire logic", 1, "uart_rx"),
+        ("output logic     ", 1, "uart_tx"),
+        ("output logic     ", 1, "sort_pulse"),
+        ("output logic     ", 48, "mon_timestamp"),
+        ("output logic     ", 1, "mon_armed"),
+        ("output logic     ", 1, "mon_idle"),
+        ("output logic     ", 1, "mon_event"),
+        ("output logic     ", 1, "mon_decision_valid"),
+        ("output logic     ", 8 * (24 + 4 * classes), "mon_record"),
+        ("output logic     ", 1, "mon_stream_line"),
+        ("output logic     ", 1, "mon_stream_net_in"),
+        ("output logic     ", 1, "mon_stream_net_out"),
+    )
+    declarations = ",\n".join(f"    {kind} {_range(bits):<8} {name}" for kind, bits, name in ports)
+    return f"""{LICENSE}//
+// {BUILD}: icsort_top for the model '{_printable(manifest.name)}', every parameter bound, itself without any.
+// Generated by `icsort compile`; the classes are {", ".join(_printable(name) for name in manifest.classes)}.
+// Ports, handshake, latency and reset: see icsort_top.sv.
+`default_nettype none
+
+module {BUILD} (
+{declarations}
+);
+
+  icsort_top #(
+{bindings}
+  ) u_top (.*);
+
+endmodule
+
+`default_nettype wire
+"""
+
+
+def _verilog(layers: list[Layer], title: str, in_bits: int, out_bits: int) -> str:
+    body: list[str] = []
+    wires: list[tuple[str, int]] = []
+    stream, bits = "s_axis", in_bits
+
+    def place(kernel: str, name: str, out: int, bindings: list[str], note: str = "") -> None:
+        """One instance that takes the stream so far; its output, `out` bits wide, is called like the instance."""
+        nonlocal stream, bits
+        parameters = ",\n".join(f"      {binding}" for binding in bindings)
+        pins = [".clk, .rst"]
+        for side, wire in (("s_axis", stream), ("m_axis", name)):
+            pins += [f".{side}_{pin:<7} ({wire}_{pin})" for pin in ("tdata", "tvalid", "tready")]
+        connections = ",\n".join(f"      {pin}" for pin in pins)
+        close = "\n  );\n"
+        if kernel == "fifo":  # occupancy is for FIFO sizing, which looks at it from outside
+            close = (
+                ",\n      /* verilator lint_off PINCONNECTEMPTY */\n      .count          ()\n"
+                "      /* verilator lint_on PINCONNECTEMPTY */\n  );\n"
+            )
+        body.append(f"{note}  {kernel} #(\n{parameters}\n  ) u_{name} (\n{connections}{close}")
+        wires.append((name, out))
+        stream, bits = name, out
+
+    def convert(name: str, needed: int, where: str) -> None:
+        if bits != needed:
+            if max(bits, needed) % min(bits, needed):
+                raise IcsortError(
+                    f"{where}: beats of {bits} bits cannot become beats of {needed} bits; "
+                    "fold it and the layer before it so that one divides the other"
+                )
+            place("width_converter", name, needed, [f".IN_WIDTH       ({bits})", f".OUT_WIDTH      ({needed})"])
+
+    for layer in layers:
+        name, instance = layer.label, layer.instance
+        convert(f"{name}_in", instance.in_bits, f"layer '{layer.source}' (FINN's {layer.name})")
+        bindings = [f".{key:<15} ({value})" for key, value in instance.parameters.items()]
+        if instance.memory:
+            bindings.append(f'.{instance.memory.parameter:<15} ({{MEM_DIR, "{layer.memory_file}"}})')
+        note = f"  // {layer.name}, from layer '{_printable(layer.source)}'\n"
+        place(instance.kernel, name, instance.out_bits, bindings, note)
+        place("fifo", f"{name}_fifo", bits, [f".WIDTH          ({bits})", f".DEPTH          ({layer.fifo_depth})"])
+    convert("logits", out_bits, "the logits")
+    declarations = "".join(
+        f"  logic {_range(width):<10} {name}_tdata;\n  logic            {name}_tvalid, {name}_tready;\n"
+        for name, width in wires
+    )
+    instances = "\n".join(body)
+    return f"""{LICENSE}//
+// {NET}: the network as a stream, from pixels to logits: {_printable(title)}.
+// Generated by `icsort compile` from FINN's hardware graph (graph.onnx); parallelism and FIFO depths are in build.json.
+//
+//   Input       one pixel a beat, row by row, unsigned 8 bit, channel 0 at the LSB.
+//   Output      all logits in one beat, signed, class 0 at the LSB; one beat an image.
+//   Handshake   AXI4-Stream on both sides, elastic throughout.
+//   Latency     build.json predicts it in cycles, as it does the interval between images.
+//   Reset       what is in flight is lost; the next pixel is the first of an image.
+//   Overflow    none: accumulators hold every sum that the weights allow.
+//   MEM_DIR     prefix of the memory files' names.
+`default_nettype none
+
+module {NET} #(
+    parameter MEM_DIR = "mem/"
+) (
+    input  wire logic            clk,
+    input  wire logic            rst,
+    input  wire logic {_range(in_bits):<10} s_axis_tdata,
+    input  wire logic            s_axis_tvalid,
+    output logic                 s_axis_tready,
+    output logic {_range(out_bits):<10}      m_axis_tdata,
+    output logic                 m_axis_tvalid,
+    input  wire logic            m_axis_tready
+);
+{declarations}
+{instances}
+  assign m_axis_tdata  = {stream}_tdata;
+  assign m_axis_tvalid = {stream}_tvalid;
+  assign {stream}_tready = m_axis_tready;
+
+endmodule
+
+`default_nettype wire
+"""
+
+
+def _range(bits: int) -> str:
+    return f"[{bits - 1}:0]" if bits > 1 else ""
+
+
+def _concatenation(items: list[str]) -> str:
+    """SystemVerilog concatenation with item 0 at the LSB."""
+    return "{" + ", ".join(reversed(items)) + "}"
+
+
+def _printable(text: str) -> str:
+    """Names come from files that others wrote: keep them inside their comment."""
+    return "".join(c if c.isprintable() else "?" for c in text)
+
+
+def _shape(model: ModelWrapper, tensor: str) -> list[int]:
+    return [int(size) for size in model.get_tensor_shape(tensor)]
+
+
+def _type(model: ModelWrapper, tensor: str) -> BaseDataType:
+    return model.get_tensor_datatype(tensor)
+
+
+def _integers(model: ModelWrapper, tensor: str) -> npt.NDArray[np.int64]:
+    return np.asarray(np.rint(model.get_initializer(tensor)), dtype=np.int64)
+
+
+def _signed_bits(values: npt.NDArray[np.int64]) -> int:
+    """Bits of two's complement that hold every value."""
+    return max(int(values.max()).bit_length(), int(-values.min() - 1).bit_length() if values.min() < 0 else 0) + 1
+
+
+def _signed_width(data: BaseDataType) -> int:
+    return int(data.bitwidth()) + (0 if data.signed() else 1)
+
+
+def _after_mvau(model: ModelWrapper, node: NodeProto) -> bool:
+    producer = model.find_producer(node.input[0])
+    return producer is not None and producer.op_type == "MVAU"
+
+
+def _threshold_bits(model: ModelWrapper, node: NodeProto) -> int:
+    """Bits of a Thresholding's input: its own, and one more if a threshold lies above all its values."""
+    data = _type(model, node.input[0])
+    bits = _signed_width(data) if _after_mvau(model, node) else int(data.bitwidth())
+    signed = _after_mvau(model, node) or data.signed()
+    highest = (1 << (bits - 1)) - 1 if signed else (1 << bits) - 1
+    reached = bool(_integers(model, node.input[1]).max() <= highest)
+    if not reached and not _after_mvau(model, node):
+        raise _NotCoveredError("a threshold above the range of the input is covered behind a matrix product only")
+    return bits if reached else bits + 1

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What others compute of the same images: FINN's Python execution of the hardware graph, QONNX's of the model file.
+
+Neither knows of this repository's kernels, so equality with them is what makes the RTL exact. Both run image by
+image: about 20 ms an image on one core for the student network.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from finn.core.onnx_exec import execute_onnx as finn_execute
+from qonnx.core.modelwrapper import ModelWrapper
+from qonnx.core.onnx_exec import execute_onnx as qonnx_execute
+
+from hw import frontend
+from hw.compile import Build
+from sim.bit_true import manifest
+from sim.bit_true.errors import IcsortError
+
+INTEGER_TOLERANCE = 0.01
+Progress = Callable[[int], None]
+
+
+def finn_logits(
+    build: Build, images: npt.NDArray[np.uint8], progress: Progress = lambda _: None
+) -> npt.NDArray[np.int64]:
+    """Integer logits (N, classes) of images (N, H, W, C) uint8, by FINN's node-by-node execution of graph.onnx.
+
+    progress: called with the number of images done. Raises IcsortError for images of another shape.
+    """
+    _check(build.manifest, images)
+    model = ModelWrapper(str(build.graph))
+    output = model.graph.output[0].name
+    logits = np.zeros((len(images), len(build.manifest.classes)), np.int64)
+    for i, image in enumerate(images):
+        with frontend.quiet():
+            logits[i] = _exact(finn_execute(model, frontend.float_input(model, image))[output], "graph.onnx")
+        progress(i + 1)
+    return logits
+
+
+def finn_tensors(build: Build, image: npt.NDArray[np.uint8]) -> dict[str, npt.NDArray[np.int64]]:
+    """Output of every layer of graph.onnx for one image (H, W, C) uint8: layer name -> integers, NHWC; logits last."""
+    _check(build.manifest, image[np.newaxis])
+    model = ModelWrapper(str(build.graph))
+    with frontend.quiet():
+        context = finn_execute(model, frontend.float_input(model, image), return_full_exec_context=True)
+    return {node.name: _exact(context[node.output[0]], node.name) for node in model.graph.node}
+
+
+def qonnx_logits(
+    package: Build | Path, images: npt.NDArray[np.uint8], progress: Progress = lambda _: None
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    """Logits of images (N, H, W, C) uint8 by QONNX's execution of model.onnx: (N, classes) integers and floats.
+
+    package: a build, or the folder of a model package. Raises IcsortError where a logit is not a multiple of the
+    manifest's scale (to 0.01 of it), or for images of another shape.
+    """
+    folder, description = (
+        (package.folder, package.manifest) if isinstance(package, Build) else (package, manifest.load(package))
+    )
+    _check(description, images)
+    model = frontend.clean(frontend.load_qonnx(folder / manifest.MODEL_FILE))
+    output = model.graph.output[0].name
+    floats = np.zeros((len(images), len(description.classes)), np.float64)
+    for i, image in enumerate(images):
+        with frontend.quiet():
+            floats[i] = qonnx_execute(model, frontend.float_input(model, image))[output].reshape(-1)
+        progress(i + 1)
+    steps = floats / description.logits.scale
+    integers = np.rint(steps)
+    worst = float(np.abs(steps - integers).max(initial=0.0))
+    if not worst <= INTEGER_TOLERANCE:
+        raise IcsortError(
+            f"{folder / manifest.MODEL_FILE}: a logit lies {worst:.3g} of a step beside a multiple "
+            "of the manifest's scale; export again"
+        )
+    return integers.astype(np.int64), floats
+
+
+def _check(description: manifest.Manifest, images: npt.NDArray[np.uint8]) -> None:
+    expected = (description.input.height, description.input.width, description.input.channels)
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != expected:
+        raise IcsortError(
+            f"images are {images.dtype} {images.shape}; the network takes uint8 (N, {', '.join(map(str, expected))})"
+        )
+
+
+def _exact(values: npt.NDArray[np.float32], where: str) -> npt.NDArray[np.int64]:
+    integers = np.rint(values)
+    if not np.array_equal(integers, values):
+        raise IcsortError(f"{where}: FINN's execution gave values that are not integers; compile again")
+    return integers.astype(np.int64)

@@ -1,0 +1,241 @@
+# SPDX-License-Identifier: Apache-2.0
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+from typer import Typer
+from typer.testing import CliRunner
+
+from hw import cli, generator
+from hw import compile as compiler
+from hw.compile import compile_package, load_build
+from hw.reference import finn_logits, finn_tensors, qonnx_logits
+from sim.bit_true.errors import IcsortError
+from tests.hw.networks import Network, random_images, write_manifest
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_the_same_package_gives_the_same_bytes(build, package, tmp_path):
+    again = compile_package(package, tmp_path / "again")
+    assert contents(again.folder) == contents(build.folder)
+
+
+def test_build_folder_is_complete(build):
+    names = set(contents(build.folder))
+    sources = {str(path.relative_to(build.folder)) for path in build.sources()}
+    library = {f"rtl/{path.relative_to(compiler.RTL)}" for path in compiler.RTL.rglob("*.sv")}
+    assert sources == library | {"rtl/icsort_net.sv", "rtl/icsort_build.sv"}
+    memories = {layer["memory"] for layer in build.data["layers"] if layer["memory"]}
+    assert names == sources | memories | {"build.json", "files.f", "graph.onnx", "model.onnx", "manifest.json"}
+    assert (build.data["clock_is"], build.clock_mhz) == ("target", 100.0)
+    assert build.record_bytes == 24 + 4 * 3
+
+
+def test_one_weight_gives_another_build(build, package, tmp_path):
+    """One weight's integer changes by its lowest bit."""
+    other = tmp_path / "package"
+    shutil.copytree(package, other)
+    model = onnx.load(other / "model.onnx")
+    weight = next(tensor for tensor in model.graph.initializer if tensor.name == "weight_linear")
+    scale = next(tensor for tensor in model.graph.initializer if tensor.name == "weight_linear_quant_scale")
+    values = np.array(numpy_helper.to_array(weight))
+    step = numpy_helper.to_array(scale)
+    values[0, 0] = (int(np.rint(values[0, 0] / step)) ^ 1) * step
+    weight.CopyFrom(numpy_helper.from_array(values, weight.name))
+    onnx.save(model, other / "model.onnx")
+    write_manifest(other, Network(), build.manifest.logits.scale)
+    changed = compile_package(other, tmp_path / "build")
+    assert changed.build_id != build.build_id
+    assert changed.manifest.model_id != build.manifest.model_id
+    before, after = contents(build.folder), contents(changed.folder)
+    memory = {name for name in before if name.startswith("mem/") and before[name] != after[name]}
+    assert memory == {"mem/mvau_2_weights.hex"}
+
+
+def test_folding_gives_another_build_of_the_same_model(build, package, tmp_path):
+    (tmp_path / "folding.json").write_text('{"MVAU_0": {"fifo_depth": 3}}')
+    changed = compile_package(package, tmp_path / "build", folding=tmp_path / "folding.json")
+    assert changed.build_id != build.build_id
+    assert changed.manifest.model_id == build.manifest.model_id
+
+
+def test_rtl_source_gives_another_build(build, package, tmp_path, monkeypatch):
+    shutil.copytree(compiler.RTL, tmp_path / "rtl")
+    with (tmp_path / "rtl" / "kernels" / "fifo.sv").open("a") as stream:
+        stream.write("// a comment\n")
+    monkeypatch.setattr(compiler, "RTL", tmp_path / "rtl")
+    assert compile_package(package, tmp_path / "build").build_id != build.build_id
+
+
+def test_an_error_leaves_nothing_and_keeps_what_was_there(build, package, tmp_path, monkeypatch):
+    shutil.copytree(build.folder, tmp_path / "build")
+    before = contents(tmp_path)
+
+    def fail(*arguments: object) -> str:
+        raise IcsortError(f"out of luck with {len(arguments)} arguments")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(generator, "build_wrapper", fail)
+        with pytest.raises(IcsortError, match="out of luck"):
+            compile_package(package, tmp_path / "build", force=True)
+    assert contents(tmp_path) == before
+
+    original = Path.write_bytes
+
+    def full(self: Path, data: bytes) -> int:
+        if self.name == "build.json":
+            raise OSError(28, "No space left on device")
+        return original(self, data)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_bytes", full)
+        with pytest.raises(IcsortError, match="cannot be written"):
+            compile_package(package, tmp_path / "build", force=True)
+    assert contents(tmp_path) == before
+
+
+def test_existing_output(build, package, tmp_path):
+    """Not replaced unless asked, and never what is not a build."""
+    out = tmp_path / "out"
+    shutil.copytree(build.folder, out)
+    (out / "stray").write_text("from an older build")
+    with pytest.raises(IcsortError, match="exists; give another folder, or --force"):
+        compile_package(package, out)
+    compile_package(package, out, force=True)
+    assert contents(out) == contents(build.folder)
+
+    precious = tmp_path / "precious"
+    precious.mkdir()
+    (precious / "thesis.txt").write_text("years of work")
+    with pytest.raises(IcsortError, match="is not a build, so it is not replaced"):
+        compile_package(package, precious, force=True)
+    assert contents(precious) == {"thesis.txt": b"years of work"}
+
+
+def test_other_package_version_is_refused(package, tmp_path):
+    other = tmp_path / "package"
+    shutil.copytree(package, other)
+    data = json.loads((other / "manifest.json").read_text())
+    data["version"] = 99
+    (other / "manifest.json").write_text(json.dumps(data))
+    with pytest.raises(IcsortError, match="version 99"):
+        compile_package(other, tmp_path / "build")
+    assert not (tmp_path / "build").exists()
+
+
+@pytest.mark.parametrize(
+    ("board", "message"),
+    [("none", "no board 'none'; known are .*virtual"), ("./", "no board")],
+)
+def test_unknown_board_is_refused(board, message, package, tmp_path):
+    with pytest.raises(IcsortError, match=message):
+        compile_package(package, tmp_path / "build", board=board)
+
+
+def board_with(folder: Path, **changes: object) -> str:
+    board = json.loads((compiler.BOARDS / "virtual" / "board.json").read_text())
+    folder.mkdir()
+    (folder / "board.json").write_text(json.dumps({**board, **changes}))
+    return str(folder)
+
+
+def test_board_of_the_users_own(build, package, tmp_path):
+    board = board_with(tmp_path / "mine", name="mine", clock_mhz=50.0, baud=1_000_000)
+    mine = compile_package(package, tmp_path / "build", board=board)
+    assert mine.build_id != build.build_id
+    assert (mine.data["board"], mine.clock_mhz, mine.clks_per_bit) == ("mine", 50.0, 50)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"budget": {"LUT": 100}, "budget_is": "limit"}, "LUT by FINN's estimate, board 'virtual' has 100; MVAU_"),
+        ({"clock_mhz": "fast"}, "'clock_mhz' must be a float"),
+        ({"baud": 50_000_000}, "needs a clock at least 4 times faster"),
+        ({"version": 2}, "not a board description of version 1"),
+    ],
+)
+def test_boards_that_cannot_be_are_refused(changes, message, package, tmp_path):
+    with pytest.raises(IcsortError, match=message):
+        compile_package(package, tmp_path / "build", board=board_with(tmp_path / "mine", **changes))
+    assert not (tmp_path / "build").exists()
+
+
+@pytest.mark.parametrize("damage", ["graph.onnx", "files.f", "rtl/icsort_net.sv", "build.json", "manifest.json"])
+def test_incomplete_build_is_refused(damage, build, tmp_path):
+    shutil.copytree(build.folder, tmp_path / "build")
+    (tmp_path / "build" / damage).unlink()
+    with pytest.raises(IcsortError):
+        load_build(tmp_path / "build")
+
+
+def test_build_of_another_model_is_refused(build, tmp_path):
+    shutil.copytree(build.folder, tmp_path / "build")
+    data = {**build.data, "model_id": "0" * 16}
+    (tmp_path / "build" / "build.json").write_text(json.dumps(data))
+    with pytest.raises(IcsortError, match="is of model 0000000000000000"):
+        load_build(tmp_path / "build")
+
+
+def command() -> Typer:
+    app = Typer()
+    app.command()(cli.compile_)
+    return app
+
+
+def test_command_prints_layers_and_json(build, package, tmp_path):
+    result = CliRunner().invoke(command(), [str(package), "--out", str(tmp_path / "a")], env={"COLUMNS": "120"})
+    assert result.exit_code == 0, result.output
+    for word in (build.build_id, "mvau_2", "(target)"):
+        assert word in result.output
+    result = CliRunner().invoke(command(), [str(package), "-o", str(tmp_path / "b"), "--json"])
+    assert json.loads(result.stdout) == build.data
+
+
+def test_finn_tensors_end_with_the_logits(build):
+    image = random_images(Network(), 1, 2)[0]
+    tensors = finn_tensors(build, image)
+    assert list(tensors) == [layer["name"] for layer in build.data["layers"]]
+    np.testing.assert_array_equal(tensors["MVAU_2"], finn_logits(build, image[np.newaxis]))
+    assert tensors["Thresholding_0"].shape == (1, 10, 12, 4)
+    assert set(np.unique(tensors["Thresholding_0"])) <= set(range(16))
+
+
+def test_qonnx_logits_of_package_and_build_agree(build, package):
+    images = random_images(Network(), 3, 4)
+    integers, floats = qonnx_logits(package, images)
+    np.testing.assert_array_equal(qonnx_logits(build, images)[0], integers)
+    np.testing.assert_allclose(floats, integers * build.manifest.logits.scale, rtol=1e-5, atol=1e-5)
+
+
+def test_references_refuse_other_images(build):
+    for images in (
+        np.zeros((1, 12, 14, 3), np.uint8),
+        np.zeros((1, 12, 14, 2), np.float32),
+        np.zeros((12, 14, 2), np.uint8),
+    ):
+        for reference in (finn_logits, qonnx_logits):
+            with pytest.raises(IcsortError, match="the network takes uint8"):
+                reference(build, images)
+
+
+def test_logits_beside_the_scale_are_refused(build, tmp_path):
+    shutil.copytree(build.folder, tmp_path / "package")
+    write_manifest(tmp_path / "package", Network(), build.manifest.logits.scale * 1.01)
+    with pytest.raises(IcsortError, match="beside a multiple of the manifest's scale"):
+        qonnx_logits(tmp_path / "package", random_images(Network(), 3, 4))
+
+
+def test_no_finn_is_imported_to_read_a_build():
+    """`icsort board` must start at once."""
+    code = "import sys, hw.compile; sys.exit(bool({'finn', 'torch', 'qonnx'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], cwd=compiler.RTL.parent.parent, check=False).returncode == 0
