@@ -70,6 +70,32 @@ class StudentW4A4(nn.Module):
             for norm in (self.norm1, self.norm2):
                 norm.weight.clamp_(min=MIN_GAMMA)
 
+    def settle_thresholds(self) -> None:
+        """Call once after training: moves each channel's batch-norm mean by at most half an accumulator step, so that
+        the thresholds which batch norm and activation become in hardware keep clear of whole numbers.
+
+        On a whole number, float rounding would decide which side an accumulator falls, and no two programs need agree.
+        """
+        with torch.no_grad():
+            step = torch.ones(())
+            for convolution, norm, relu in (
+                (self.conv1, self.norm1, self.relu1),
+                (self.conv2, self.norm2, self.relu2),
+            ):
+                step = (step * convolution.quant_weight().scale).flatten().double()
+                scale = relu.act_quant.scale().double()
+                levels = (torch.arange(2**ACTIVATION_BITS - 1) + 0.5) * scale
+                variance, mean = norm.get_buffer("running_var"), norm.get_buffer("running_mean")
+                deviation = (variance.double() + norm.eps).sqrt() / norm.weight.double()
+                thresholds = (levels - norm.bias.double()[:, None]) * deviation[:, None]
+                thresholds = (thresholds + mean.double()[:, None]) / step[:, None]
+                fractions = torch.remainder(thresholds, 1.0).sort(dim=1).values
+                gaps = torch.diff(fractions, append=fractions[:, :1] + 1.0, dim=1)
+                widest, at = gaps.max(dim=1)
+                middle = fractions.gather(1, at[:, None])[:, 0] + widest / 2  # this must come to lie on a whole number
+                mean += (step * (middle.round() - middle)).float()
+                step = scale
+
     def logit_scale(self) -> float:
         """Logit of one accumulator step: scale of the last activation times scale of the head's weights."""
         with torch.no_grad():

@@ -232,6 +232,7 @@ def train_run(
         )
         history, best = _fit(model, parts["train"], parts["validation"], recipe, constants, seed, progress)
         model.load_state_dict(best)
+        model.settle_thresholds()
         metrics: dict[str, Any] = {
             "best_epoch": max(history, key=_rank)["epoch"],
             "parameters": sum(parameter.numel() for parameter in model.parameters()),
