@@ -36,10 +36,10 @@ demo: $(READY)
 	$(BIN)/icsort demo --out out/demo
 
 test: $(READY)
-	$(BIN)/python -m pytest $(QUICK) -n $(JOBS) --dist worksteal
+	$(BIN)/python -m pytest $(QUICK) -n $(JOBS) --dist loadgroup
 
 test-full: $(READY)
-	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup
 
 lint: $(READY)
 	$(BIN)/ruff check .

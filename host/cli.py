@@ -24,7 +24,12 @@ COMMANDS = {
     "train": ("quant.cli", "train", "quant", "Train a quantized classifier on cell images."),
     "export": ("quant.cli", "export", "quant", "Turn a training run into a model package."),
     "compile": ("hw.cli", "compile_", "hw", "Compile a model package into SystemVerilog for a board."),
-    "simulate": ("sim.cli", "simulate", "sim", "Run cells through the RTL and compare every logit with the references."),
+    "simulate": (
+        "sim.cli",
+        "simulate",
+        "sim",
+        "Run cells through the RTL and compare every logit with the references.",
+    ),
     "board": ("sim.cli", "board", "sim", "Run a virtual board: the real RTL behind a serial port."),
     "demo": ("sim.cli", "demo", "sim", "The whole path, from training to a sort seen by the host, with a report."),
 }
@@ -33,18 +38,18 @@ COMMANDS = {
 class LazyGroup(TyperGroup):
     """Lists the table above and imports a command when it is called."""
 
-    def list_commands(self, ctx: typer.Context) -> list[str]:
+    def list_commands(self, ctx: Any) -> list[str]:
         del ctx
         return list(COMMANDS)
 
-    def get_command(self, ctx: typer.Context, cmd_name: str) -> Any:
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if cmd_name not in COMMANDS:
             return super().get_command(ctx, cmd_name)
         module, attribute, _, _ = COMMANDS[cmd_name]
         target = getattr(importlib.import_module(module), attribute)
         return as_command(target, cmd_name)
 
-    def format_commands(self, ctx: typer.Context, formatter: Any) -> None:
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
         del ctx
         with formatter.section("Commands"):
             formatter.write_dl([(name, entry[-1]) for name, entry in COMMANDS.items()])
@@ -60,8 +65,9 @@ def as_command(target: Any, name: str) -> Any:
     return command
 
 
-app = typer.Typer(cls=LazyGroup, add_completion=False, no_args_is_help=True, rich_markup_mode=None,
-    pretty_exceptions_enable=False)
+app = typer.Typer(
+    cls=LazyGroup, add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False
+)
 
 
 @app.callback()

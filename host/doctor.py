@@ -49,7 +49,9 @@ def serial_rights() -> Check:
         remedy = f"no rights on {', '.join(denied)}: sudo usermod -aG dialout $USER, then log in again"
         return Check("serial port", "", gives, remedy)
     if not devices:
-        return Check("serial port", "", gives, "no /dev/ttyUSB* or /dev/ttyACM*: connect a board, or use `icsort board`")
+        return Check(
+            "serial port", "", gives, "no /dev/ttyUSB* or /dev/ttyACM*: connect a board, or use `icsort board`"
+        )
     return Check("serial port", ", ".join(map(str, devices)), gives, "")
 
 

