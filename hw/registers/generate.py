@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Make everything that follows from icsort.rdl: the SystemVerilog register block, the host's table and the page.
+
+    python hw/registers/generate.py [--root FOLDER]
+
+writes hw/rtl/sorter/registers/*.sv, host/registers.py and docs/registers.md below FOLDER (default: this repository).
+The results are committed; tests/link/test_registers.py makes them again and compares.
+"""
+
+import argparse
+import re
+from importlib.metadata import version
+from pathlib import Path
+
+from peakrdl_regblock import RegblockExporter
+from peakrdl_regblock.cpuif.passthrough import PassthroughCpuif
+from peakrdl_regblock.udps import ALL_UDPS
+from systemrdl.compiler import RDLCompiler
+from systemrdl.node import AddrmapNode, FieldNode, RegNode
+
+SOURCE = Path(__file__).resolve().parent / "icsort.rdl"
+REPOSITORY = SOURCE.parent.parent.parent
+MADE_BY = "Made from hw/registers/icsort.rdl by hw/registers/generate.py; do not edit."
+# Generated code is left as the generator writes it; it is not for us to restyle.
+WAIVERS = ("MULTIDRIVEN", "UNUSEDPARAM", "UNUSEDSIGNAL", "DECLFILENAME")
+
+
+def elaborate() -> AddrmapNode:
+    """The register map, compiled and elaborated. The compiler prints what is wrong with the source and raises."""
+    compiler = RDLCompiler()
+    for udp in ALL_UDPS:  # regblock looks its own properties up, also where none is used
+        compiler.register_udp(udp)
+    compiler.compile_file(str(SOURCE))
+    return compiler.elaborate().top
+
+
+def registers(top: AddrmapNode) -> list[RegNode]:
+    """All registers in the order of their addresses."""
+    found = [node for node in top.descendants() if isinstance(node, RegNode)]
+    return sorted(found, key=lambda node: node.absolute_address)
+
+
+def is_writable(register: RegNode) -> bool:
+    return any(field.is_sw_writable for field in register.fields())
+
+
+def _reset(field: FieldNode) -> int | None:
+    """Reset value or constant; None for a live value, which has none."""
+    value = field.get_property("reset")
+    return value if isinstance(value, int) else None
+
+
+def write_systemverilog(top: AddrmapNode, folder: Path) -> None:
+    """Module `icsort_registers` and package `icsort_registers_pkg`, behind a plain request/acknowledge bus."""
+    folder.mkdir(parents=True, exist_ok=True)
+    RegblockExporter().export(
+        top,
+        str(folder),
+        cpuif_cls=PassthroughCpuif,
+        address_width=16,  # all of the link's address, so that none aliases
+        err_if_bad_addr=True,
+        err_if_bad_rw=True,
+        reuse_hwif_typedefs=False,
+    )
+    off = "\n".join(f"/* verilator lint_off {name} */" for name in WAIVERS)
+    on = "\n".join(f"/* verilator lint_on {name} */" for name in WAIVERS)
+    for path in folder.glob("icsort_registers*.sv"):
+        text = path.read_text(encoding="utf-8").rstrip()
+        generator = f"peakrdl-regblock {version('peakrdl-regblock')}"
+        head = f"// SPDX-License-Identifier: Apache-2.0\n// {MADE_BY}\n// {generator}"
+        path.write_text(f"{head}\n{off}\n\n{text}\n\n{on}\n", encoding="utf-8")
+
+
+def write_python(top: AddrmapNode, path: Path) -> None:
+    """Table of registers by name for the host."""
+    lines = [
+        "# SPDX-License-Identifier: Apache-2.0",
+        f"# {MADE_BY}",
+        '"""Registers of the sorter: addresses, access, fields and reset values."""',
+        "",
+        "from dataclasses import dataclass",
+        "",
+        "",
+        "@dataclass(frozen=True)",
+        "class Field:",
+        '    """`bits` bits of a register from bit `low` up; `reset`: constant or reset value, None if live."""',
+        "",
+        "    low: int",
+        "    bits: int",
+        "    reset: int | None",
+        "",
+        "",
+        "@dataclass(frozen=True)",
+        "class Register:",
+        '    """A 32-bit register at a byte address."""',
+        "",
+        "    name: str",
+        "    address: int",
+        "    writable: bool",
+        "    fields: dict[str, Field]",
+        "",
+        "",
+        "REGISTERS: dict[str, Register] = {",
+        "    register.name: register",
+        "    for register in (",
+    ]
+    for node in registers(top):
+        lines += [
+            "        Register(",
+            f'            "{node.inst_name}",',
+            f"            0x{node.absolute_address:02X},",
+            f"            {is_writable(node)},",
+            "            {",
+        ]
+        for field in node.fields():
+            reset = _reset(field)
+            shown = "None" if reset is None else f"0x{reset:X}"
+            lines.append(f'                "{field.inst_name}": Field({field.low}, {field.width}, {shown}),')
+        lines += ["            },", "        ),"]
+    lines += ["    )", "}", ""]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join(lines), encoding="utf-8")
+
+
+def write_page(top: AddrmapNode, path: Path) -> None:
+    """The page that people read."""
+
+    def reset(field: FieldNode) -> str:
+        value = _reset(field)
+        return "live" if value is None else f"0x{value:X}"
+
+    def text(node: RegNode | FieldNode) -> str:
+        description = node.get_property("desc")
+        assert description, f"{node.get_path()}: give it a desc in {SOURCE.name}"
+        return re.sub(r"\s+", " ", description).replace("|", "\\|")
+
+    lines = [
+        "# Registers",
+        "",
+        MADE_BY,
+        "",
+        "32-bit words at byte addresses. Names that end in `_LO` and `_HI` are the halves of one 64-bit value.",
+        "An address that is not listed, and a write to a register that is read only, are answered with NACK 3.",
+        "",
+        "| address | register | access | bits | field | reset | meaning |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for node in registers(top):
+        access = "read, write" if is_writable(node) else "read"
+        fields = list(node.fields())
+        single = len(fields) == 1 and fields[0].inst_name == "value"
+        bits = f"{fields[0].high}:{fields[0].low} | | {reset(fields[0])}" if single else "| |"
+        lines.append(f"| 0x{node.absolute_address:02X} | `{node.inst_name}` | {access} | {bits} | {text(node)} |")
+        if not single:
+            for field in fields:
+                where = str(field.low) if field.width == 1 else f"{field.high}:{field.low}"
+                lines.append(f"| | | | {where} | `{field.inst_name}` | {reset(field)} | {text(field)} |")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Regenerate what follows from icsort.rdl.")
+    parser.add_argument("--root", type=Path, default=REPOSITORY, help="write below this folder")
+    root: Path = parser.parse_args().root
+    top = elaborate()
+    write_systemverilog(top, root / "hw" / "rtl" / "sorter" / "registers")
+    write_python(top, root / "host" / "registers.py")
+    write_page(top, root / "docs" / "registers.md")
+
+
+if __name__ == "__main__":
+    main()
