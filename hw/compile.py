@@ -10,9 +10,7 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -22,6 +20,7 @@ import numpy as np
 
 from sim.bit_true import manifest
 from sim.bit_true.errors import IcsortError
+from sim.bit_true.output import result_folder
 
 FORMAT = "icsort-build"
 VERSION = 1
@@ -156,13 +155,20 @@ def compile_package(
     Raises IcsortError for a bad package, board or folding, a network that is not covered, an output that cannot be
     written.
     """
+    with result_folder(out, BUILD_FILE, force) as folder:
+        _compile_into(folder, package, board, folding, progress)
+    return load_build(out)
+
+
+def _compile_into(
+    folder: Path, package: Path, board: str, folding: Path | None, progress: Callable[[str], None]
+) -> None:
     # FINN takes seconds to import, and whoever only reads a build should not wait for it.
     from hw import folding as fold
     from hw import frontend, generator
 
     model = manifest.load(package)
     description = load_board(board)
-    _check_output(out, force)
     shape = (model.input.height, model.input.width, model.input.channels)
     progress("front end")
     graph = frontend.convert(
@@ -242,21 +248,19 @@ def compile_package(
         "tools": tools,
     }
     progress("write")
-    with _new_folder(out) as folder:
-        for name in (manifest.MODEL_FILE, manifest.MANIFEST_FILE):
-            shutil.copyfile(package / name, folder / name)
-        graph.model.save(str(folder / GRAPH_FILE))
-        files: dict[str, bytes] = {f"rtl/{name}": contents for name, contents in library.items()}
-        files["rtl/icsort_net.sv"] = network.verilog.encode()
-        files["rtl/icsort_build.sv"] = wrapper.encode()
-        ordered = sorted(files, key=lambda name: (not name.endswith("_pkg.sv"), name))
-        files |= {f"mem/{name}": text.encode() for name, text in memories.items()}
-        files[FILE_LIST] = "".join(f"{name}\n" for name in ordered).encode()
-        files[BUILD_FILE] = (json.dumps(data, indent=2) + "\n").encode()
-        for name, contents in files.items():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            (folder / name).write_bytes(contents)
-    return load_build(out)
+    for name in (manifest.MODEL_FILE, manifest.MANIFEST_FILE):
+        shutil.copyfile(package / name, folder / name)
+    graph.model.save(str(folder / GRAPH_FILE))
+    files: dict[str, bytes] = {f"rtl/{name}": contents for name, contents in library.items()}
+    files["rtl/icsort_net.sv"] = network.verilog.encode()
+    files["rtl/icsort_build.sv"] = wrapper.encode()
+    ordered = sorted(files, key=lambda name: (not name.endswith("_pkg.sv"), name))
+    files |= {f"mem/{name}": text.encode() for name, text in memories.items()}
+    files[FILE_LIST] = "".join(f"{name}\n" for name in ordered).encode()
+    files[BUILD_FILE] = (json.dumps(data, indent=2) + "\n").encode()
+    for name, contents in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(contents)
 
 
 def _check_images(shape: tuple[int, int, int]) -> np.ndarray[Any, np.dtype[np.uint8]]:
@@ -272,35 +276,3 @@ def _sha256(data: bytes) -> str:
 def _digest(contents: dict[str, Any]) -> str:
     """First 64 bits, 16 hex digits, of sha256 over canonical JSON."""
     return _sha256(json.dumps(contents, sort_keys=True, separators=(",", ":")).encode())[:16]
-
-
-def _check_output(out: Path, force: bool) -> None:
-    if not os.path.lexists(out):
-        return
-    if not force:
-        raise IcsortError(f"{out}: exists; give another folder, or --force to replace a build")
-    try:
-        data = json.loads((out / BUILD_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        data = None
-    if out.is_symlink() or not isinstance(data, dict) or data.get("format") != FORMAT:
-        raise IcsortError(f"{out}: exists and is not a build, so it is not replaced; give another folder")
-
-
-@contextmanager
-def _new_folder(out: Path) -> Iterator[Path]:
-    """A temporary folder beside `out` that becomes `out` where the body succeeds and leaves nothing where it fails."""
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}-"))
-        try:
-            new, old = scratch / "new", scratch / "old"
-            new.mkdir()
-            yield new
-            if out.exists():
-                out.rename(old)
-            new.rename(out)
-        finally:
-            shutil.rmtree(scratch)
-    except OSError as error:
-        raise IcsortError(f"{out}: cannot be written ({error.strerror})") from None

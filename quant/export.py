@@ -28,10 +28,10 @@ from scipy.special import log_softmax
 
 from quant import train
 from quant.models import StudentW4A4
-from quant.output import result_folder
 from sim.bit_true import manifest
 from sim.bit_true.errors import IcsortError
 from sim.bit_true.event import Trigger
+from sim.bit_true.output import result_folder
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # brevitas names a CUDA package that is of no use here

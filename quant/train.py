@@ -30,9 +30,9 @@ from tqdm import tqdm
 
 from quant.data import Dataset
 from quant.models import StudentW4A4
-from quant.output import result_folder
 from sim.bit_true.errors import IcsortError
 from sim.bit_true.event import Trigger, cut_events
+from sim.bit_true.output import result_folder
 from sim.bit_true.preprocess import GAIN_MAX, preprocess
 
 CONFIG_FILE = "config.json"

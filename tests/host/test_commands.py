@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from host import commands
+from sim.bit_true.errors import IcsortError
 from tests.host.fake_board import CONTROL, GATE_ACTIVE, FakeBoard
 
 REPOSITORY = Path(__file__).parent.parent.parent

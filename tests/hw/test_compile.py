@@ -98,7 +98,7 @@ def test_an_error_leaves_nothing_and_keeps_what_was_there(build, package, tmp_pa
 
     with monkeypatch.context() as patch:
         patch.setattr(Path, "write_bytes", full)
-        with pytest.raises(IcsortError, match="cannot be written"):
+        with pytest.raises(IcsortError, match="the disk is full"):
             compile_package(package, tmp_path / "build", force=True)
     assert contents(tmp_path) == before
 
@@ -108,7 +108,7 @@ def test_existing_output(build, package, tmp_path):
     out = tmp_path / "out"
     shutil.copytree(build.folder, out)
     (out / "stray").write_text("from an older build")
-    with pytest.raises(IcsortError, match="exists; give another folder, or --force"):
+    with pytest.raises(IcsortError, match="exists already; choose another --out, or replace it with --force"):
         compile_package(package, out)
     compile_package(package, out, force=True)
     assert contents(out) == contents(build.folder)
@@ -116,7 +116,7 @@ def test_existing_output(build, package, tmp_path):
     precious = tmp_path / "precious"
     precious.mkdir()
     (precious / "thesis.txt").write_text("years of work")
-    with pytest.raises(IcsortError, match="is not a build, so it is not replaced"):
+    with pytest.raises(IcsortError, match="is not an earlier result of this command"):
         compile_package(package, precious, force=True)
     assert contents(precious) == {"thesis.txt": b"years of work"}
 

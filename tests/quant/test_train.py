@@ -12,10 +12,10 @@ import torch
 from PIL import Image
 
 from quant.data import Dataset, generated_dataset
-from quant.output import result_folder
 from quant.train import Constants, Recipe, choose_constants, cut_cells, split_cells, train_run
 from sim.bit_true.errors import IcsortError
 from sim.bit_true.event import Trigger
+from sim.bit_true.output import result_folder
 
 RUN_FILES = {
     "checkpoint.pt",
