@@ -41,6 +41,17 @@ LEGAL: list[tuple[str, Parameters]] = [
     ("max_pool", {}),
     ("max_pool", {"WINDOW": 1, "SIGNED": 1}),
     ("max_pool", {"WINDOW": 9, "CHANNELS": 3}),
+    ("fmpad", {}),
+    ("fmpad", {"CHANNELS": 6, "SIMD": 2, "PAD_TOP": 0, "PAD_LEFT": 0, "PAD_BOTTOM": 2}),
+    ("fmpad", {"IFM_H": 1, "IFM_W": 1, "PAD_TOP": 0, "PAD_LEFT": 0, "PAD_BOTTOM": 0, "PAD_RIGHT": 0}),
+    ("stream_fork", {}),
+    ("stream_fork", {"WIDTH": 1, "OUTPUTS": 1}),
+    ("stream_add", {}),
+    ("stream_add", {"PE": 3, "LHS_BITS": 4, "RHS_SIGNED": 1}),
+    ("stream_add", {"LHS_SIGNED": 1, "OUT_BITS": 5}),
+    ("global_acc_pool", {}),
+    ("global_acc_pool", {"CHANNELS": 6, "PE": 2, "SIGNED": 1}),
+    ("global_acc_pool", {"PIXELS": 1, "OUT_BITS": 8}),
 ]
 
 
@@ -74,6 +85,15 @@ ILLEGAL: list[tuple[str, Parameters, str]] = [
     ("threshold", {"STEPS": 3, "OUT_BITS": 2, "OUT_BIAS": 1}, "does not fit in OUT_BITS"),
     ("max_pool", {"WINDOW": 0}, "at least 1"),
     ("max_pool", {"SIGNED": 2}, "SIGNED must be 0 or 1"),
+    ("fmpad", {"CHANNELS": 6, "SIMD": 4}, "multiple of SIMD"),
+    ("fmpad", {"IFM_W": 0}, "at least 1"),
+    ("stream_fork", {"OUTPUTS": 0}, "at least 1"),
+    ("stream_add", {"PE": 0}, "at least 1"),
+    ("stream_add", {"RHS_SIGNED": 2}, "must be 0 or 1"),
+    ("global_acc_pool", {"CHANNELS": 6, "PE": 4}, "multiple of PE"),
+    ("global_acc_pool", {"OUT_BITS": 7}, "OUT_BITS at least BITS"),
+    ("global_acc_pool", {"PIXELS": 0}, "at least 1"),
+    ("global_acc_pool", {"SIGNED": 2}, "SIGNED must be 0 or 1"),
 ]
 
 
