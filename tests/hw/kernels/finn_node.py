@@ -7,10 +7,10 @@ import numpy as np
 import numpy.typing as npt
 from finn.util.data_packing import pack_innermost_dim_as_hex_string
 from onnx import TensorProto, helper
-from qonnx.core.datatype import DataType
+from qonnx.core.datatype import BaseDataType, DataType
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.core.onnx_exec import execute_onnx
-from qonnx.util.basic import qonnx_make_model
+from qonnx.util.basic import calculate_matvec_accumulator_range, qonnx_make_model
 
 DOMAIN = "finn.custom_op.fpgadataflow"
 PARAMETERS_ARE_INITIALIZERS = ("VVAU",)
@@ -73,6 +73,26 @@ def random_integers(rng: np.random.Generator, shape: Sequence[int], bits: int, s
     low, high = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if signed else (0, 2**bits - 1)
     values = rng.integers(low, high, shape, endpoint=True)
     return np.where(rng.random(shape) < 0.25, rng.choice([low, high], shape), values)
+
+
+def random_values(rng: np.random.Generator, shape: Sequence[int], name: str) -> npt.NDArray[np.int64]:
+    """As `random_integers`, for any FINN type: BIPOLAR gives -1 and 1, TERNARY -1, 0 and 1."""
+    if name == "BIPOLAR":
+        return rng.choice([-1, 1], shape)
+    if name == "TERNARY":
+        return rng.integers(-1, 1, shape, endpoint=True)
+    return random_integers(rng, shape, DataType[name].bitwidth(), DataType[name].signed())
+
+
+def accumulator(weights: npt.NDArray[np.integer], act: BaseDataType, weight: BaseDataType) -> str:
+    """Name of the narrowest integer type for every product of an activation vector with a column of `weights`.
+
+    Two bipolar operands give the number of equal pairs, which is what FINN's nodes give.
+    """
+    if act.name == "BIPOLAR" and weight.name == "BIPOLAR":
+        return datatype(int(weights.shape[0]).bit_length(), False)
+    low, high = calculate_matvec_accumulator_range(weights, act)
+    return datatype(1 + max(int(high).bit_length(), int(-low - 1).bit_length() if low < 0 else 0), True)
 
 
 def beats(array: npt.NDArray[np.integer], elements: int, name: str) -> list[int]:

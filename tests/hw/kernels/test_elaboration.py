@@ -52,6 +52,13 @@ LEGAL: list[tuple[str, Parameters]] = [
     ("global_acc_pool", {}),
     ("global_acc_pool", {"CHANNELS": 6, "PE": 2, "SIGNED": 1}),
     ("global_acc_pool", {"PIXELS": 1, "OUT_BITS": 8}),
+    ("vvau", {}),
+    ("vvau", {"SIMD": 9, "PE": 2}),
+    ("vvau", {"SIMD": 3, "WEIGHT_BITS": 1, "ACT_SIGNED": 1, "ACC_BITS": 12}),
+    ("vvau", {"WEIGHT_BITS": 1, "ACT_BITS": 1, "ACT_BIPOLAR": 1, "ACC_BITS": 4}),
+    ("vvau", {"ACT_BITS": 1, "ACT_BIPOLAR": 1, "ACC_BITS": 6}),
+    ("vvau", {"CHANNELS": 6, "SIMD": 3, "PE": 2, "WHOLE_WINDOW": 1}),
+    ("vvau", {"SIMD": 9, "PE": 2, "WHOLE_WINDOW": 1}),
 ]
 
 
@@ -94,6 +101,11 @@ ILLEGAL: list[tuple[str, Parameters, str]] = [
     ("global_acc_pool", {"OUT_BITS": 7}, "OUT_BITS at least BITS"),
     ("global_acc_pool", {"PIXELS": 0}, "at least 1"),
     ("global_acc_pool", {"SIGNED": 2}, "SIGNED must be 0 or 1"),
+    ("vvau", {"SIMD": 2}, "multiple of SIMD"),
+    ("vvau", {"PE": 3}, "multiple of PE"),
+    ("vvau", {"WEIGHT_BITS": 0}, "WEIGHT_BITS and ACC_BITS must be at least 1"),
+    ("vvau", {"WHOLE_WINDOW": 2}, "WHOLE_WINDOW must be 0 or 1"),
+    ("vvau", {"ACT_BIPOLAR": 1}, "ACT_BIPOLAR needs ACT_BITS = 1"),
 ]
 
 
