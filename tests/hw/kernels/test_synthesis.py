@@ -12,7 +12,7 @@ from sim.bench import RTL
 IMAGE_W, IMAGE_H, CHANNELS, BITS = 24, 24, 2, 4
 PIXEL, WINDOW = CHANNELS * BITS, 3 * 3 * CHANNELS * BITS
 
-TOP = f"""
+CONVOLUTION = f"""
 module top (
     input wire clk, input wire rst,
     input wire [{PIXEL - 1}:0] tdata, input wire tvalid, output wire tready,
@@ -45,11 +45,42 @@ endmodule
 """
 
 
-def test_synthesis(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "top.sv").write_text(TOP)
+RESIDUAL = """
+module top (
+    input wire clk, input wire rst,
+    input wire [7:0] tdata, input wire tvalid, output wire tready,
+    output wire [9:0] y, output wire y_valid, input wire y_ready
+);
+  wire [15:0] copies;
+  wire [7:0] padded;
+  wire [9:0] sum;
+  wire [1:0] copy_valid, copy_ready;
+  wire padded_valid, sum_valid;
+  wire padded_ready, sum_ready;
+
+  stream_fork #(.WIDTH(8), .OUTPUTS(2)) u_fork (
+      clk, rst, tdata, tvalid, tready, copies, copy_valid, copy_ready);
+  fmpad #(.IFM_H(12), .IFM_W(12), .CHANNELS(8), .SIMD(2), .BITS(4)) u_pad (
+      clk, rst, copies[7:0], copy_valid[0], copy_ready[0], padded, padded_valid, padded_ready);
+  stream_add #(.PE(2), .LHS_BITS(4), .RHS_BITS(4), .RHS_SIGNED(1), .OUT_BITS(5)) u_add (
+      clk, rst, padded, padded_valid, padded_ready, copies[15:8], copy_valid[1], copy_ready[1],
+      sum, sum_valid, sum_ready);
+  global_acc_pool #(.CHANNELS(64), .PE(1), .PIXELS(16), .BITS(5), .SIGNED(1), .OUT_BITS(10)) u_pool (
+      clk, rst, sum[4:0], sum_valid, sum_ready, y, y_valid, y_ready);
+endmodule
+"""
+
+
+@pytest.fixture
+def memory_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "weights.hex").write_text("".join(f"{0x5A3C71 * (word + 1) % 2**24:06x}\n" for word in range(12)))
     (tmp_path / "thresholds.hex").write_text("".join(f"{fold * 0x1111:053x}\n" for fold in range(4)))
     monkeypatch.chdir(tmp_path)  # the memory files are named relative to where the tool runs
+
+
+def synthesize(top: str, folder: Path) -> dict[str, dict[str, int]]:
+    """Cells by type of each kernel that `top` instantiates (the last one of a kind), mapped to the 7 series."""
+    (folder / "top.sv").write_text(top)
     kernels = sorted((RTL / "kernels").glob("*.sv"))
     design = libyosys.Design()
     for command in (
@@ -59,21 +90,43 @@ def test_synthesis(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "tee -q -o stat.json stat -json",
     ):
         design.run_pass(command)
-    modules = json.loads((tmp_path / "stat.json").read_text())["modules"]
+    modules = json.loads((folder / "stat.json").read_text())["modules"]
     cells = {
-        kernel.stem: counts
-        for kernel in kernels
+        name.lstrip("\\").split("$")[0]: module["num_cells_by_type"]
         for name, module in modules.items()
-        if name.lstrip("\\").startswith(kernel.stem)
-        for counts in [module["num_cells_by_type"]]
+        if name.lstrip("\\") != "top"
     }
-    assert set(cells) == {kernel.stem for kernel in kernels}
     for counts in cells.values():
         assert not any(cell.startswith(("LD", "$")) for cell in counts), counts
+    return cells
 
-    def registers(kernel: str) -> int:
-        return sum(number for cell, number in cells[kernel].items() if cell.startswith("FD"))
 
+def registers(counts: dict[str, int]) -> int:
+    return sum(number for cell, number in counts.items() if cell.startswith("FD"))
+
+
+def has_memory(counts: dict[str, int]) -> bool:
+    return any(cell.startswith("RAM") for cell in counts)
+
+
+@pytest.mark.usefixtures("memory_files")
+def test_convolution(tmp_path: Path) -> None:
+    cells = synthesize(CONVOLUTION, tmp_path)
+    assert set(cells) == {"sliding_window", "width_converter", "mvau", "fifo", "threshold", "max_pool"}
     # The window, one column read ahead, two counters and two countdowns; the lines are in memory.
-    assert registers("sliding_window") <= WINDOW + 2 * PIXEL + 20
-    assert any(cell.startswith("RAM") for cell in cells["sliding_window"])
+    assert registers(cells["sliding_window"]) <= WINDOW + 2 * PIXEL + 20
+    assert has_memory(cells["sliding_window"])
+
+
+@pytest.mark.usefixtures("memory_files")
+def test_residual(tmp_path: Path) -> None:
+    cells = synthesize(RESIDUAL, tmp_path)
+    assert set(cells) == {"stream_fork", "fmpad", "stream_add", "global_acc_pool"}
+    # One beat, its valid bit and two counters (a row has 56 beats, the frame 14 rows): no image.
+    assert registers(cells["fmpad"]) <= 8 + 1 + 6 + 4
+    assert not has_memory(cells["fmpad"])
+    assert registers(cells["stream_fork"]) == 8 + 2
+    assert registers(cells["stream_add"]) == 2 * 5 + 1
+    # One sum read ahead, one on offer, two counters; the 64 sums are in memory.
+    assert registers(cells["global_acc_pool"]) <= 2 * 10 + 1 + 6 + 4
+    assert has_memory(cells["global_acc_pool"])
