@@ -21,17 +21,36 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 from finn.transformation.fpgadataflow.convert_to_hw.conv_inp_gen import InferConvInpGen
+from finn.transformation.fpgadataflow.convert_to_hw.duplicate_streams import InferDuplicateStreamsLayer
+from finn.transformation.fpgadataflow.convert_to_hw.elementwise_binary_operation import (
+    InferElementwiseBinaryOperation,
+)
+from finn.transformation.fpgadataflow.convert_to_hw.global_acc_pool import InferGlobalAccPoolLayer
 from finn.transformation.fpgadataflow.convert_to_hw.pool import InferPool
 from finn.transformation.fpgadataflow.convert_to_hw.quantized_matrix_vector_activation import (
     InferQuantizedMatrixVectorActivation,
 )
 from finn.transformation.fpgadataflow.convert_to_hw.thresholding import InferThresholdingLayer
+from finn.transformation.fpgadataflow.convert_to_hw.vector_vector_activation import InferVectorVectorActivation
 from finn.transformation.fpgadataflow.minimize_accumulator_width import MinimizeAccumulatorWidth
 from finn.transformation.move_reshape import RemoveCNVtoFCFlatten
 from finn.transformation.qonnx.convert_qonnx_to_finn import ConvertQONNXtoFINN
 from finn.transformation.streamline import Streamline
-from finn.transformation.streamline.absorb import AbsorbConsecutiveTransposes, AbsorbTransposeIntoMultiThreshold
-from finn.transformation.streamline.reorder import MakeMaxPoolNHWC
+from finn.transformation.streamline.absorb import (
+    AbsorbConsecutiveTransposes,
+    AbsorbScalarBiasIntoMultiThreshold,
+    AbsorbTransposeIntoMultiThreshold,
+)
+from finn.transformation.streamline.collapse_repeated import CollapseRepeatedMul
+from finn.transformation.streamline.reorder import (
+    MakeMaxPoolNHWC,
+    MoveMulPastFork,
+    MoveMulPastJoinAdd,
+    MoveScalarLinearPastInvariants,
+    MoveScalarMulPastMatMul,
+    MoveTransposePastFork,
+    MoveTransposePastJoinAdd,
+)
 from finn.transformation.streamline.round_thresholds import RoundAndClipThresholds
 from onnx import NodeProto
 from onnx.external_data_helper import uses_external_data
@@ -40,6 +59,7 @@ from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.core.onnx_exec import execute_onnx
 from qonnx.custom_op.registry import getCustomOp
 from qonnx.transformation.base import Transformation
+from qonnx.transformation.composed import ComposedTransformation
 from qonnx.transformation.general import GiveReadableTensorNames, GiveUniqueNodeNames
 from qonnx.transformation.infer_data_layouts import InferDataLayouts
 from qonnx.transformation.infer_datatypes import InferDataTypes
@@ -53,17 +73,20 @@ from sim.bit_true.errors import IcsortError
 HW_DOMAIN = "finn.custom_op.fpgadataflow"
 INPUT_TYPE = "UINT8"
 MAX_BITS = 8
+TOLERANCE = 0.25  # of one integer step of a logit: float32 rounds sums of 10^5 steps to hundredths of one
+SCALE_PRECISION = 2.0**-20  # the scale is a product of float32 factors, and not in the same order everywhere
 FLOAT32_INTEGERS = 2**24  # every integer up to here is exact in the float32 that thresholds and accumulators live in
 
 # What may stand in the QONNX file. FINN removes the constant arithmetic and the shape operations.
 WEIGHTED = ("Conv", "Gemm", "MatMul")
 ARITHMETIC = ("Add", "Sub", "Mul", "Div")
-SHAPE_ONLY = ("Transpose", "Reshape", "Flatten")
+SHAPE_ONLY = ("Transpose", "Reshape", "Flatten", "Squeeze")
+MEAN = ("GlobalAveragePool", "ReduceMean")
 DEFAULT_ATTRIBUTES: dict[str, dict[str, int | list[int]]] = {
     "Conv": {"strides": [1, 1], "pads": [0, 0, 0, 0], "dilations": [1, 1], "group": 1},
     "MaxPool": {"strides": [1, 1], "pads": [0, 0, 0, 0]},
 }
-SOURCE_OPS = (*WEIGHTED, *ARITHMETIC, *SHAPE_ONLY, "BatchNormalization", "Relu", "Quant", "MaxPool")
+SOURCE_OPS = (*WEIGHTED, *ARITHMETIC, *SHAPE_ONLY, "BatchNormalization", "Relu", "Quant", "MaxPool", *MEAN)
 
 
 @dataclass(frozen=True)
@@ -81,23 +104,75 @@ class Pass:
         return model
 
 
+class MeanToGlobalAveragePool(Transformation):
+    """ReduceMean over rows and columns, which exporters make of `x.mean((2, 3))`, to GlobalAveragePool and Flatten."""
+
+    def apply(self, model: ModelWrapper) -> tuple[ModelWrapper, bool]:
+        """One ReduceMean at a time."""
+        for index, node in enumerate(model.graph.node):
+            if node.op_type != "ReduceMean":
+                continue
+            result = node.output[0]
+            pooled = result
+            shape = model.get_tensor_shape(node.input[0])
+            if not _attribute(node, "keepdims", [1])[0]:
+                pooled = model.make_new_valueinfo_name()
+                model.set_tensor_shape(pooled, [*shape[:2], 1, 1])
+                model.graph.node.insert(index + 1, onnx.helper.make_node("Flatten", [pooled], [result], axis=1))
+            pool = onnx.helper.make_node("GlobalAveragePool", [node.input[0]], [pooled], name=node.name)
+            model.graph.node.insert(index, pool)
+            model.graph.node.remove(node)
+            return model, True
+        return model, False
+
+
+def is_join(model: ModelWrapper, node: NodeProto) -> bool:
+    """Whether an Add takes two computed tensors: a residual connection, not a constant."""
+    return node.op_type == "Add" and all(model.get_initializer(name) is None for name in node.input)
+
+
+TIDY = (GiveUniqueNodeNames(), GiveReadableTensorNames(), InferDataTypes(), InferDataLayouts())
+TRANSPOSES = (AbsorbTransposeIntoMultiThreshold(), AbsorbConsecutiveTransposes())
+
 PASSES: tuple[Pass, ...] = (
+    Pass("means to global pools", (MeanToGlobalAveragePool(),)),
     Pass(
         "channels-last input",
         (MakeInputChannelsLast(), GiveUniqueNodeNames(), GiveReadableTensorNames(), InferShapes()),
     ),
     Pass("QONNX to FINN", (ConvertQONNXtoFINN(),)),
-    Pass("tidy", (GiveUniqueNodeNames(), GiveReadableTensorNames(), InferDataTypes(), InferDataLayouts())),
+    Pass("tidy", TIDY),
+    # Before any scale moves: a signed quantizer's bias that stays behind would be moved into the thresholds of a
+    # quantizer after it, and leave a signed type on a tensor that is not signed any more.
+    Pass("signs into thresholds", (AbsorbScalarBiasIntoMultiThreshold(), *TIDY)),
+    Pass("scales past forks", (MoveMulPastFork(), *TIDY)),
     Pass("streamline", (Streamline(),)),
+    Pass("scales past joins", (ComposedTransformation([MoveMulPastJoinAdd(), MoveMulPastFork()]), *TIDY)),
+    Pass("streamline behind joins", (Streamline(),)),
     Pass("convolutions to matrix products", (LowerConvsToMatMul(),)),
-    Pass("transposes past thresholds", (AbsorbTransposeIntoMultiThreshold(),)),
-    Pass("remove transposes", (AbsorbConsecutiveTransposes(), InferDataLayouts())),
-    Pass("pools to NHWC", (MakeMaxPoolNHWC(), AbsorbConsecutiveTransposes(), InferDataLayouts())),
+    Pass("transposes past thresholds", TRANSPOSES),
+    Pass(
+        "transposes past forks and joins",
+        (
+            ComposedTransformation([*TRANSPOSES, MoveTransposePastFork(), MoveTransposePastJoinAdd()]),
+            InferDataLayouts(),
+        ),
+    ),
+    Pass("pools to NHWC", (MakeMaxPoolNHWC(), *TRANSPOSES, InferDataLayouts())),
     Pass("thresholds to hardware", (InferThresholdingLayer(),)),
+    Pass("global pools to hardware", (InferGlobalAccPoolLayer(), AbsorbConsecutiveTransposes(), InferDataLayouts())),
+    # The division by the number of pixels, to the end: what comes behind it is integer then.
+    Pass(
+        "division past the last product",
+        (MoveScalarLinearPastInvariants(), MoveScalarMulPastMatMul(), CollapseRepeatedMul(), *TIDY),
+    ),
+    Pass("depthwise products to hardware", (InferVectorVectorActivation(),)),
     Pass("matrix products to hardware", (InferQuantizedMatrixVectorActivation(),)),
     Pass("pools to hardware", (InferPool(),)),
     Pass("windows to hardware", (InferConvInpGen(),)),
     Pass("remove flatten", (RemoveCNVtoFCFlatten(),)),
+    Pass("joins to hardware", (InferElementwiseBinaryOperation(is_join),)),
+    Pass("forks to hardware", (InferDuplicateStreamsLayer(),)),
     Pass("accumulator widths", (MinimizeAccumulatorWidth(), InferDataTypes())),
     Pass("names", (GiveUniqueNodeNames(), GiveReadableTensorNames())),
 )
@@ -161,7 +236,7 @@ def convert(
         expected = _float_logits(model, images)
     except Exception as error:  # onnxruntime and qonnx each raise their own
         raise IcsortError(f"{path.name}: cannot be executed ({_first_line(error)}); export the model again") from None
-    tolerance = 0.01 * scale  # integers differ by at least `scale`
+    tolerance = TOLERANCE * scale
     seconds: dict[str, float] = {}
 
     def step(item: Pass, model: ModelWrapper) -> ModelWrapper:
@@ -188,7 +263,7 @@ def convert(
     near_ties = count_near_ties(model)
     model = step(ROUND_THRESHOLDS, model)
     model, found = _split_scale(model, path)
-    if not np.isclose(found, scale, rtol=2.0**-22, atol=0.0):
+    if not np.isclose(found, scale, rtol=SCALE_PRECISION, atol=0.0):
         raise IcsortError(
             f"{path.name}: one integer logit is worth {found!r} but the manifest says {scale!r}; export the model again"
         )
@@ -245,19 +320,19 @@ def lint(model: ModelWrapper) -> None:
         if node.op_type in ("Conv", "MaxPool"):
             if _attribute(node, "auto_pad", [b"NOTSET"])[0] not in (b"NOTSET", b"VALID"):
                 raise IcsortError(f"layer {_title(node)}: auto_pad is not covered; use no padding")
-            for name, plain, remedy in (
-                ("pads", 0, "use no padding"),
-                ("dilations", 1, "use dilation 1"),
-                ("ceil_mode", 0, "let the pool round down"),
-                ("group", 1, "use group 1"),
-            ):
-                values = _attribute(node, name, [plain])
-                if any(value != plain for value in values):
+            plain: list[tuple[str, int, str]] = [("dilations", 1, "use dilation 1")]
+            if node.op_type == "MaxPool":
+                plain += [("pads", 0, "use no padding"), ("ceil_mode", 0, "let the pool round down")]
+            elif not _is_depthwise(model, node):
+                plain.append(("group", 1, "use group 1, or as many groups as channels in and out"))
+            for name, value, remedy in plain:
+                values = _attribute(node, name, [value])
+                if any(found != value for found in values):
                     raise IcsortError(f"layer {_title(node)}: {name} {values} is not covered; {remedy}")
         if node.op_type in ARITHMETIC and all(model.get_initializer(name) is None for name in node.input):
-            raise IcsortError(
-                f"layer {_title(node)}: joining two branches is not covered; build the network as a straight line"
-            )
+            _check_join(model, node)
+        if node.op_type == "ReduceMean" and sorted(axis % 4 for axis in _mean_axes(model, node)) != [2, 3]:
+            raise IcsortError(f"layer {_title(node)}: a mean is covered over rows and columns only; use axes 2 and 3")
         if node.op_type == "Quant":
             bits = _constant(model, node, 3)
             if not (np.all(_constant(model, node, 2) == 0) and bits.size == 1 and 1 <= float(bits.flat[0]) <= MAX_BITS):
@@ -323,12 +398,66 @@ def _constant(model: ModelWrapper, node: NodeProto, index: int) -> npt.NDArray[n
     return np.asarray(value)
 
 
+def _is_depthwise(model: ModelWrapper, node: NodeProto) -> bool:
+    weight = _weight_source(model, node.input[1])
+    group = _attribute(node, "group", [1])[0]
+    return bool(weight is not None and weight.ndim == 4 and weight.shape[:2] == (group, 1))
+
+
+def _weight_source(model: ModelWrapper, tensor: str) -> npt.NDArray[np.float32] | None:
+    producer = model.find_producer(tensor)
+    if producer is not None and producer.op_type == "Quant":
+        tensor = producer.input[0]
+    value = model.get_initializer(tensor)
+    return None if value is None else np.asarray(value)
+
+
+def _mean_axes(model: ModelWrapper, node: NodeProto) -> list[int]:
+    if len(node.input) > 1:  # an input since opset 18
+        return [int(axis) for axis in _constant(model, node, 1)]
+    return [int(axis) for axis in _attribute(node, "axes", [])]
+
+
+def _check_join(model: ModelWrapper, node: NodeProto) -> None:
+    """Both branches of a residual Add must be integers of one scale, or their sum is no integer."""
+    if node.op_type != "Add":
+        raise IcsortError(f"layer {_title(node)}: two branches can be joined by Add only; build the network without it")
+    scales = [_scale(model, node, tensor) for tensor in node.input]
+    if scales[0] != scales[1]:
+        raise IcsortError(
+            f"layer {_title(node)}: its branches are quantized with different scales, {scales[0]:.6g} and "
+            f"{scales[1]:.6g}; send both through one shared quantizer"
+        )
+
+
+def _scale(model: ModelWrapper, join: NodeProto, tensor: str) -> float:
+    """What one integer of a branch is worth, from the quantizer that it came from."""
+    producer = model.find_producer(tensor)
+    while producer is not None and producer.op_type in (*SHAPE_ONLY, "MaxPool"):
+        producer = model.find_producer(producer.input[0])
+    if producer is not None and is_join(model, producer):
+        return _scale(model, join, producer.input[0])
+    if producer is None or producer.op_type != "Quant":
+        source = "the image" if producer is None else _title(producer)
+        raise IcsortError(
+            f"layer {_title(join)}: a branch comes from {source} without a quantizer; "
+            "send both branches through one shared quantizer"
+        )
+    scale = _constant(model, producer, 1)
+    if scale.size != 1:
+        raise IcsortError(
+            f"layer {_title(join)}: quantizer {_title(producer)} in front of it has a scale for each channel; "
+            "send both branches through one shared quantizer with one scale"
+        )
+    return float(scale.flat[0])
+
+
 def _check_quantized(model: ModelWrapper, node: NodeProto) -> None:
     weight = model.find_producer(node.input[1])
     if weight is None or weight.op_type != "Quant":
         raise IcsortError(f"layer {_title(node)}: its weights are float; give the layer a weight quantizer")
     producer = model.find_producer(node.input[0])
-    while producer is not None and producer.op_type in (*SHAPE_ONLY, "MaxPool"):
+    while producer is not None and (producer.op_type in (*SHAPE_ONLY, *MEAN, "MaxPool") or is_join(model, producer)):
         producer = model.find_producer(producer.input[0])
     if producer is not None and producer.op_type != "Quant":
         raise IcsortError(
@@ -381,7 +510,8 @@ def check_hardware(model: ModelWrapper) -> None:
                 f"layer {_title(node)}: FINN's passes left it as a float operation; "
                 "quantize what feeds it or build the network without it"
             )
-        for tensor in (node.input[0], *node.output):
+        streams = 2 if node.op_type == "ElementwiseAdd" else 1
+        for tensor in (*node.input[:streams], *node.output):
             if not model.get_tensor_datatype(tensor).is_integer():
                 raise IcsortError(f"layer {_title(node)}: '{tensor}' is still float; quantize it")
         if node.op_type == "Thresholding":  # FINN may move a bias away and leave the signed type behind
@@ -390,7 +520,7 @@ def check_hardware(model: ModelWrapper) -> None:
             high = low + attributes.get_nodeattr("numSteps")
             if low < output.min() or high > output.max():
                 raise IcsortError(f"layer {_title(node)}: gives {low} to {high} but FINN typed it {output.name}")
-        for tensor in node.input[1:]:
+        for tensor in node.input[streams:]:
             values = model.get_initializer(tensor)
             if values is None or not np.array_equal(values, np.rint(values)):
                 raise IcsortError(f"layer {_title(node)}: '{tensor}' must hold constant integers")
@@ -398,25 +528,56 @@ def check_hardware(model: ModelWrapper) -> None:
                 raise IcsortError(f"layer {_title(node)}: '{tensor}' holds integers beyond 2^24, not exact in float32")
 
 
+# What hardware layers do, in the file's operations: the layers that `_sources` pairs.
+ORIGINS = {
+    "MVAU": WEIGHTED,
+    "VVAU": ("Conv",),
+    "Thresholding": ("Quant",),
+    "Pool": ("MaxPool",),
+    "GlobalAccPool": MEAN,
+    "ElementwiseAdd": ("Add",),
+}
+
+
 def _sources(source: ModelWrapper, model: ModelWrapper) -> dict[str, str]:
-    """Hardware layer -> layer of the file. Both graphs are straight lines and FINN keeps the order of their layers."""
-    kinds = {
-        "MVAU": [n.name for n in source.graph.node if n.op_type in WEIGHTED],
-        "Pool": [n.name for n in source.graph.node if n.op_type == "MaxPool"],
-        "Thresholding": [
-            n.name for n in source.graph.node if n.op_type == "Quant" and source.get_initializer(n.input[0]) is None
-        ],
-    }
+    """Hardware layer -> layer of the file, by walking both graphs from the logits to the image, branch by branch."""
     names: dict[str, str] = {}
-    for kind, originals in kinds.items():
-        found = [n.name for n in model.graph.node if n.op_type == kind]
-        if len(found) != len(originals):
+
+    def original(tensor: str) -> NodeProto | None:
+        """The layer that made a tensor of the file, past what FINN folds into others."""
+        node = source.find_producer(tensor)
+        while node is not None and not (
+            is_join(source, node) if node.op_type == "Add" else any(node.op_type in kinds for kinds in ORIGINS.values())
+        ):
+            node = source.find_producer(node.input[0])
+        return node
+
+    pairs = [(source.graph.output[0].name, model.graph.output[0].name)]
+    while pairs:
+        theirs, ours = pairs.pop()
+        node = model.find_producer(ours)
+        passed = []  # windows, borders and forks belong to the layer that they serve
+        while node is not None and node.op_type not in ORIGINS:
+            passed.append(node)
+            node = model.find_producer(node.input[0])
+        found = original(theirs)
+        if node is None or found is None or found.op_type not in ORIGINS[node.op_type]:
+            if node is None and found is None:
+                for extra in passed:
+                    names.setdefault(extra.name, "the image")
+                continue
             raise IcsortError(
-                f"FINN made {len(found)} {kind} layers of {', '.join(originals) or 'none'}; "
-                "build the network without the surplus"
+                f"FINN made {'nothing' if node is None else node.op_type} of "
+                f"{'the image' if found is None else 'layer ' + _title(found)}; build the network without it"
             )
-        names.update(zip(found, originals, strict=True))
-    for node in model.graph.node:
-        if node.op_type == "ConvolutionInputGenerator":  # it feeds the convolution or pool it was split from
+        for extra in passed:
+            if extra.op_type == "DuplicateStreams":
+                names[extra.name] = found.name
+        if node.name not in names:
+            names[node.name] = found.name
+            inputs = found.input if node.op_type == "ElementwiseAdd" else found.input[:1]
+            pairs += zip(inputs, node.input, strict=False)
+    for node in reversed(model.graph.node):
+        if node.op_type in ("FMPadding", "ConvolutionInputGenerator"):
             names[node.name] = names[model.find_direct_successors(node)[0].name]
     return names

@@ -2,7 +2,8 @@
 """Small random networks as QONNX files and model packages, for tests of the front end, the generator and the RTL.
 
 Built with onnx.helper, node by node, so that a test is not tied to one exporter; batch norm is calibrated on random
-images, so that no activation is dead.
+images, so that no activation is dead. `Network` is a straight line; `BranchNetwork` has residual and depthwise blocks
+and grows up to `mobilenet_v2` and `resnet18`.
 """
 
 import hashlib
@@ -20,6 +21,7 @@ from qonnx.transformation.infer_shapes import InferShapes
 from sim.bit_true import manifest
 
 QUANT_DOMAIN = "qonnx.custom_op.general"
+OPSETS = [helper.make_opsetid("", 18), helper.make_opsetid(QUANT_DOMAIN, 2)]
 BATCH_NORM_EPSILON = 1e-5  # ONNX's default
 
 
@@ -38,8 +40,46 @@ class Network:
     signed_activations: bool = False  # a signed quantizer in place of the ReLU
 
 
+@dataclass(frozen=True)
+class Basic:
+    """Two 3 x 3 convolutions and a shortcut (ResNet): a 1 x 1 convolution where shapes differ, else the input."""
+
+    features: int
+    stride: int = 1
+
+
+@dataclass(frozen=True)
+class Inverted:
+    """1 x 1 to `expand` times the channels, 3 x 3 depthwise, 1 x 1; a shortcut where shapes agree (MobileNetV2).
+
+    The quantizer behind the block, shared by both branches of the join, has a scale of its own in a block without a
+    shortcut, and that of the block before in one with a shortcut.
+    """
+
+    features: int
+    stride: int = 1
+    expand: int = 2
+    quantize_sum: bool = True  # False: the sum, a bit wider, goes on as it is
+
+
+@dataclass(frozen=True)
+class BranchNetwork:
+    """A 3 x 3 stem, blocks, for a wide head a 1 x 1 convolution, global average pool, linear layer without bias."""
+
+    height: int = 8
+    width: int = 10
+    channels: int = 2
+    stem: int = 4
+    stem_stride: int = 1
+    blocks: tuple[Basic | Inverted, ...] = ()
+    head: int = 0  # features of the last 1 x 1 convolution; 0: none
+    classes: int = 3
+    weight_bits: int = 4
+    activation_bits: int = 4
+
+
 class _Graph:
-    def __init__(self, random: np.random.Generator, network: Network) -> None:
+    def __init__(self, random: np.random.Generator, network: Network | BranchNetwork) -> None:
         self.random = random
         self.network = network
         self.nodes: list[NodeProto] = []
@@ -111,14 +151,179 @@ class _Graph:
         inputs = [info("image", TensorProto.FLOAT, [1, self.network.channels, self.network.height, self.network.width])]
         constants = [numpy_helper.from_array(value, name) for name, value in self.constants.items()]
         graph = helper.make_graph(self.nodes, "network", inputs, [info(output, TensorProto.FLOAT, None)], constants)
-        opsets = [helper.make_opsetid("", 18), helper.make_opsetid(QUANT_DOMAIN, 2)]
-        return helper.make_model(graph, opset_imports=opsets, ir_version=9)
+        return helper.make_model(graph, opset_imports=OPSETS, ir_version=9)
 
     def run(self, output: str, images: int) -> np.ndarray:
         model = ModelWrapper(self.model(output)).transform(InferShapes())
         shape = (images, 1, self.network.channels, self.network.height, self.network.width)
         pictures = self.random.integers(0, 256, shape).astype(np.float32)
         return np.concatenate([execute_onnx(model, {"image": picture})[output] for picture in pictures])
+
+
+class _Branches(_Graph):
+    """Node by node like `_Graph`, but each step runs alone on the calibration images: large networks take seconds."""
+
+    network: BranchNetwork
+
+    def __init__(self, random: np.random.Generator, network: BranchNetwork, images: int = 4) -> None:
+        super().__init__(random, network)
+        shape = (images, network.channels, network.height, network.width)
+        self.values = {"image": random.integers(0, 256, shape).astype(np.float32)}
+        self.scales: dict[str, float] = {"image": 1.0}  # what one integer of a tensor is worth
+
+    def add(self, op: str, inputs: list[str], name: str, **attributes: Any) -> str:
+        """The node; its output's values on the calibration images."""
+        output = super().add(op, inputs, name, **attributes)
+        info = helper.make_tensor_value_info
+        streams = {tensor: self.values[tensor] for tensor in inputs if tensor in self.values}
+        constants = [numpy_helper.from_array(self.constants[i], i) for i in inputs if i in self.constants]
+        graph = helper.make_graph(
+            [self.nodes[-1]],
+            "step",
+            [info(tensor, TensorProto.FLOAT, value.shape) for tensor, value in streams.items()],
+            [info(output, TensorProto.FLOAT, None)],
+            constants,
+        )
+        step = helper.make_model(graph, opset_imports=OPSETS, ir_version=9)
+        self.values[output] = execute_onnx(ModelWrapper(step).transform(InferShapes()), streams)[output]
+        return output
+
+    def convolution(
+        self, tensor: str, name: str, features: int, size: int, stride: int, depthwise: bool = False
+    ) -> str:
+        """Convolution of odd `size` with half of it as padding, and batch norm calibrated on its responses."""
+        channels = self.values[tensor].shape[1]
+        shape = (features, 1 if depthwise else channels, size, size)
+        scale = self.random.uniform(0.01, 0.1, (features, 1, 1, 1)).astype(np.float32)
+        weight = self.weight(f"{name}_weight", shape, scale)
+        convolved = self.add(
+            "Conv",
+            [tensor, weight],
+            name,
+            kernel_shape=[size, size],
+            strides=[stride, stride],
+            pads=[size // 2] * 4,
+            group=channels if depthwise else 1,
+        )
+        self.integer = scale.reshape(features).astype(np.float64) * self.scales[tensor]
+        return convolved
+
+    def activation(self, convolved: str, name: str, *, signed: bool, scale: float | None = None) -> str:
+        """Batch norm, ReLU unless signed, quantizer; thresholds away from integers. scale: one given by a partner."""
+        bits = self.network.activation_bits
+        scale = scale or float(np.float32(self.random.uniform(1.5, 2.5) * 2**signed / 2**bits))
+        responses = self.values[convolved].astype(np.float64)
+        features = responses.shape[1]
+        gamma = self.random.uniform(0.5, 1.5, features) * self.random.choice([-1, 1], features)
+        beta = self.random.normal(0.0 if signed else 0.3, 0.3, features)
+        variance = responses.var((0, 2, 3)) + 1e-3
+        mean = responses.mean((0, 2, 3))
+        for channel in range(features):
+            deviation = np.sqrt(variance[channel] + BATCH_NORM_EPSILON) / gamma[channel]
+            thresholds = (quantizer_steps(bits, signed) * scale - beta[channel]) * deviation + mean[channel]
+            mean[channel] += away_from_integers(thresholds / self.integer[channel]) * self.integer[channel]
+        values = {"gamma": gamma, "beta": beta, "mean": mean, "variance": variance}
+        normal = [self.constant(f"{name}_{key}", value) for key, value in values.items()]
+        active = self.add("BatchNormalization", [convolved, *normal], f"{name}_norm")
+        return self.quantizer(active, name, scale, signed)
+
+    def quantizer(self, tensor: str, name: str, scale: float, signed: bool) -> str:
+        if not signed:
+            tensor = self.add("Relu", [tensor], f"{name}_relu")
+        output = self.quant(tensor, name, scale, self.network.activation_bits, int(signed))
+        self.scales[output] = scale
+        return output
+
+    def requantized_scale(self, scale: float, signed: bool) -> float:
+        """A scale for a quantizer of integers worth `scale` each, with its steps away from them."""
+        ratios = self.random.uniform(1.2, 1.8, 50)
+        steps = quantizer_steps(self.network.activation_bits, signed)
+        distances = [np.abs(ratio * steps - np.rint(ratio * steps)).min() for ratio in ratios]
+        return float(np.float32(scale * ratios[np.argmax(distances)]))
+
+    def basic(self, name: str, tensor: str, block: Basic) -> str:
+        features, stride = block.features, block.stride
+        first = self.convolution(tensor, f"{name}_conv1", features, 3, stride)
+        first = self.activation(first, f"{name}_act1", signed=False)
+        if stride == 1 and self.values[tensor].shape[1] == features:
+            scale = self.requantized_scale(self.scales[tensor], signed=True)
+            shortcut = self.quantizer(tensor, f"{name}_shared1", scale, signed=True)
+        else:
+            shortcut = self.convolution(tensor, f"{name}_down", features, 1, stride)
+            shortcut = self.activation(shortcut, f"{name}_shared1", signed=True)
+            scale = self.scales[shortcut]
+        second = self.convolution(first, f"{name}_conv2", features, 3, 1)
+        second = self.activation(second, f"{name}_shared2", signed=True, scale=scale)
+        joined = self.add("Add", [second, shortcut], f"{name}_join")
+        return self.quantizer(joined, f"{name}_act2", self.requantized_scale(scale, signed=False), signed=False)
+
+    def inverted(self, name: str, tensor: str, block: Inverted) -> str:
+        channels, inner = self.values[tensor].shape[1], tensor
+        if block.expand > 1:
+            inner = self.convolution(inner, f"{name}_expand", channels * block.expand, 1, 1)
+            inner = self.activation(inner, f"{name}_act1", signed=False)
+        inner = self.convolution(inner, f"{name}_depthwise", channels * block.expand, 3, block.stride, depthwise=True)
+        inner = self.activation(inner, f"{name}_act2", signed=False)
+        inner = self.convolution(inner, f"{name}_project", block.features, 1, 1)
+        if block.stride != 1 or channels != block.features:
+            return self.activation(inner, f"{name}_shared", signed=True)
+        scale = self.scales[tensor]
+        inner = self.activation(inner, f"{name}_shared", signed=True, scale=scale)
+        joined = self.add("Add", [inner, tensor], f"{name}_join")
+        self.scales[joined] = scale
+        return self.quantizer(joined, f"{name}_sum", scale, signed=True) if block.quantize_sum else joined
+
+    def build(self) -> float:
+        """The whole network. Returns what one integer logit is worth."""
+        network = self.network
+        tensor = self.convolution("image", "stem", network.stem, 3, network.stem_stride)
+        # An inverted block with a shortcut takes its input as the other branch: signed, as the shared quantizer is.
+        tensor = self.activation(tensor, "stem_act", signed=isinstance(network.blocks[0], Inverted))
+        for index, block in enumerate(network.blocks):
+            make = self.basic if isinstance(block, Basic) else self.inverted
+            tensor = make(f"block{index}", tensor, block)
+        if network.head:
+            tensor = self.activation(self.convolution(tensor, "head", network.head, 1, 1), "head_act", signed=False)
+        features, pixels = self.values[tensor].shape[1], int(np.prod(self.values[tensor].shape[2:]))
+        pooled = self.add("GlobalAveragePool", [tensor], "pool")
+        flat = self.add("Flatten", [pooled], "flatten", axis=1)
+        scale = np.float32(self.random.uniform(0.01, 0.1))
+        weight = self.weight("linear_weight", (features, network.classes), scale)
+        self.tensor = self.add("MatMul", [flat, weight], "linear")
+        return float(scale * self.scales[tensor] / pixels)
+
+
+def quantizer_steps(bits: int, signed: bool) -> np.ndarray:
+    """Where a quantizer of scale 1 (narrow if signed) goes from one integer to the next."""
+    low = 1 - 2 ** (bits - 1) if signed else 0
+    return np.arange(low, low + 2**bits - 1 - signed) + 0.5
+
+
+def mobilenet_v2(
+    width: float = 1.0, classes: int = 36, height: int = 64, channels: int = 7, bits: int = 4
+) -> BranchNetwork:
+    """MobileNetV2 (Sandler et al. 2018, table 2) at `height` x `height`; the second group of blocks has stride 1."""
+
+    def scaled(features: int) -> int:
+        return max(8, int(features * width + 4) // 8 * 8)
+
+    rows = ((1, 16, 1, 1), (6, 24, 2, 1), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
+    blocks = tuple(
+        Inverted(scaled(features), stride if i == 0 else 1, expand)
+        for expand, features, repeat, stride in rows
+        for i in range(repeat)
+    )
+    return BranchNetwork(
+        height, height, channels, scaled(32), 2, blocks, scaled(1280) if width > 1 else 1280, classes, bits, bits
+    )
+
+
+def resnet18(classes: int = 36, height: int = 64, channels: int = 7, bits: int = 4) -> BranchNetwork:
+    """ResNet18 (He et al. 2016, table 1) at `height` x `height`; the stem is 3 x 3 of stride 2, without a pool."""
+    blocks = tuple(
+        Basic(features, 2 if i == 0 and features > 64 else 1) for features in (64, 128, 256, 512) for i in range(2)
+    )
+    return BranchNetwork(height, height, channels, 64, 2, blocks, 0, classes, bits, bits)
 
 
 def away_from_integers(thresholds: np.ndarray) -> float:
@@ -133,8 +338,12 @@ def away_from_integers(thresholds: np.ndarray) -> float:
     return -float((fractions[widest] + gaps[widest] / 2) % 1.0)
 
 
-def make_model(network: Network, seed: int) -> tuple[onnx.ModelProto, float]:
+def make_model(network: Network | BranchNetwork, seed: int) -> tuple[onnx.ModelProto, float]:
     """A random network as QONNX, input NCHW (1, C, H, W), and what one integer logit is worth."""
+    if isinstance(network, BranchNetwork):
+        branches = _Branches(np.random.default_rng(seed), network)
+        scale = branches.build()
+        return ModelWrapper(branches.model(branches.tensor)).transform(InferShapes()).model, scale
     graph = _Graph(np.random.default_rng(seed), network)
     graph.block(0)
     graph.block(1)
@@ -142,7 +351,7 @@ def make_model(network: Network, seed: int) -> tuple[onnx.ModelProto, float]:
     return ModelWrapper(graph.model(graph.tensor)).transform(InferShapes()).model, scale
 
 
-def make_package(folder: Path, network: Network, seed: int) -> Path:
+def make_package(folder: Path, network: Network | BranchNetwork, seed: int) -> Path:
     """A model package with that network. Returns the folder."""
     model, scale = make_model(network, seed)
     folder.mkdir(parents=True)
@@ -151,7 +360,7 @@ def make_package(folder: Path, network: Network, seed: int) -> Path:
     return folder
 
 
-def write_manifest(folder: Path, network: Network, scale: float) -> None:
+def write_manifest(folder: Path, network: Network | BranchNetwork, scale: float) -> None:
     """A manifest for the model.onnx that is in `folder`."""
     channels = network.channels
     manifest.save(
@@ -174,7 +383,7 @@ def write_manifest(folder: Path, network: Network, scale: float) -> None:
     )
 
 
-def random_images(network: Network, count: int, seed: int) -> np.ndarray:
+def random_images(network: Network | BranchNetwork, count: int, seed: int) -> np.ndarray:
     """uint8 (count, H, W, C) noise over the full range."""
     shape = (count, network.height, network.width, network.channels)
     return np.random.default_rng(seed).integers(0, 256, shape).astype(np.uint8)

@@ -15,10 +15,22 @@ from qonnx.transformation.base import Transformation
 
 from hw import frontend
 from sim.bit_true.errors import IcsortError
-from tests.hw.networks import Network, make_model, random_images
+from tests.hw.networks import Basic, BranchNetwork, Inverted, Network, make_model, random_images
 
 SMALL = Network(height=10, width=10, features=(2, 3))
+BRANCHES = {
+    "residual": BranchNetwork(blocks=(Basic(4),)),
+    "inverted residual": BranchNetwork(blocks=(Inverted(4),)),
+    "sums that go on as they are": BranchNetwork(blocks=(Inverted(4, quantize_sum=False),) * 2),
+    "small MobileNetV2": BranchNetwork(blocks=(Inverted(4, expand=1), Inverted(6, stride=2), Inverted(6)), head=8),
+    "small ResNet": BranchNetwork(
+        stem_stride=2, height=11, width=12, blocks=(Basic(4), Basic(6, stride=2), Basic(6)), weight_bits=3
+    ),
+    "eight bit branches": BranchNetwork(height=5, width=4, blocks=(Basic(4), Inverted(3)), activation_bits=8),
+    "two bit": BranchNetwork(blocks=(Basic(4), Inverted(4, stride=2)), weight_bits=2, activation_bits=2),
+}
 NETWORKS = {
+    **BRANCHES,
     "square": Network(height=12, width=12),
     "oblong": Network(height=11, width=16, channels=1, features=(3, 5), classes=2),
     "kernels": Network(height=14, width=13, channels=3, kernels=((1, 1), (2, 3)), features=(2, 2)),
@@ -30,7 +42,7 @@ NETWORKS = {
 }
 
 
-def convert(path: Path, network: Network, scale: float, seed: int = 3) -> frontend.HardwareGraph:
+def convert(path: Path, network: Network | BranchNetwork, scale: float, seed: int = 3) -> frontend.HardwareGraph:
     shape = (network.height, network.width, network.channels)
     images = random_images(network, 2, seed)
     return frontend.convert(path, shape=shape, classes=network.classes, scale=scale, images=images)
@@ -57,7 +69,9 @@ def test_hardware_graph_equals_the_model(name, saved, seed):
     for image in random_images(network, 4, seed):
         expected = execute_onnx(reference, frontend.float_input(reference, image))[reference.graph.output[0].name]
         actual = execute_onnx(graph.model, frontend.float_input(graph.model, image))[graph.model.graph.output[0].name]
-        np.testing.assert_array_equal(actual, np.rint(expected / scale))
+        integers = np.rint(expected / scale)
+        np.testing.assert_allclose(expected / scale, integers, atol=frontend.TOLERANCE)
+        np.testing.assert_array_equal(actual, integers)
         differences.add(actual.tobytes())
     assert len(differences) > 1  # a dead network would prove nothing
 
@@ -75,6 +89,41 @@ def test_layers_types_and_sources(saved):
     assert graph.scale == pytest.approx(scale, rel=1e-6)
     assert graph.model.get_tensor_datatype(graph.model.graph.input[0].name).name == "UINT8"
     assert graph.model.get_tensor_shape(graph.model.graph.input[0].name) == [1, 12, 14, 2]
+
+
+def test_layers_and_sources_of_branches(saved):
+    """A join has two branches of different length; each layer is found along its own."""
+    network = BRANCHES["inverted residual"]
+    model, scale = make_model(network, 1)
+    graph = convert(saved(model), network, scale)
+    found = [(node.op_type, graph.sources[node.name]) for node in graph.model.graph.node]
+    window = ("FMPadding", "ConvolutionInputGenerator")
+    expected = [*((op, "stem") for op in (*window, "MVAU")), ("Thresholding", "stem_act")]
+    expected += [("DuplicateStreams", "stem_act"), ("MVAU", "block0_expand"), ("Thresholding", "block0_act1")]
+    expected += [(op, "block0_depthwise") for op in (*window, "VVAU")]
+    expected += [("Thresholding", "block0_act2"), ("MVAU", "block0_project"), ("Thresholding", "block0_shared")]
+    expected += [("ElementwiseAdd", "block0_join"), ("Thresholding", "block0_sum")]
+    expected += [("GlobalAccPool", "pool"), ("MVAU", "linear")]
+    assert found == expected
+
+
+def test_a_mean_over_rows_and_columns_is_a_global_pool(saved):
+    """As `x.mean((2, 3))` is exported: without the two axes; and a mean over something else is refused."""
+    network = BRANCHES["residual"]
+    for axes, refused in (([2, 3], False), ([-1, -2], False), ([1, 2], True)):
+        model, scale = make_model(network, 1)
+        bypass(model, "flatten")
+        node = node_of(model, "pool")
+        mean = helper.make_node("ReduceMean", [node.input[0], "axes"], list(node.output), name="mean", keepdims=0)
+        model.graph.initializer.append(numpy_helper.from_array(np.int64(axes), "axes"))
+        model.graph.node.insert(list(model.graph.node).index(node), mean)
+        model.graph.node.remove(node)
+        del model.graph.value_info[:]
+        if refused:
+            with pytest.raises(IcsortError, match=r"'mean' \(ReduceMean\): .* use axes 2 and 3"):
+                convert(saved(model), network, scale)
+        else:
+            assert "GlobalAccPool" in [n.op_type for n in convert(saved(model), network, scale).model.graph.node]
 
 
 def test_accumulators_hold_the_worst_case_and_no_more(saved):
@@ -152,11 +201,28 @@ def replace_relu(model: onnx.ModelProto) -> None:
     node_of(model, "relu1").op_type = "Sigmoid"
 
 
-def residual(model: onnx.ModelProto) -> None:
-    node = helper.make_node("Add", ["act0_out", "relu0_out"], ["joined"], name="join")
+def join(model: onnx.ModelProto, op: str, other: str) -> None:
+    """Put a join of act0's output and another tensor in front of pool0."""
+    node = helper.make_node(op, ["act0_out", other], ["joined"], name="join")
     position = list(model.graph.node).index(node_of(model, "pool0"))
     model.graph.node.insert(position, node)
     node_of(model, "pool0").input[0] = "joined"
+
+
+def unshared(model: onnx.ModelProto) -> None:
+    join(model, "Add", "other_out")
+    scale = numpy_helper.from_array(np.float32(0.123), "other_scale")
+    model.graph.initializer.append(scale)
+    quant = helper.make_node(
+        "Quant", ["relu0_out", "other_scale", "zero", "bits4"], ["other_out"], name="other",
+        domain="qonnx.custom_op.general", signed=0, narrow=0, rounding_mode="ROUND",
+    )  # fmt: skip
+    model.graph.node.insert(list(model.graph.node).index(node_of(model, "join")), quant)
+
+
+def scale_per_channel(model: onnx.ModelProto) -> None:
+    unshared(model)
+    set_constant(model, "other_scale", np.full((1, 2, 1, 1), 0.1, np.float32))
 
 
 def zero_point(model: onnx.ModelProto) -> None:
@@ -168,9 +234,16 @@ REFUSED = {
     "an operation that is not covered": (replace_relu, r"'relu1' \(Sigmoid\) is not covered"),
     "float between two layers": (lambda m: bypass(m, "act0"), r"'conv1' \(Conv\): float values reach it from 'relu0'"),
     "float weights": (lambda m: bypass(m, "weight1_quant"), r"'conv1' \(Conv\): its weights are float"),
-    "two branches": (residual, r"'join' \(Add\): joining two branches"),
+    "a float branch": (
+        lambda m: join(m, "Add", "relu0_out"),
+        r"'join' \(Add\): a branch comes from 'relu0' \(Relu\) without a quantizer; send both .* one shared quantizer",
+    ),
+    "two scales at a join": (unshared, r"'join' \(Add\): .* different scales, .*0.123; .* one shared quantizer"),
+    "a scale for each channel at a join": (scale_per_channel, r"'join' \(Add\): quantizer 'other' .* each channel"),
+    "a product of two branches": (lambda m: join(m, "Mul", "act0_out"), r"'join' \(Mul\): .* joined by Add only"),
     "zero point": (zero_point, r"'act1' \(Quant\): the quantizer needs zero point 0"),
-    "padding": (lambda m: set_attribute(m, "conv0", "pads", [1, 1, 1, 1]), r"'conv0' \(Conv\): pads \[1, 1, 1, 1\]"),
+    "padding of a pool": (lambda m: set_attribute(m, "pool0", "pads", [1, 1, 1, 1]), r"'pool0' \(MaxPool\): pads"),
+    "groups": (lambda m: set_attribute(m, "conv1", "group", 2), r"'conv1' \(Conv\): group \[2\] is not covered"),
     "automatic padding": (lambda m: set_attribute(m, "conv1", "auto_pad", "SAME_UPPER"), r"'conv1' \(Conv\): auto_pad"),
     "sixteen bits": (lambda m: set_constant(m, "bits4", np.float32(16)), r"1 to 8 bits"),
 }
