@@ -239,6 +239,7 @@ def _compile_into(
                 "cycles": prediction.layers[layer.name][0],
                 "done_cycle": prediction.layers[layer.name][1],
                 "fifo_depth": layer.fifo_depth,
+                "join_fifo_depths": layer.join_depths,
                 "near_ties": graph.near_ties.get(layer.name, 0),
                 "resources": estimate[layer.name],
             }

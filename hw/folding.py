@@ -4,11 +4,15 @@
 A folding is data: `{"MVAU_0": {"PE": 16, "SIMD": 27, "fifo_depth": 2}, ...}`, layers by their names in graph.onnx,
 the same in build.json and in a file that a person passes. `choose` makes one for latency: every layer keeps up with
 the peak rate of its input while one pixel a cycle enters, so that no work is left over when the last pixel arrives.
+
+Where two branches meet (ElementwiseAdd) the FIFO of the faster one, `lhs_fifo_depth` or `rhs_fifo_depth`, must hold
+all that arrives until the slower one delivers. If it is too small, the fork before both stops, the slower branch never
+gets the pixels that it waits for, and nothing ever moves again.
 """
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -29,8 +33,21 @@ FIFO_DEPTH = 2  # enough where every layer keeps up; a FIFO hides the handshake 
 FIFO_CYCLES = 1
 CONVERTER_CYCLES = 1
 WINDOW_CYCLES = 1
+PAD_CYCLES = 1
+FORK_CYCLES = 1
+ADD_CYCLES = 1
+SUM_CYCLES = 1
 RESOURCES = ("LUT", "DSP", "BRAM_18K", "URAM")
-LIMITS = {"MVAU": ("PE", "SIMD"), "Thresholding": ("PE",)}
+LIMITS = {
+    "MVAU": ("PE", "SIMD"),
+    "VVAU": ("PE", "SIMD"),
+    "Thresholding": ("PE",),
+    "DuplicateStreams": ("PE",),
+    "ElementwiseAdd": ("PE",),
+    "GlobalAccPool": ("PE",),
+}
+JOIN_FIFOS = ("lhs_fifo_depth", "rhs_fifo_depth")
+JOIN_MARGIN = 2  # beats beyond the model's occupancy: a FIFO's own registers, and room to take one more
 
 
 @dataclass(frozen=True)
@@ -56,34 +73,87 @@ def choose(model: ModelWrapper) -> Folding:
     computes all its outputs as the beats come (PE = MH), so that only the last beat is left to do.
     """
     folding: Folding = {}
-    interval = 1  # cycles between two pixels at the peak
-    lanes = 0  # elements a beat of what feeds the next layer
+    start = model.graph.input[0].name
+    intervals = {start: 1}  # cycles between two pixels of a tensor at the peak
+    lanes = {start: 0}  # elements in a beat, where a layer chose them; 0: the whole pixel
     for node in model.graph.node:
         attributes = getCustomOp(node)
+        interval, width = intervals[node.input[0]], lanes[node.input[0]]
         entry: dict[str, int] = {}
         if node.op_type == "ConvolutionInputGenerator":
-            interval *= attributes.get_nodeattr("Stride")[1]
+            interval, width = interval * attributes.get_nodeattr("Stride")[1], 0
         elif node.op_type == "MVAU":
-            entry["PE"], entry["SIMD"] = _fold_mvau(model, node, interval)
-            lanes = entry["PE"]
-        elif node.op_type == "Thresholding":
-            channels = attributes.get_nodeattr("NumChannels")
-            entry["PE"] = lanes if lanes and channels % lanes == 0 else channels
+            entry["PE"], entry["SIMD"] = _fold_mvau(model, node, interval, width)
+        elif node.op_type == "VVAU":
+            entry["PE"], entry["SIMD"] = _fold_vvau(node, interval)
+        elif node.op_type in LIMITS:  # element by element: as many at a time as come
+            channels = beat_elements(model, node)
+            entry["PE"] = width if width and channels % width == 0 else channels
         entry["fifo_depth"] = FIFO_DEPTH
         folding[node.name] = entry
+        for tensor in node.output:
+            intervals[tensor], lanes[tensor] = interval, entry.get("PE", 0)
+    size_joins(model, folding)
     return folding
 
 
-def _fold_mvau(model: ModelWrapper, node: NodeProto, interval: int) -> tuple[int, int]:
+def _fold_mvau(model: ModelWrapper, node: NodeProto, interval: int, lanes: int) -> tuple[int, int]:
     height = getCustomOp(node).get_nodeattr("MH")
     elements = beat_elements(model, node)
+    if _once_a_frame(model, node) and lanes:  # behind a global pool: with the last sum the last product
+        return height, lanes
     choices = []
-    for simd in _divisors(elements):
-        for pe in _divisors(height) if vector_is_beat(model, node) else [height]:
+    for simd in divisors(elements):
+        for pe in divisors(height) if vector_is_beat(model, node) else [height]:
             if (elements // simd) * (height // pe) <= interval:
                 choices.append((pe * simd, -simd, pe))  # the widest SIMD of equal cost needs no partial sums
     _, simd, pe = min(choices)
     return pe, -simd
+
+
+def _fold_vvau(node: NodeProto, interval: int) -> tuple[int, int]:
+    attributes = getCustomOp(node)
+    taps, channels = int(np.prod(attributes.get_nodeattr("Kernel"))), attributes.get_nodeattr("Channels")
+    choices = [
+        (pe * simd, -simd, pe)
+        for simd in divisors(taps)
+        for pe in divisors(channels)
+        if (taps // simd) * (channels // pe) <= interval
+    ]
+    _, simd, pe = min(choices)
+    return pe, -simd
+
+
+def _once_a_frame(model: ModelWrapper, node: NodeProto) -> bool:
+    producer = model.find_producer(node.input[0])
+    return producer is not None and producer.op_type == "GlobalAccPool"
+
+
+def size_joins(model: ModelWrapper, folding: Folding) -> None:
+    """Set the depth of the FIFOs in front of each join: the occupancy that the cycle model predicts, and a margin.
+
+    Pixels enter at the pace that the slowest layer keeps up with, so that none waits for lack of rate: what is counted
+    is the difference between the branches. Faster input fills these FIFOs, stops the fork and waits, without harm.
+    """
+    joins = [node for node in model.graph.node if node.op_type == "ElementwiseAdd"]
+    if not joins:
+        return
+    _, height, width, _ = model.get_tensor_shape(model.graph.input[0].name)
+    busy = max(busy for busy, _, _ in _flow(model, folding, _steady(height, width, 1)).layers.values())
+    pace = -(-max(busy, height * width) // (height * width))
+    arrivals = _flow(model, folding, _steady(height, width, pace)).joins
+    for node in joins:
+        sides = [side.times.reshape(-1) for side in arrivals[node.name]]
+        beats = beat_elements(model, node) // folding[node.name]["PE"]
+        leaves = np.maximum(*sides)
+        for key, arrives in zip(JOIN_FIFOS, sides, strict=True):
+            waiting = np.searchsorted(arrives, leaves, side="right") - np.arange(arrives.size)
+            folding[node.name][key] = int(waiting.max()) * beats + JOIN_MARGIN
+
+
+def _steady(height: int, width: int, pace: int) -> npt.NDArray[np.int64]:
+    """Cycles in which the pixels of a frame arrive, one each `pace` cycles."""
+    return np.arange(height * width, dtype=np.int64).reshape(height, width) * pace
 
 
 def beat_elements(model: ModelWrapper, node: NodeProto) -> int:
@@ -118,6 +188,9 @@ def load(path: Path, model: ModelWrapper) -> Folding:
                 raise IcsortError(f"{path}: {name} {key} is {value!r}; it must be a positive whole number")
         folding[name].update(entry)
     check(model, folding, str(path))
+    size_joins(model, folding)  # for what the file says of PE and SIMD, unless it says the depths as well
+    for name, entry in parsed.items():
+        folding[name].update(entry)
     return folding
 
 
@@ -129,17 +202,19 @@ def check(model: ModelWrapper, folding: Folding, where: str) -> None:
         sizes = {}
         if node.op_type == "MVAU":
             sizes = {"PE": attributes.get_nodeattr("MH"), "SIMD": beat_elements(model, node)}
-        elif node.op_type == "Thresholding":
-            sizes = {"PE": attributes.get_nodeattr("NumChannels")}
+        elif node.op_type == "VVAU":
+            taps = int(np.prod(attributes.get_nodeattr("Kernel")))
+            sizes = {"PE": attributes.get_nodeattr("Channels"), "SIMD": taps}
+        elif node.op_type in LIMITS:
+            sizes = {"PE": beat_elements(model, node)}
         for key, size in sizes.items():
             if size % entry[key]:
                 raise IcsortError(
-                    f"{where}: {node.name} {key} {entry[key]} does not divide {size}; use one of {_divisors(size)}"
+                    f"{where}: {node.name} {key} {entry[key]} does not divide {size}; use one of {divisors(size)}"
                 )
-        if entry["fifo_depth"] < 2:
-            raise IcsortError(
-                f"{where}: {node.name} fifo_depth {entry['fifo_depth']} is less than 2, which halves the rate"
-            )
+        for key in ("fifo_depth", *JOIN_FIFOS):
+            if entry.get(key, FIFO_DEPTH) < FIFO_DEPTH:
+                raise IcsortError(f"{where}: {node.name} {key} {entry[key]} is less than 2, which halves the rate")
 
 
 def apply(model: ModelWrapper, folding: Mapping[str, Mapping[str, int]]) -> None:
@@ -152,49 +227,119 @@ def apply(model: ModelWrapper, folding: Mapping[str, Mapping[str, int]]) -> None
             attributes.set_nodeattr("parallel_window", 1)
 
 
+@dataclass(frozen=True)
+class _Stream:
+    """A tensor as it flows: when the last beat of each pixel can be taken by the next layer (an array (H, W) of
+    cycles), elements in a beat, and cycles between the first and the last beat of a pixel."""
+
+    times: npt.NDArray[np.int64]
+    lanes: int
+    spread: int = 0
+
+    def later(self, cycles: int) -> "_Stream":
+        return replace(self, times=self.times + cycles)
+
+    def converted(self, elements: int, needed: int) -> "_Stream":
+        """Behind the width converter to beats of `needed` elements, if one is needed; `elements` in a pixel."""
+        if self.lanes == needed:
+            return self
+        spread = max(self.spread, elements // needed - 1) if needed < self.lanes else 0
+        return _Stream(self.times + CONVERTER_CYCLES, needed, spread)
+
+
+@dataclass(frozen=True)
+class _Flow:
+    """layers: layer -> (busy cycles a frame, cycle in which its last beat is out, cycle in which it took the last
+    pixel of the image). joins: layer -> what arrives at its two inputs. output: the logits."""
+
+    layers: dict[str, tuple[int, int, int]]
+    joins: dict[str, tuple[_Stream, _Stream]]
+    output: _Stream
+
+
 def predict(model: ModelWrapper) -> Prediction:
     """Follow every pixel of one frame through the folded graph.
 
     FIFOs are taken never to fill, so for a folding with backlog the latency is a lower bound.
     """
-    _, height, width, channels = model.get_tensor_shape(model.graph.input[0].name)
-    # When the last beat of each pixel can be taken by the next layer.
-    times: npt.NDArray[np.int64] = np.arange(height * width, dtype=np.int64).reshape(height, width)
-    lanes = channels  # elements in a beat
-    layers: dict[str, tuple[int, int]] = {}
+    units = {
+        node.name: {key: int(getCustomOp(node).get_nodeattr(key)) for key in LIMITS.get(node.op_type, ())}
+        for node in model.graph.node
+    }
+    _, height, width, _ = model.get_tensor_shape(model.graph.input[0].name)
+    flow = _flow(model, units, _steady(height, width, 1))
+    outputs = model.get_tensor_shape(model.graph.output[0].name)[-1]
+    latency = int(flow.output.converted(outputs, outputs).times[-1, -1])
+    interval = max(height * width, *(busy for busy, _, _ in flow.layers.values()))
+    accepted = flow.layers[model.graph.node[0].name][2]
+    layers = {name: (busy, done) for name, (busy, done, _) in flow.layers.items()}
+    return Prediction(latency, latency - accepted, interval, layers)
+
+
+def _flow(model: ModelWrapper, units: Mapping[str, Mapping[str, int]], arrivals: npt.NDArray[np.int64]) -> _Flow:
+    """Follow one frame, whose pixels arrive in these cycles (H, W), through layers with the PE and SIMD of `units`."""
+    start = model.graph.input[0].name
+    streams = {start: _Stream(arrivals, int(model.get_tensor_shape(start)[-1]))}
+    layers: dict[str, tuple[int, int, int]] = {}
+    joins: dict[str, tuple[_Stream, _Stream]] = {}
     for node in model.graph.node:
-        attributes = getCustomOp(node)
-        needed = beat_lanes(model, node)
-        if lanes != needed:
-            times = times + CONVERTER_CYCLES
+        attributes, unit = getCustomOp(node), units[node.name]
+        elements, needed = beat_elements(model, node), beat_lanes(model, node, unit)
+        came = streams[node.input[0]]
+        flow = came.converted(elements, needed)
+        times, taken = flow.times, int(flow.times[-1, -1])
         busy = times.size
-        lanes = needed
-        if node.op_type == "ConvolutionInputGenerator":
+        if node.op_type == "FMPadding":
+            top, left, bottom, right = attributes.get_nodeattr("Padding")
+            # Zeros wait for nothing but their turn; those above the frame have gone before it comes.
+            padded = np.pad(times, ((0, bottom), (left, right)), constant_values=times[0, 0] - left)
+            served = _serve(padded, 1)
+            taken = int(served[times.shape[0] - 1, left + times.shape[1] - 1])
+            border = np.broadcast_to(served[0, 0] - 1, (top, served.shape[1]))
+            times = np.concatenate([border, served]) + PAD_CYCLES
+            busy = times.size
+            out = _Stream(times, needed)
+        elif node.op_type == "ConvolutionInputGenerator":
             (k_h, k_w), (s_h, s_w) = attributes.get_nodeattr("ConvKernelDim"), attributes.get_nodeattr("Stride")
-            times = times[k_h - 1 :: s_h, k_w - 1 :: s_w] + WINDOW_CYCLES
-            lanes = k_h * k_w * needed
+            out = _Stream(times[k_h - 1 :: s_h, k_w - 1 :: s_w] + WINDOW_CYCLES, k_h * k_w * needed)
         elif node.op_type == "Pool":
             k_h, k_w = attributes.get_nodeattr("KernelSize")
-            times = times + max(1, _log2(k_h * k_w))
-            lanes = attributes.get_nodeattr("Channels")
+            out = _Stream(times + max(1, _log2(k_h * k_w)), attributes.get_nodeattr("Channels"))
         elif node.op_type == "MVAU":
-            lanes = attributes.get_nodeattr("PE")
-            beats, groups = attributes.get_nodeattr("MW") // needed, attributes.get_nodeattr("MH") // lanes
+            beats, groups = attributes.get_nodeattr("MW") // needed, attributes.get_nodeattr("MH") // unit["PE"]
             busy = beats * groups * (times.size if vector_is_beat(model, node) else 1)
-            if vector_is_beat(model, node):
-                times = _serve(times, beats * groups)
+            if vector_is_beat(model, node):  # beats that came one by one are done by the time the last is there
+                times = _serve(times - min(flow.spread, beats - 1), beats * groups)
             else:  # one pass as the beats come, then the buffered vector again for each further group of rows
                 times = _serve(times, beats // times.size)[-1:, -1:] + (groups - 1) * beats
-            times = times + 2 + _log2(needed) + (beats > 1)
-        elif node.op_type == "Thresholding":
-            busy = times.size * attributes.get_nodeattr("NumChannels") // needed
-            times = _serve(times, max(1, lanes // needed)) + (3 if attributes.get_nodeattr("numSteps") > 16 else 2)
-        times = times + FIFO_CYCLES
-        layers[node.name] = (int(busy), int(times[-1, -1]))
-    outputs = model.get_tensor_shape(model.graph.output[0].name)[-1]
-    latency = int(times[-1, -1]) + (CONVERTER_CYCLES if lanes != outputs else 0)
-    interval = max(height * width, *(busy for busy, _ in layers.values()))
-    return Prediction(latency, latency - (height * width - 1), interval, layers)
+            out = _Stream(times + 2 + _log2(needed) + (beats > 1), unit["PE"], (groups - 1) * beats)
+        elif node.op_type == "VVAU":
+            taps, channels = elements // attributes.get_nodeattr("Channels"), attributes.get_nodeattr("Channels")
+            beats, groups = taps // unit["SIMD"], channels // unit["PE"]
+            busy = beats * groups * times.size
+            times = _serve(times, beats * groups) + 2 + _log2(unit["SIMD"]) + (beats > 1)
+            out = _Stream(times, unit["PE"], (groups - 1) * beats)
+        else:  # element by element
+            if node.op_type == "ElementwiseAdd":
+                joins[node.name] = (flow, streams[node.input[1]].converted(elements, needed))
+                times = np.maximum(*(side.times for side in joins[node.name])) + FIFO_CYCLES
+                flow = replace(flow, spread=max(side.spread for side in joins[node.name]))
+            folds = elements // needed
+            busy = times.size * folds
+            if node.op_type == "Thresholding":
+                times = _serve(times, max(1, came.lanes // needed))
+                times = times + (3 if attributes.get_nodeattr("numSteps") > 16 else 2)
+            elif node.op_type == "GlobalAccPool":
+                times = _serve(times, max(1, came.lanes // needed))[-1:, -1:] + SUM_CYCLES
+            else:
+                times = _serve(times, max(1, came.lanes // needed))
+                times = times + (FORK_CYCLES if node.op_type == "DuplicateStreams" else ADD_CYCLES)
+            out = _Stream(times, needed, max(flow.spread, folds - 1))
+        out = out.later(FIFO_CYCLES)
+        layers[node.name] = (int(busy), int(out.times[-1, -1]), taken)
+        for tensor in node.output:
+            streams[tensor] = out
+    return _Flow(layers, joins, streams[model.graph.output[0].name])
 
 
 def vector_is_beat(model: ModelWrapper, node: NodeProto) -> bool:
@@ -202,12 +347,11 @@ def vector_is_beat(model: ModelWrapper, node: NodeProto) -> bool:
     return bool(beat_elements(model, node) == getCustomOp(node).get_nodeattr("MW"))
 
 
-def beat_lanes(model: ModelWrapper, node: NodeProto) -> int:
-    """Elements in a beat at a layer's input, as its kernel takes it."""
-    attributes = getCustomOp(node)
-    if node.op_type in ("MVAU", "Thresholding"):
-        return int(attributes.get_nodeattr("SIMD" if node.op_type == "MVAU" else "PE"))
-    return beat_elements(model, node)
+def beat_lanes(model: ModelWrapper, node: NodeProto, unit: Mapping[str, int]) -> int:
+    """Elements in a beat at a layer's input, as its kernel takes it: PE or SIMD of `unit`, or all that belong."""
+    if node.op_type == "MVAU":
+        return unit["SIMD"]
+    return beat_elements(model, node) if node.op_type == "VVAU" else unit.get("PE", beat_elements(model, node))
 
 
 def _log2(number: int) -> int:
@@ -231,7 +375,7 @@ def estimate(model: ModelWrapper, part: str) -> dict[str, dict[str, int]]:
     """
     estimated = ModelWrapper(model.model, make_deepcopy=True)
     for node in estimated.graph.node:
-        if node.op_type == "MVAU":
+        if node.op_type in ("MVAU", "VVAU"):
             attributes = getCustomOp(node)
             attributes.set_nodeattr("preferred_impl_style", "hls")
             attributes.set_nodeattr("resType", "lut")
@@ -257,5 +401,6 @@ def check_budget(estimate: Mapping[str, Mapping[str, int]], budget: Mapping[str,
             )
 
 
-def _divisors(number: int) -> list[int]:
+def divisors(number: int) -> list[int]:
+    """All of them, ascending."""
     return [d for d in range(1, number + 1) if number % d == 0]

@@ -2,7 +2,8 @@
 """From FINN's folded hardware graph to SystemVerilog: a flat top of kernel instances, and their memory files.
 
 `KERNELS` says which kernel does the work of which FINN layer. Each entry turns one node into one instance; streams,
-FIFOs and width converters between instances are put in by `generate`. Layouts of words in memory files are those at
+FIFOs and width converters between instances are put in by `generate`: a FIFO behind every output, and one in front of
+each input of a join. Layouts of words in memory files are those at
 the heads of the kernels.
 """
 
@@ -16,7 +17,7 @@ from qonnx.core.datatype import BaseDataType
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
 
-from hw.folding import Folding
+from hw.folding import JOIN_FIFOS, Folding
 from hw.frontend import HardwareGraph
 from sim.bit_true.errors import IcsortError
 from sim.bit_true.manifest import Manifest
@@ -45,24 +46,35 @@ class Memory:
 
 @dataclass(frozen=True)
 class Instance:
-    """One kernel instance: parameters, memory if it has one, and the bits in a beat that it takes and gives."""
+    """One kernel instance: parameters, memory if it has one, and the bits in a beat that it takes and gives.
+
+    in_bits: of each input stream. out_bits: of each of `outputs` output streams.
+    """
 
     kernel: str
     parameters: Parameters
-    in_bits: int
+    in_bits: tuple[int, ...]
     out_bits: int
     memory: Memory | None = None
+    outputs: int = 1
 
 
 @dataclass(frozen=True)
 class Layer:
-    """A hardware layer of the network: the node, where it came from, its kernel and the FIFO behind it."""
+    """A hardware layer of the network: the node, where it came from, its kernel and the FIFOs about it.
+
+    inputs, outputs: tensors of the graph. fifo_depth: behind each output. join_depths: in front of the inputs of a
+    join, else empty.
+    """
 
     name: str
     op: str
     source: str
     instance: Instance
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
     fifo_depth: int
+    join_depths: tuple[int, ...] = ()
 
     @property
     def label(self) -> str:
@@ -96,28 +108,30 @@ def generate(graph: HardwareGraph, folding: Folding, title: str) -> Network:
     """
     model = graph.model
     layers = []
-    previous = model.graph.input[0].name
+    used: set[str] = set()
     for node in model.graph.node:
         where = f"layer '{graph.sources.get(node.name, node.name)}' (FINN's {node.name})"
         if node.op_type not in KERNELS:
             raise IcsortError(f"{where}: {node.op_type} is not covered; there are kernels for {', '.join(KERNELS)}")
-        if node.input[0] != previous or len(model.find_consumers(node.output[0])) > 1:
-            raise IcsortError(f"{where}: only a straight line of layers is covered; build the network without branches")
         try:
             instance = KERNELS[node.op_type](model, node)
         except _NotCoveredError as reason:
             raise IcsortError(f"{where}: {reason}") from None
-        layers.append(
-            Layer(node.name, node.op_type, graph.sources[node.name], instance, folding[node.name]["fifo_depth"])
-        )
-        previous = node.output[0]
-    logits = _shape(model, previous)[-1]
-    last = layers[-1].instance
-    if last.kernel != "mvau":
-        raise IcsortError(f"layer '{layers[-1].source}': the logits must come straight from a matrix product")
-    logit_bits = int(last.parameters["ACC_BITS"])
-    pixel_bits = _shape(model, model.graph.input[0].name)[-1] * _type(model, model.graph.input[0].name).bitwidth()
-    text = _verilog(layers, title, pixel_bits, logits * logit_bits)
+        inputs = tuple(node.input[: len(instance.in_bits)])
+        if used & set(inputs):
+            raise IcsortError(f"{where}: its input goes to another layer as well, without a fork; compile again")
+        used |= set(inputs)
+        entry = folding[node.name]
+        joins = tuple(entry[key] for key in JOIN_FIFOS if key in entry)
+        outputs, depth = tuple(node.output), entry["fifo_depth"]
+        layers.append(Layer(node.name, node.op_type, graph.sources[node.name], instance, inputs, outputs, depth, joins))
+    image, output = model.graph.input[0].name, model.graph.output[0].name
+    last = next(layer for layer in layers if output in layer.outputs)
+    if last.instance.kernel != "mvau":
+        raise IcsortError(f"layer '{last.source}': the logits must come straight from a matrix product")
+    logit_bits = int(last.instance.parameters["ACC_BITS"])
+    pixel_bits = _shape(model, image)[-1] * _type(model, image).bitwidth()
+    text = _verilog(layers, title, (image, pixel_bits), (output, _shape(model, output)[-1] * logit_bits))
     return Network(tuple(layers), text, logit_bits)
 
 
@@ -136,7 +150,19 @@ def sliding_window(model: ModelWrapper, node: NodeProto) -> Instance:
         "IFM_H": int(ifm_h), "IFM_W": int(ifm_w), "CHANNELS": channels, "BITS": bits,
         "K_H": int(k_h), "K_W": int(k_w), "STRIDE_H": int(s_h), "STRIDE_W": int(s_w),
     }  # fmt: skip
-    return Instance("sliding_window", parameters, channels * bits, int(k_h * k_w) * channels * bits)
+    return Instance("sliding_window", parameters, (channels * bits,), int(k_h * k_w) * channels * bits)
+
+
+def fmpad(model: ModelWrapper, node: NodeProto) -> Instance:
+    """FINN's FMPadding, a whole pixel a beat."""
+    get = getCustomOp(node).get_nodeattr
+    (ifm_h, ifm_w), (top, left, bottom, right) = get("ImgDim"), get("Padding")
+    channels, bits = get("NumChannels"), _type(model, node.input[0]).bitwidth()
+    parameters: Parameters = {
+        "IFM_H": int(ifm_h), "IFM_W": int(ifm_w), "CHANNELS": channels, "SIMD": channels, "BITS": bits,
+        "PAD_TOP": int(top), "PAD_LEFT": int(left), "PAD_BOTTOM": int(bottom), "PAD_RIGHT": int(right),
+    }  # fmt: skip
+    return Instance("fmpad", parameters, (channels * bits,), channels * bits)
 
 
 def mvau(model: ModelWrapper, node: NodeProto) -> Instance:
@@ -150,38 +176,85 @@ def mvau(model: ModelWrapper, node: NodeProto) -> Instance:
         raise _NotCoveredError("bipolar activations are not covered; use at least 2 bits")
     weights = _integers(model, node.input[1]).T  # (MH, MW)
     weight_bits = max(2, _signed_bits(weights))
-    accumulator = _type(model, node.output[0])
-    acc_bits = _signed_width(accumulator)
-    successors = model.find_direct_successors(node) or []
-    if any(n.op_type == "Thresholding" for n in successors):
-        acc_bits = _threshold_bits(model, successors[0])
+    acc_bits = _result_bits(model, node)
     rows = weights.reshape(mh // pe, pe, mw // simd, simd).transpose(0, 2, 1, 3).reshape(-1, pe * simd)
     memory = Memory("WEIGHTS_FILE", pe * simd * weight_bits, pack(rows, weight_bits))
     parameters: Parameters = {
         "MW": mw, "MH": mh, "SIMD": simd, "PE": pe, "ACT_BITS": activation.bitwidth(),
         "ACT_SIGNED": int(activation.signed()), "WEIGHT_BITS": weight_bits, "ACC_BITS": acc_bits,
     }  # fmt: skip
-    return Instance("mvau", parameters, simd * activation.bitwidth(), pe * acc_bits, memory)
+    return Instance("mvau", parameters, (simd * activation.bitwidth(),), pe * acc_bits, memory)
+
+
+def vvau(model: ModelWrapper, node: NodeProto) -> Instance:
+    """FINN's VVAU without activation, behind a window generator that sends whole windows."""
+    get = getCustomOp(node).get_nodeattr
+    if not get("noActivation"):
+        raise _NotCoveredError("thresholds inside the depthwise unit are not covered")
+    channels, taps, simd, pe = get("Channels"), int(np.prod(get("Kernel"))), get("SIMD"), get("PE")
+    activation = _type(model, node.input[0])
+    if activation.bitwidth() == 1 and activation.signed():
+        raise _NotCoveredError("bipolar activations are not covered; use at least 2 bits")
+    weights = _integers(model, node.input[1]).reshape(channels, taps)
+    weight_bits = max(2, _signed_bits(weights))
+    acc_bits = _result_bits(model, node)
+    rows = weights.reshape(channels // pe, pe, taps // simd, simd).transpose(0, 2, 1, 3).reshape(-1, pe * simd)
+    memory = Memory("WEIGHTS_FILE", pe * simd * weight_bits, pack(rows, weight_bits))
+    parameters: Parameters = {
+        "CHANNELS": channels, "KERNEL": taps, "SIMD": simd, "PE": pe, "ACT_BITS": activation.bitwidth(),
+        "ACT_SIGNED": int(activation.signed()), "WEIGHT_BITS": weight_bits, "ACC_BITS": acc_bits, "WHOLE_WINDOW": 1,
+    }  # fmt: skip
+    return Instance("vvau", parameters, (taps * channels * activation.bitwidth(),), pe * acc_bits, memory)
+
+
+def stream_fork(model: ModelWrapper, node: NodeProto) -> Instance:
+    """FINN's DuplicateStreams."""
+    pe, copies = getCustomOp(node).get_nodeattr("PE"), len(node.output)
+    bits = pe * _type(model, node.input[0]).bitwidth()
+    return Instance("stream_fork", {"WIDTH": bits, "OUTPUTS": copies}, (bits,), bits, outputs=copies)
+
+
+def stream_add(model: ModelWrapper, node: NodeProto) -> Instance:
+    """FINN's ElementwiseAdd of two streams of one shape."""
+    if _shape(model, node.input[0]) != _shape(model, node.input[1]):
+        raise _NotCoveredError("the branches have different shapes; join pixels and channels one to one")
+    pe, out_bits = getCustomOp(node).get_nodeattr("PE"), _result_bits(model, node)
+    lhs, rhs = (_type(model, tensor) for tensor in node.input)
+    parameters: Parameters = {
+        "PE": pe, "LHS_BITS": lhs.bitwidth(), "LHS_SIGNED": int(lhs.signed()),
+        "RHS_BITS": rhs.bitwidth(), "RHS_SIGNED": int(rhs.signed()), "OUT_BITS": out_bits,
+    }  # fmt: skip
+    return Instance("stream_add", parameters, (pe * lhs.bitwidth(), pe * rhs.bitwidth()), pe * out_bits)
+
+
+def global_acc_pool(model: ModelWrapper, node: NodeProto) -> Instance:
+    """FINN's GlobalAccPool: sums; the division went into the scale of the logits."""
+    get = getCustomOp(node).get_nodeattr
+    pe, data, out_bits = get("PE"), _type(model, node.input[0]), _type(model, node.output[0]).bitwidth()
+    parameters: Parameters = {
+        "CHANNELS": get("NumChannels"), "PE": pe, "PIXELS": int(np.prod(_shape(model, node.input[0])[:-1])),
+        "BITS": data.bitwidth(), "SIGNED": int(data.signed()), "OUT_BITS": out_bits,
+    }  # fmt: skip
+    return Instance("global_acc_pool", parameters, (pe * data.bitwidth(),), pe * out_bits)
 
 
 def threshold(model: ModelWrapper, node: NodeProto) -> Instance:
     """FINN's Thresholding. One set of thresholds for all channels is written out for each."""
     get = getCustomOp(node).get_nodeattr
-    channels, pe, steps, bias = (get(key) for key in ("NumChannels", "PE", "numSteps", "ActVal"))
+    channels, pe, bias = (get(key) for key in ("NumChannels", "PE", "ActVal"))
     output = _type(model, node.output[0])
     if output.bitwidth() == 1 and output.signed():
         raise _NotCoveredError("bipolar activations are not covered; use at least 2 bits")
-    in_bits = _threshold_bits(model, node)
-    thresholds = np.broadcast_to(_integers(model, node.input[1]), (channels, steps))
-    memory = Memory(
-        "THRESHOLDS_FILE", pe * steps * in_bits, pack(thresholds.reshape(channels // pe, pe * steps), in_bits)
-    )
-    signed = _after_mvau(model, node) or _type(model, node.input[0]).signed()
+    bits, signed = _threshold_input(model, node)
+    thresholds = _reachable(model, node)
+    steps = thresholds.shape[1]
+    thresholds = np.broadcast_to(thresholds, (channels, steps))
+    memory = Memory("THRESHOLDS_FILE", pe * steps * bits, pack(thresholds.reshape(channels // pe, pe * steps), bits))
     parameters: Parameters = {
-        "CHANNELS": channels, "PE": pe, "IN_BITS": in_bits, "IN_SIGNED": int(signed), "STEPS": steps,
+        "CHANNELS": channels, "PE": pe, "IN_BITS": bits, "IN_SIGNED": int(signed), "STEPS": steps,
         "OUT_BITS": output.bitwidth(), "OUT_BIAS": int(bias),
     }  # fmt: skip
-    return Instance("threshold", parameters, pe * in_bits, pe * output.bitwidth(), memory)
+    return Instance("threshold", parameters, (pe * bits,), pe * output.bitwidth(), memory)
 
 
 def max_pool(model: ModelWrapper, node: NodeProto) -> Instance:
@@ -194,14 +267,20 @@ def max_pool(model: ModelWrapper, node: NodeProto) -> Instance:
     parameters: Parameters = {
         "CHANNELS": channels, "BITS": data.bitwidth(), "SIGNED": int(data.signed()), "WINDOW": int(k_h * k_w)
     }  # fmt: skip
-    return Instance("max_pool", parameters, int(k_h * k_w) * channels * data.bitwidth(), channels * data.bitwidth())
+    bits = channels * data.bitwidth()
+    return Instance("max_pool", parameters, (int(k_h * k_w) * bits,), bits)
 
 
 KERNELS: Mapping[str, Callable[[ModelWrapper, NodeProto], Instance]] = {
+    "FMPadding": fmpad,
     "ConvolutionInputGenerator": sliding_window,
     "MVAU": mvau,
+    "VVAU": vvau,
     "Thresholding": threshold,
     "Pool": max_pool,
+    "DuplicateStreams": stream_fork,
+    "ElementwiseAdd": stream_add,
+    "GlobalAccPool": global_acc_pool,
 }
 
 
@@ -281,51 +360,78 @@ endmodule
 """
 
 
-def _verilog(layers: list[Layer], title: str, in_bits: int, out_bits: int) -> str:
+def _verilog(layers: list[Layer], title: str, image: tuple[str, int], output: tuple[str, int]) -> str:
+    """The text of the module. image, output: tensor and bits in a beat of the network's input and output."""
     body: list[str] = []
-    wires: list[tuple[str, int]] = []
-    stream, bits = "s_axis", in_bits
+    wires: list[tuple[str, int, int]] = []  # name, bits, copies
+    # Tensor of the graph -> the stream that carries it: signals of its handshake, and bits in a beat.
+    streams = {image[0]: (_signals("s_axis"), image[1])}
 
-    def place(kernel: str, name: str, out: int, bindings: list[str], note: str = "") -> None:
-        """One instance that takes the stream so far; its output, `out` bits wide, is called like the instance."""
-        nonlocal stream, bits
+    def place(kernel: str, name: str, bindings: list[str], pins: list[tuple[str, dict[str, str]]], note: str) -> None:
         parameters = ",\n".join(f"      {binding}" for binding in bindings)
-        pins = [".clk, .rst"]
-        for side, wire in (("s_axis", stream), ("m_axis", name)):
-            pins += [f".{side}_{pin:<7} ({wire}_{pin})" for pin in ("tdata", "tvalid", "tready")]
-        connections = ",\n".join(f"      {pin}" for pin in pins)
-        close = "\n  );\n"
+        connections = [".clk, .rst"]
+        for prefix, signals in pins:
+            connections += [f".{f'{prefix}_{pin}':<14} ({signal})" for pin, signal in signals.items()]
+        text = ",\n".join(f"      {pin}" for pin in connections)
         if kernel == "fifo":  # occupancy is for FIFO sizing, which looks at it from outside
-            close = (
+            text += (
                 ",\n      /* verilator lint_off PINCONNECTEMPTY */\n      .count          ()\n"
-                "      /* verilator lint_on PINCONNECTEMPTY */\n  );\n"
+                "      /* verilator lint_on PINCONNECTEMPTY */"
             )
-        body.append(f"{note}  {kernel} #(\n{parameters}\n  ) u_{name} (\n{connections}{close}")
-        wires.append((name, out))
-        stream, bits = name, out
+        body.append(f"{note}  {kernel} #(\n{parameters}\n  ) u_{name} (\n{text}\n  );\n")
 
-    def convert(name: str, needed: int, where: str) -> None:
-        if bits != needed:
-            if max(bits, needed) % min(bits, needed):
-                raise IcsortError(
-                    f"{where}: beats of {bits} bits cannot become beats of {needed} bits; "
-                    "fold it and the layer before it so that one divides the other"
-                )
-            place("width_converter", name, needed, [f".IN_WIDTH       ({bits})", f".OUT_WIDTH      ({needed})"])
+    def behind(kernel: str, name: str, signals: dict[str, str], bits: int, bindings: list[str]) -> dict[str, str]:
+        """An instance without parameters of the network's own behind a stream; its output is called like it."""
+        wires.append((name, bits, 1))
+        place(kernel, name, bindings, [("s_axis", signals), ("m_axis", _signals(name))], "")
+        return _signals(name)
+
+    def converted(stream: tuple[dict[str, str], int], name: str, needed: int, where: str) -> dict[str, str]:
+        signals, bits = stream
+        if bits == needed:
+            return signals
+        if max(bits, needed) % min(bits, needed):
+            raise IcsortError(
+                f"{where}: beats of {bits} bits cannot become beats of {needed} bits; "
+                "fold it and the layer before it so that one divides the other"
+            )
+        widths = [f".IN_WIDTH       ({bits})", f".OUT_WIDTH      ({needed})"]
+        return behind("width_converter", name, signals, needed, widths)
+
+    def buffered(signals: dict[str, str], name: str, bits: int, depth: int) -> dict[str, str]:
+        return behind("fifo", name, signals, bits, [f".WIDTH          ({bits})", f".DEPTH          ({depth})"])
 
     for layer in layers:
         name, instance = layer.label, layer.instance
-        convert(f"{name}_in", instance.in_bits, f"layer '{layer.source}' (FINN's {layer.name})")
+        where = f"layer '{layer.source}' (FINN's {layer.name})"
+        sides = ("s_axis",) if len(layer.inputs) == 1 else ("s_axis_lhs", "s_axis_rhs")
+        pins = []
+        for side, tensor, bits in zip(sides, layer.inputs, instance.in_bits, strict=True):
+            label = f"{name}{side.removeprefix('s_axis')}"
+            signals = converted(streams[tensor], f"{label}_in", bits, where)
+            if layer.join_depths:
+                signals = buffered(signals, f"{label}_fifo", bits, layer.join_depths[sides.index(side)])
+            pins.append((side, signals))
+        pins.append(("m_axis", _signals(name)))
+        wires.append((name, instance.out_bits, instance.outputs))
         bindings = [f".{key:<15} ({value})" for key, value in instance.parameters.items()]
         if instance.memory:
             bindings.append(f'.{instance.memory.parameter:<15} ({{MEM_DIR, "{layer.memory_file}"}})')
-        note = f"  // {layer.name}, from layer '{_printable(layer.source)}'\n"
-        place(instance.kernel, name, instance.out_bits, bindings, note)
-        place("fifo", f"{name}_fifo", bits, [f".WIDTH          ({bits})", f".DEPTH          ({layer.fifo_depth})"])
-    convert("logits", out_bits, "the logits")
+        place(instance.kernel, name, bindings, pins, f"  // {layer.name}, from layer '{_printable(layer.source)}'\n")
+        for copy, tensor in enumerate(layer.outputs):
+            signals, number = _signals(name), ""
+            if len(layer.outputs) > 1:
+                signals, number = _copy(signals, copy, instance.out_bits), f"{copy}"
+            streams[tensor] = (
+                buffered(signals, f"{name}_fifo{number}", instance.out_bits, layer.fifo_depth),
+                instance.out_bits,
+            )
+    logits = converted(streams[output[0]], "logits", output[1], "the logits")
+    in_bits, out_bits = image[1], output[1]
     declarations = "".join(
-        f"  logic {_range(width):<10} {name}_tdata;\n  logic            {name}_tvalid, {name}_tready;\n"
-        for name, width in wires
+        f"  logic {_range(width * copies):<10} {name}_tdata;\n"
+        f"  logic {_range(copies):<10} {name}_tvalid, {name}_tready;\n"
+        for name, width, copies in wires
     )
     instances = "\n".join(body)
     return f"""{LICENSE}//
@@ -355,14 +461,25 @@ module {NET} #(
 );
 {declarations}
 {instances}
-  assign m_axis_tdata  = {stream}_tdata;
-  assign m_axis_tvalid = {stream}_tvalid;
-  assign {stream}_tready = m_axis_tready;
+  assign m_axis_tdata  = {logits["tdata"]};
+  assign m_axis_tvalid = {logits["tvalid"]};
+  assign {logits["tready"]} = m_axis_tready;
 
 endmodule
 
 `default_nettype wire
 """
+
+
+def _signals(name: str) -> dict[str, str]:
+    return {pin: f"{name}_{pin}" for pin in ("tdata", "tvalid", "tready")}
+
+
+def _copy(signals: dict[str, str], index: int, bits: int) -> dict[str, str]:
+    """One stream of a fork's outputs, which lie beside each other."""
+    return {
+        pin: f"{signal}[{f'{index * bits} +: {bits}' if pin == 'tdata' else index}]" for pin, signal in signals.items()
+    }
 
 
 def _range(bits: int) -> str:
@@ -396,22 +513,50 @@ def _signed_bits(values: npt.NDArray[np.int64]) -> int:
     return max(int(values.max()).bit_length(), int(-values.min() - 1).bit_length() if values.min() < 0 else 0) + 1
 
 
-def _signed_width(data: BaseDataType) -> int:
-    return int(data.bitwidth()) + (0 if data.signed() else 1)
+# Kernels whose results can be made wider than FINN typed them.
+WIDENED = ("MVAU", "VVAU", "ElementwiseAdd")
 
 
-def _after_mvau(model: ModelWrapper, node: NodeProto) -> bool:
+def _result(model: ModelWrapper, node: NodeProto) -> tuple[int, bool]:
+    """Bits and sign of the sums that a layer of WIDENED gives, before a threshold asks for more."""
+    data = _type(model, node.output[0])
+    if node.op_type == "ElementwiseAdd":
+        return int(data.bitwidth()), bool(data.signed())
+    return int(data.bitwidth()) + (0 if data.signed() else 1), True
+
+
+def _result_bits(model: ModelWrapper, node: NodeProto) -> int:
+    """Bits of the sums that a layer of WIDENED gives: as the Thresholding behind it wants them, if one is there."""
+    consumer = model.find_consumers(node.output[0])
+    if len(consumer) == 1 and consumer[0].op_type == "Thresholding":
+        return _threshold_input(model, consumer[0])[0]
+    return _result(model, node)[0]
+
+
+def _threshold_input(model: ModelWrapper, node: NodeProto) -> tuple[int, bool]:
+    """Bits and sign of a Thresholding's input: its own, and one bit more if a threshold lies above all its values."""
     producer = model.find_producer(node.input[0])
-    return producer is not None and producer.op_type == "MVAU"
-
-
-def _threshold_bits(model: ModelWrapper, node: NodeProto) -> int:
-    """Bits of a Thresholding's input: its own, and one more if a threshold lies above all its values."""
+    widened = producer is not None and producer.op_type in WIDENED
     data = _type(model, node.input[0])
-    bits = _signed_width(data) if _after_mvau(model, node) else int(data.bitwidth())
-    signed = _after_mvau(model, node) or data.signed()
-    highest = (1 << (bits - 1)) - 1 if signed else (1 << bits) - 1
-    reached = bool(_integers(model, node.input[1]).max() <= highest)
-    if not reached and not _after_mvau(model, node):
-        raise _NotCoveredError("a threshold above the range of the input is covered behind a matrix product only")
-    return bits if reached else bits + 1
+    bits, signed = _result(model, producer) if widened else (int(data.bitwidth()), bool(data.signed()))
+    if _reachable(model, node).max() < 1 << (bits - signed):
+        return bits, signed
+    if not widened:
+        raise _NotCoveredError("a threshold above the range of the input is covered behind sums only")
+    return bits + 1, signed
+
+
+def _reachable(model: ModelWrapper, node: NodeProto) -> npt.NDArray[np.int64]:
+    """Thresholds (channels or 1, steps), those at the end left out that no value reaches in any channel.
+
+    Behind sums they stay, one bit wider: that many steps are what the activation's type has.
+    """
+    thresholds = _integers(model, node.input[1])
+    producer = model.find_producer(node.input[0])
+    if producer is not None and producer.op_type in WIDENED:
+        return thresholds
+    reached = (thresholds <= _type(model, node.input[0]).max()).any(axis=0)
+    steps = int(np.flatnonzero(reached).max(initial=-1)) + 1
+    if not steps:
+        raise _NotCoveredError("gives one value only, whatever comes")
+    return thresholds[:, :steps]

@@ -19,7 +19,7 @@ from hw.compile import Build
 from sim.bit_true import manifest
 from sim.bit_true.errors import IcsortError
 
-INTEGER_TOLERANCE = 0.01
+INTEGER_TOLERANCE = frontend.TOLERANCE
 Progress = Callable[[int], None]
 
 

@@ -44,6 +44,8 @@ def run_bench(
     build = verilate.cache_folder("bench", key)
     saved = dict(os.environ)
     os.environ.update(verilate.environment())
+    # Slow files run once: the table of a whole network's signals takes g++ seconds at -O0 and many minutes at -O1.
+    os.environ["MAKEFLAGS"] += " OPT_FAST=-O1 OPT_GLOBAL=-O1 OPT_SLOW=-O0"
     os.environ.pop("PYTEST_CURRENT_TEST", None)  # where cocotb sees it, it exits before the message below
     try:
         runner = cocotb_tools.runner.get_runner("verilator")
@@ -63,7 +65,7 @@ def run_bench(
                         "-Werror-USERERROR",
                         "-Werror-USERFATAL",
                     ),  # illegal parameters stop the build
-                    *("--assert", "-O3", "-CFLAGS", "-O1"),
+                    *("--assert", "-O3"),
                 ],
                 timescale=("1ns", "1ps"),
             )

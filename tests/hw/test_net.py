@@ -15,7 +15,7 @@ from hw.compile import Build, compile_package
 from hw.reference import finn_logits, qonnx_logits
 from sim import verilate
 from sim.bench import run_bench
-from tests.hw.networks import Network, make_package, random_images
+from tests.hw.networks import Basic, BranchNetwork, Inverted, Network, make_package, random_images
 
 # Small units, so that vectors are replayed, sums accumulate over beats, and converters of both kinds appear.
 NARROW = {
@@ -24,6 +24,18 @@ NARROW = {
     "MVAU_1": {"PE": 1, "SIMD": 1},
     "Thresholding_1": {"PE": 6},
     "MVAU_2": {"PE": 1, "SIMD": 2},
+}
+
+
+# Both kinds of shortcut and of join; vectors that are replayed, and accumulators over taps, behind the strides.
+BRANCHES = {
+    "residual": BranchNetwork(height=7, width=6, blocks=(Basic(4), Basic(6, stride=2))),
+    "depthwise": BranchNetwork(
+        height=7,
+        width=8,
+        blocks=(Inverted(4, expand=1), Inverted(6, stride=2), Inverted(6, quantize_sum=False)),
+        head=8,
+    ),
 }
 
 
@@ -144,3 +156,20 @@ def test_one_flipped_threshold_bit_is_caught(build, folder, images, expected, se
     flip(folder / layer["memory"], 0, (params["STEPS"] // 2) * params["IN_BITS"] + params["IN_BITS"] - 1)
     run = run_net(build, images, folder, seed=seed)
     assert (run.logits != expected).any()
+
+
+@pytest.mark.parametrize("name", BRANCHES)
+def test_branches(name, work, tmp_path, seed):
+    """At full rate and under random stalls, several frames back to back: each logit equal, and no join stands still."""
+    images = random_images(BRANCHES[name], 4, 5)
+    build = compile_package(make_package(tmp_path / "package", BRANCHES[name], 3), tmp_path / "build")
+    shutil.copytree(build.folder / "mem", work / "mem", dirs_exist_ok=True)
+    expected = finn_logits(build, images)
+    np.testing.assert_array_equal(qonnx_logits(build, images)[0], expected)
+    assert len(np.unique(expected, axis=0)) == len(images)
+    for idle, stall in ((0.0, 0.0), (0.5, 0.0), (0.0, 0.9), (0.3, 0.6)):
+        run = run_net(build, images, work, idle=idle, stall=stall, seed=seed)
+        np.testing.assert_array_equal(run.logits, expected)
+        if not idle and not stall:  # later frames also wait where borders make more pixels than came
+            assert run.done[0] - run.first[0] == pytest.approx(build.data["net_latency_cycles"], rel=0.05)
+            assert np.diff(run.first).mean() == pytest.approx(build.data["interval_cycles"], rel=0.05)
