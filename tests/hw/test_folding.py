@@ -5,7 +5,9 @@ import pytest
 from qonnx.core.modelwrapper import ModelWrapper
 
 from hw import folding
+from hw.compile import compile_package
 from sim.bit_true.errors import IcsortError
+from tests.hw.networks import Basic, BranchNetwork, make_package
 
 
 @pytest.fixture
@@ -78,3 +80,31 @@ def test_budget_names_resource_amount_and_largest_layer():
     folding.check_budget(estimate, {"LUT": 40, "DSP": 1}, "small")
     with pytest.raises(IcsortError, match="needs 40 LUT by FINN's estimate, board 'small' has 39; b takes 30"):
         folding.check_budget(estimate, {"LUT": 39, "DSP": 1}, "small")
+
+
+@pytest.fixture(scope="module")
+def residual(tmp_path_factory) -> ModelWrapper:
+    folder = tmp_path_factory.mktemp("residual")
+    network = BranchNetwork(height=6, width=9, blocks=(Basic(4),))
+    return ModelWrapper(str(compile_package(make_package(folder / "package", network, 1), folder / "build").graph))
+
+
+def test_join_fifo_holds_what_two_convolutions_wait_for(residual):
+    """By hand: two 3 x 3 convolutions look two rows and two pixels ahead; the longer branch needs no room."""
+    join = folding.choose(residual)["ElementwiseAdd_0"]
+    ahead = 2 * 9 + 2
+    assert ahead < join["rhs_fifo_depth"] < 2 * ahead + 20
+    assert join["lhs_fifo_depth"] < 6
+
+
+def test_join_fifo_follows_the_folding_and_a_file_overrides_it(residual, tmp_path):
+    path = tmp_path / "folding.json"
+    chosen = folding.choose(residual)["ElementwiseAdd_0"]
+    path.write_text('{"ElementwiseAdd_0": {"PE": 1}}')
+    narrow = folding.load(path, residual)["ElementwiseAdd_0"]
+    assert narrow["rhs_fifo_depth"] > 3 * chosen["rhs_fifo_depth"]  # 4 beats a pixel
+    path.write_text('{"ElementwiseAdd_0": {"rhs_fifo_depth": 99}}')
+    assert folding.load(path, residual)["ElementwiseAdd_0"] == {**chosen, "rhs_fifo_depth": 99}
+    path.write_text('{"ElementwiseAdd_0": {"rhs_fifo_depth": 1}}')
+    with pytest.raises(IcsortError, match="rhs_fifo_depth 1 is less than 2"):
+        folding.load(path, residual)

@@ -104,13 +104,35 @@ def test_thresholds_that_are_never_reached_widen_the_accumulator():
     assert widths == {15: 5, 16: 6}
 
 
+def test_thresholds_that_no_value_reaches_are_left_out():
+    """A quantizer straight behind another one: UINT4 in, so 16 is never there; one for each channel, so 15 stays."""
+    info = helper.make_tensor_value_info
+    node = helper.make_node(
+        "Thresholding", ["x", "t"], ["y"], name="Thresholding_0", domain=HW_DOMAIN, NumChannels=2, PE=1, numSteps=3,
+        numInputVectors=[1], ActVal=0, inputDataType="UINT4", weightDataType="UINT5", outputDataType="UINT2",
+        backend="fpgadataflow",
+    )  # fmt: skip
+    model = ModelWrapper(
+        helper.make_model(helper.make_graph([node], "g", [info("x", 1, [1, 2])], [info("y", 1, [1, 2])]))
+    )
+    for tensor, kind in {"x": "UINT4", "y": "UINT2"}.items():
+        model.set_tensor_datatype(tensor, DataType[kind])
+    model.set_initializer("t", np.float32([[3, 7, 16], [4, 15, 16]]))
+    instance = generator.KERNELS["Thresholding"](model, model.graph.node[0])
+    assert (instance.parameters["STEPS"], instance.parameters["IN_BITS"]) == (2, 4)
+    assert instance.memory.words == [3 + (7 << 4), 4 + (15 << 4)]
+    model.set_initializer("t", np.float32([[3, 7, 16], [4, 5, 15]]))
+    with pytest.raises(Exception, match="a threshold above the range of the input"):
+        generator.KERNELS["Thresholding"](model, model.graph.node[0])
+
+
 def test_a_layer_without_a_kernel_is_refused_by_name():
     info = helper.make_tensor_value_info
-    node = helper.make_node("VVAU", ["x"], ["y"], name="VVAU_0", domain=HW_DOMAIN)
+    node = helper.make_node("Crop", ["x"], ["y"], name="Crop_0", domain=HW_DOMAIN)
     model = ModelWrapper(helper.make_model(helper.make_graph([node], "g", [info("x", 1, [1])], [info("y", 1, [1])])))
-    graph = HardwareGraph(model, 1.0, {"VVAU_0": "features.3.depthwise"}, {})
-    with pytest.raises(IcsortError, match=r"layer 'features.3.depthwise' \(FINN's VVAU_0\): VVAU is not covered"):
-        generator.generate(graph, {"VVAU_0": {"fifo_depth": 2}}, "x")
+    graph = HardwareGraph(model, 1.0, {"Crop_0": "features.3.crop"}, {})
+    with pytest.raises(IcsortError, match=r"layer 'features.3.crop' \(FINN's Crop_0\): Crop is not covered"):
+        generator.generate(graph, {"Crop_0": {"fifo_depth": 2}}, "x")
 
 
 def test_generated_verilog_is_lint_clean(build):
