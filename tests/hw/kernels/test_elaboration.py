@@ -8,7 +8,7 @@ import pytest
 from sim import verilate
 from sim.bench import RTL
 
-Parameters = dict[str, int]
+Parameters = dict[str, int | str]
 
 
 def lint(kernel: str, parameters: Parameters) -> subprocess.CompletedProcess[str]:
@@ -59,6 +59,11 @@ LEGAL: list[tuple[str, Parameters]] = [
     ("vvau", {"ACT_BITS": 1, "ACT_BIPOLAR": 1, "ACC_BITS": 6}),
     ("vvau", {"CHANNELS": 6, "SIMD": 3, "PE": 2, "WHOLE_WINDOW": 1}),
     ("vvau", {"SIMD": 9, "PE": 2, "WHOLE_WINDOW": 1}),
+    ("sliding_window_folded", {}),
+    ("sliding_window_folded", {"DEPTHWISE": 1, "STRIDE_H": 2}),
+    ("sliding_window_folded", {"K_H": 1, "K_W": 1, "STRIDE_H": 3, "STRIDE_W": 2, "CHANNELS": 1}),
+    ("sliding_window_folded", {"IFM_H": 1, "IFM_W": 1, "K_H": 1, "K_W": 1}),
+    ("sliding_window_folded", {"RAM_STYLE": '"block"'}),
 ]
 
 
@@ -101,6 +106,11 @@ ILLEGAL: list[tuple[str, Parameters, str]] = [
     ("global_acc_pool", {"OUT_BITS": 7}, "OUT_BITS at least BITS"),
     ("global_acc_pool", {"PIXELS": 0}, "at least 1"),
     ("global_acc_pool", {"SIGNED": 2}, "SIGNED must be 0 or 1"),
+    ("sliding_window_folded", {"CHANNELS": 6, "SIMD": 4}, "multiple of SIMD"),
+    ("sliding_window_folded", {"STRIDE_W": 0}, "at least 1"),
+    ("sliding_window_folded", {"IFM_W": 2}, "does not fit"),
+    ("sliding_window_folded", {"DEPTHWISE": 2}, "DEPTHWISE must be 0 or 1"),
+    ("sliding_window_folded", {"RAM_STYLE": '"bram"'}, "RAM_STYLE must be auto"),
     ("vvau", {"SIMD": 2}, "multiple of SIMD"),
     ("vvau", {"PE": 3}, "multiple of PE"),
     ("vvau", {"WEIGHT_BITS": 0}, "WEIGHT_BITS and ACC_BITS must be at least 1"),
