@@ -49,15 +49,16 @@ RESIDUAL = """
 module top (
     input wire clk, input wire rst,
     input wire [7:0] tdata, input wire tvalid, output wire tready,
-    output wire [14:0] y, output wire y_valid, input wire y_ready
+    output wire [5:0] y, output wire y_valid, input wire y_ready
 );
   wire [15:0] copies;
   wire [7:0] padded, taps;
   wire [19:0] acc;
   wire [21:0] sum;
+  wire [14:0] total;
   wire [1:0] copy_valid, copy_ready;
-  wire padded_valid, taps_valid, acc_valid, sum_valid;
-  wire padded_ready, taps_ready, acc_ready, sum_ready;
+  wire padded_valid, taps_valid, acc_valid, sum_valid, total_valid;
+  wire padded_ready, taps_ready, acc_ready, sum_ready, total_ready;
 
   stream_fork #(.WIDTH(8), .OUTPUTS(2)) u_fork (
       clk, rst, tdata, tvalid, tready, copies, copy_valid, copy_ready);
@@ -73,7 +74,9 @@ module top (
       clk, rst, acc, acc_valid, acc_ready, copies[15:8], copy_valid[1], copy_ready[1],
       sum, sum_valid, sum_ready);
   global_acc_pool #(.CHANNELS(64), .PE(1), .PIXELS(16), .BITS(11), .SIGNED(1), .OUT_BITS(15)) u_pool (
-      clk, rst, sum[10:0], sum_valid, sum_ready, y, y_valid, y_ready);
+      clk, rst, sum[10:0], sum_valid, sum_ready, total, total_valid, total_ready);
+  label_select #(.LABELS(64), .PE(1), .BITS(15), .OUT_BITS(6)) u_label (
+      clk, rst, total, total_valid, total_ready, y, y_valid, y_ready);
 endmodule
 """
 
@@ -129,7 +132,9 @@ def test_convolution(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("memory_files")
 def test_residual(tmp_path: Path) -> None:
     cells = synthesize(RESIDUAL, tmp_path)
-    assert set(cells) == {"stream_fork", "fmpad", "sliding_window_folded", "vvau", "stream_add", "global_acc_pool"}
+    kernels = "stream_fork fmpad sliding_window_folded vvau stream_add global_acc_pool label_select"
+    assert set(cells) == set(kernels.split())
+    assert registers(cells["label_select"]) == 15 + 6 + 6 + 1  # best so far, its number, count of beats, valid
     # One beat, its valid bit and two counters (a row has 448 beats, the frame 14 rows): no image.
     assert registers(cells["fmpad"]) <= 8 + 1 + 9 + 4
     assert not has_memory(cells["fmpad"])
