@@ -30,7 +30,8 @@ module top (
       clk, rst, tdata, tvalid, tready, window, window_valid, window_ready);
   width_converter #(.IN_WIDTH({WINDOW}), .OUT_WIDTH({WINDOW // 3})) u_split (
       clk, rst, window, window_valid, window_ready, part, part_valid, part_ready);
-  mvau #(.MW(18), .MH(4), .SIMD(6), .PE(1), .ACT_BITS({BITS}), .ACC_BITS(14), .WEIGHTS_FILE("weights.hex")) u_mvau (
+  mvau #(.MW(18), .MH(4), .SIMD(6), .PE(1), .ACT_BITS({BITS}), .ACC_BITS(14), .WEIGHTS_FILE("weights.hex"),
+         .RAM_STYLE("block")) u_mvau (
       clk, rst, part, part_valid, part_ready, acc, acc_valid, acc_ready);
   fifo #(.WIDTH(14), .DEPTH(8)) u_fifo (
       clk, rst, acc, acc_valid, acc_ready, sum, sum_valid, sum_ready, );
@@ -68,7 +69,7 @@ module top (
                           .RAM_STYLE("block")) u_window (
       clk, rst, padded, padded_valid, padded_ready, taps, taps_valid, taps_ready);
   vvau #(.CHANNELS(64), .KERNEL(9), .SIMD(1), .PE(2), .ACT_BITS(4), .WEIGHT_BITS(4), .ACC_BITS(10),
-         .WEIGHTS_FILE("taps.hex")) u_vvau (
+         .WEIGHTS_FILE("taps.hex"), .RAM_STYLE("distributed")) u_vvau (
       clk, rst, taps, taps_valid, taps_ready, acc, acc_valid, acc_ready);
   stream_add #(.PE(2), .LHS_BITS(10), .LHS_SIGNED(1), .RHS_BITS(4), .OUT_BITS(11)) u_add (
       clk, rst, acc, acc_valid, acc_ready, copies[15:8], copy_valid[1], copy_ready[1],
@@ -127,6 +128,8 @@ def test_convolution(tmp_path: Path) -> None:
     # The window, one column read ahead, two counters and two countdowns; the lines are in memory.
     assert registers(cells["sliding_window"]) <= WINDOW + 2 * PIXEL + 20
     assert has_memory(cells["sliding_window"])
+    # Twelve words would be LUTs if it were left to the tool.
+    assert cells["mvau"].get("RAMB18E1", 0) == 1
 
 
 @pytest.mark.usefixtures("memory_files")
@@ -141,6 +144,8 @@ def test_residual(tmp_path: Path) -> None:
     # Four lines of 448 bytes in one block, its read register included; what is left are counters and addresses.
     assert cells["sliding_window_folded"].get("RAMB18E1", 0) == 1
     assert registers(cells["sliding_window_folded"]) <= 96
+    # 288 words would be a block if it were left to the tool.
+    assert not has_memory(cells["vvau"])
     assert registers(cells["stream_fork"]) == 8 + 2
     assert registers(cells["stream_add"]) == 2 * 11 + 1
     # One sum read ahead, one on offer, two counters; the 64 sums are in memory.
