@@ -15,12 +15,15 @@ from sim.bench import RTL, run_bench
 
 @dataclass(frozen=True)
 class StreamCase:
-    """Beats, and the cycle of each: the source never idles, the sink never stalls, the first input is cycle 0."""
+    """Beats, and the cycle of each: the source never idles, the sink never stalls, the first input is cycle 0.
+
+    The cycle of an output that waits for no input, and so may come before the first one, is None.
+    """
 
     inputs: list[int]
     outputs: list[int]
     input_cycles: list[int]
-    output_cycles: list[int]
+    output_cycles: list[int | None]
 
     def __post_init__(self) -> None:
         assert len(self.inputs) == len(self.input_cycles)

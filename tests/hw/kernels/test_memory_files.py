@@ -10,7 +10,9 @@ from tests.hw.kernels.stream_case import StreamCase, check, memory_file
 FAILED = (AssertionError, RuntimeError, SystemExit)  # what a failed bench raises, the last two from cocotb's runner
 
 
-@pytest.mark.parametrize(("kernel", "parameter"), [("mvau", "WEIGHTS_FILE"), ("threshold", "THRESHOLDS_FILE")])
+@pytest.mark.parametrize(
+    ("kernel", "parameter"), [("mvau", "WEIGHTS_FILE"), ("vvau", "WEIGHTS_FILE"), ("threshold", "THRESHOLDS_FILE")]
+)
 def test_missing_file(
     kernel: str, parameter: str, tmp_path: Path, seed: int, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -19,10 +21,12 @@ def test_missing_file(
     assert f"{kernel}: cannot read no-such-file.hex" in capfd.readouterr().out
 
 
-# y = W x for W = [[1, 2], [3, 4]] and x = (1, 1); y = number of thresholds 10, 20, 30 that 20 reaches.
+# y = W x for W = [[1, 2], [3, 4]] and x = (1, 1); the same as two kernels of two taps.
+# For the thresholds, y = number of thresholds 10, 20, 30 that 20 reaches.
 WEIGHTS, THRESHOLDS = 0x4321, 0x1E140A
 ONE_WORD = {
     "mvau": {"MW": 2, "MH": 2, "SIMD": 2, "PE": 2, "ACT_BITS": 4, "WEIGHT_BITS": 4, "ACC_BITS": 8},
+    "vvau": {"CHANNELS": 2, "KERNEL": 2, "SIMD": 2, "PE": 2, "ACT_BITS": 4, "WEIGHT_BITS": 4, "ACC_BITS": 8},
     "threshold": {"CHANNELS": 1, "PE": 1, "IN_BITS": 8, "STEPS": 3, "OUT_BITS": 2},
 }
 
@@ -31,6 +35,7 @@ ONE_WORD = {
     ("kernel", "parameter", "word", "flip", "case"),
     [
         ("mvau", "WEIGHTS_FILE", WEIGHTS, 1 << 12, StreamCase([0x11], [0x0703], [0], [3])),
+        ("vvau", "WEIGHTS_FILE", WEIGHTS, 1 << 12, StreamCase([0x1111], [0x0703], [0], [3])),
         ("threshold", "THRESHOLDS_FILE", THRESHOLDS, 1 << 8, StreamCase([20], [2], [0], [2])),
     ],
 )
