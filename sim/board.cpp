@@ -20,9 +20,11 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pty.h>
+#include <sys/prctl.h>
 #include <termios.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <csignal>
 #include <cstdint>
@@ -32,6 +34,7 @@
 #include <deque>
 #include <fstream>
 #include <map>
+#include <optional>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -135,6 +138,7 @@ class Uart {
 // The pseudo-terminal. The slave end stays open here, so that a host may come and go.
 class Terminal {
  public:
+  Terminal(const Terminal&) = delete;
   explicit Terminal(std::string link) : link_(std::move(link)) {
     char name[128];
     if (openpty(&master_, &slave_, name, nullptr, nullptr) != 0) fail("cannot make a pseudo-terminal");
@@ -261,6 +265,7 @@ int main(int argc, char** argv) {
 
   std::signal(SIGTERM, [](int) { stop_requested = 1; });
   std::signal(SIGINT, [](int) { stop_requested = 1; });
+  prctl(PR_SET_PDEATHSIG, SIGTERM);  // a board does not outlive the program that started it
 
   LineSource lines(read_file(options["--lines"]), number("--pixel-bytes"), number("--line-width"), number("--line-gap"));
   Uart uart(number("--clks-per-bit"));
@@ -291,9 +296,10 @@ int main(int argc, char** argv) {
   }
   top.rst = 0;
 
-  Terminal* terminal = interactive ? new Terminal(options["--pty"]) : nullptr;
+  std::optional<Terminal> terminal;
+  if (interactive) terminal.emplace(options["--pty"]);
   while (!stop_requested && !context.gotFinish()) {
-    if (terminal != nullptr && cycle % 1024 == 0) {
+    if (terminal && cycle % 1024 == 0) {
       terminal->exchange(uart);
       if (uart.from_board.size() > 65536) {
         terminal->sleep();
@@ -303,7 +309,7 @@ int main(int argc, char** argv) {
     const bool still = uart.quiet() && top.mon_idle && (lines.done() || !sending);
     quiet = still ? quiet + 1 : 0;
     if (quiet > quiet_enough) {
-      if (terminal == nullptr) break;
+      if (!terminal) break;
       terminal->exchange(uart);
       if (uart.to_board.empty()) {
         terminal->sleep();
@@ -332,12 +338,12 @@ int main(int argc, char** argv) {
     top.uart_rx = receive_pin;
     if (accepted) lines.accepted();
     ++cycle;
-    if (terminal == nullptr) {
+    if (!terminal) {
       for (; !uart.from_board.empty(); uart.from_board.pop_front()) uart_out.write(&uart.from_board.front(), 1);
     }
   }
-  if (terminal != nullptr) terminal->exchange(uart);
-  delete terminal;
+  if (terminal) terminal->exchange(uart);
+  terminal.reset();
   top.final();
 
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();

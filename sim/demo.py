@@ -165,12 +165,12 @@ def was_sorted(events: list[dict[str, Any]]) -> NDArray[np.bool_]:
 
 def describe(configuration: dict[str, Any]) -> str:
     """One sentence on the cells, from the run's config.json."""
-    counts = configuration["data"]["cells"]
-    total = sum(counts.values()) if isinstance(counts, dict) else sum(counts)
-    kind = "generated cells" if configuration["data"]["source"] == "generated" else "real cells"
+    total = sum(configuration["data"]["cells"].values())
+    source = configuration["data"]["source"]
+    kind = "generated cells" if source == "generated" else f"real cells ({source})"
     return (
-        f"{total} {kind} ({configuration['data']['source']}) of {len(configuration['classes'])} classes, in the "
-        f"channels {', '.join(configuration['channels'])}; 80 % to train, 10 % to choose the epoch, "
+        f"{total} {kind} of {len(configuration['classes'])} classes, in the channels "
+        f"{', '.join(configuration['channels'])}; 80 % to train, 10 % to choose the epoch, "
         f"10 % held out and shown here (split seed {configuration['data']['split_seed']})."
     )
 

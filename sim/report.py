@@ -18,6 +18,8 @@ import matplotlib.pyplot as plt  # the backend must be chosen first
 from matplotlib.figure import Figure
 
 SORTED, REFUSED = "#2e9e5b", "#b8c0cc"
+# How the first three channels are laid over each other: grey as in a microscope's transmitted light, then two stains.
+CHANNEL_COLOURS = np.array([[0.45, 0.45, 0.45], [0.1, 0.9, 0.1], [0.9, 0.1, 0.9]])
 
 
 def png(figure: Figure) -> str:
@@ -36,17 +38,15 @@ def cell_grid(
     was_sorted: NDArray[np.bool_],
     columns: int = 10,
 ) -> str:
-    """Cells (N, H, W, C) side by side, up to three channels as red, green and blue, with their decisions."""
+    """Cells (N, H, W, C) side by side, up to three channels laid over each other, with their decisions."""
     rows = -(-len(pixels) // columns)
     figure, axes = plt.subplots(rows, columns, figsize=(columns * 1.25, rows * 1.55), squeeze=False)
     for axis in axes.flat:
         axis.set_axis_off()
     for i, axis in enumerate(axes.flat[: len(pixels)]):
-        picture = np.zeros((*pixels.shape[1:3], 3), np.uint8)
-        shown = min(3, pixels.shape[3])
-        picture[..., :shown] = pixels[i, ..., :shown]
+        shown = min(len(CHANNEL_COLOURS), pixels.shape[3])
         axis.set_axis_on()
-        axis.imshow(picture if shown > 1 else picture[..., 0], cmap="gray")
+        axis.imshow(np.clip(pixels[i, ..., :shown] / 255 @ CHANNEL_COLOURS[:shown], 0, 1))
         axis.set(xticks=[], yticks=[])
         for spine in axis.spines.values():
             spine.set(color=SORTED if was_sorted[i] else REFUSED, linewidth=3)

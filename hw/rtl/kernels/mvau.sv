@@ -6,7 +6,10 @@
 //   Input       vectors of MW activations, SIMD a beat, SF beats; the first activation at the LSB.
 //   Output      MH accumulators, signed, PE a beat, NF beats; the first row at the LSB.
 //   Weights     WEIGHTS_FILE, read by $readmemh, NF*SF words. Word nf*SF + sf holds W[nf*PE + pe][sf*SIMD + simd] at
-//               bit (pe*SIMD + simd) * WEIGHT_BITS, two's complement.
+//               bit (pe*SIMD + simd) * WEIGHT_BITS, two's complement; WEIGHT_BITS = 1 is bipolar: 1 is +1, 0 is -1.
+//   Memory      RAM_STYLE says where tools put the weights: "auto", "distributed", "block" or "ultra".
+//   Bipolar     ACT_BIPOLAR = 1: activations of one bit, 1 is +1, 0 is -1. If the weights are bipolar as well, the result
+//               is the number of equal pairs, as FINN defines it, and not the sum of the products.
 //   Handshake   AXI4-Stream. m_axis_tvalid and m_axis_tdata come from registers. The whole pipeline moves when
 //               m_axis_tready || !m_axis_tvalid; s_axis_tready is that, in the same cycle, but low during a replay.
 //   Latency     2 + ceil(log2(SIMD)) + (SF > 1) cycles from the last input beat of a vector to its first output beat:
@@ -30,9 +33,11 @@ module mvau #(
     parameter int unsigned PE          = 1,
     parameter int unsigned ACT_BITS    = 8,
     parameter int unsigned ACT_SIGNED  = 0,
+    parameter int unsigned ACT_BIPOLAR = 0,
     parameter int unsigned WEIGHT_BITS = 4,
     parameter int unsigned ACC_BITS    = 16,
-    parameter              WEIGHTS_FILE = "weights.hex"
+    parameter              WEIGHTS_FILE = "weights.hex",
+    parameter              RAM_STYLE    = "auto"
 ) (
     input  wire logic                      clk,
     input  wire logic                      rst,
@@ -51,14 +56,19 @@ module mvau #(
   if (PE < 1 || MH < 1 || MH % PE != 0) begin : gen_pe_error
     $error("mvau: MH must be a multiple of PE, and both at least 1");
   end
-  if (ACT_BITS < 1 || ACC_BITS < 1) begin : gen_bits_error
-    $error("mvau: ACT_BITS and ACC_BITS must be at least 1");
+  if (ACT_BITS < 1 || ACC_BITS < 1 || WEIGHT_BITS < 1) begin : gen_bits_error
+    $error("mvau: ACT_BITS, WEIGHT_BITS and ACC_BITS must be at least 1");
   end
-  if (WEIGHT_BITS < 2) begin : gen_weight_error
-    $error("mvau: WEIGHT_BITS must be at least 2 (two's complement)");
+  if (ACT_SIGNED > 1 || ACT_BIPOLAR > 1) begin : gen_flag_error
+    $error("mvau: ACT_SIGNED and ACT_BIPOLAR must be 0 or 1");
   end
-  if (ACT_SIGNED > 1) begin : gen_signed_error
-    $error("mvau: ACT_SIGNED must be 0 or 1");
+  if (ACT_BIPOLAR == 1 && (ACT_BITS != 1 || ACT_SIGNED != 0)) begin : gen_bipolar_error
+    $error("mvau: ACT_BIPOLAR needs ACT_BITS = 1 and ACT_SIGNED = 0");
+  end
+
+  if (string'(RAM_STYLE) != "auto" && string'(RAM_STYLE) != "distributed" && string'(RAM_STYLE) != "block"
+      && string'(RAM_STYLE) != "ultra") begin : gen_style_error
+    $error("mvau: RAM_STYLE must be auto, distributed, block or ultra");
   end
 
   localparam int unsigned Sf          = MW / SIMD;
@@ -117,6 +127,9 @@ module mvau #(
     assign beat   = s_axis_tdata;
   end
 
+  // Vivado reads rom_style; Yosys reads ram_style first, and knows a ROM in LUTs only as logic. One word is no memory.
+  (* rom_style = RAM_STYLE,
+     ram_style = Words == 1 || string'(RAM_STYLE) == "distributed" ? "logic" : RAM_STYLE *)
   logic [PE*SIMD*WEIGHT_BITS-1:0] weights [Words];
   initial $readmemh(WEIGHTS_FILE, weights);
 `ifndef SYNTHESIS
@@ -128,11 +141,17 @@ module mvau #(
   end
 `endif
 
+  // One bit more than the element: its sign, or a zero. Of a bipolar bit, 1 or -1.
+  function automatic logic signed [ACT_BITS:0] extended(input logic [ACT_BITS-1:0] element);
+    if (ACT_BIPOLAR != 0) return {!element[0], ACT_BITS'(1)};
+    return {ACT_SIGNED != 0 && element[ACT_BITS-1], element};
+  endfunction
+
   always_ff @(posedge clk) begin
     if (take) begin
       automatic logic signed [ACT_BITS:0] next [SIMD];
       /*verilator unroll_disable*/ for (int unsigned i = 0; i < SIMD; i++) begin
-        next[i] = {ACT_SIGNED != 0 && beat[i*ACT_BITS + ACT_BITS - 1], beat[i*ACT_BITS +: ACT_BITS]};
+        next[i] = extended(beat[i*ACT_BITS +: ACT_BITS]);
       end
       act_q <= next;
     end
@@ -176,6 +195,14 @@ module mvau #(
 
   // ---- Products and adder tree, all rows at once.
 
+  function automatic logic signed [ProductBits-1:0] product(input logic signed [WEIGHT_BITS-1:0] w,
+                                                            input logic signed [ACT_BITS:0] a);
+    if (WEIGHT_BITS > 1) return ProductBits'(w) * ProductBits'(a);
+    // a > 0 is the bipolar bit; the product of two bipolar bits counts as 1 if they are equal.
+    if (ACT_BIPOLAR != 0) return ProductBits'($signed({1'b0, w[0] != a[ACT_BITS]}));
+    return w[0] ? ProductBits'(a) : -ProductBits'(a);
+  endfunction
+
   for (genvar level = 0; level <= Levels; level++) begin : gen_level
     // ceil(SIMD / 2^level) sums are left at this level; an odd one is handed on.
     localparam int unsigned Count = (SIMD + (1 << level) - 1) >> level;
@@ -188,7 +215,7 @@ module mvau #(
           automatic logic signed [Bits-1:0] next [PE][Count];
           /*verilator unroll_disable*/ for (int unsigned pe = 0; pe < PE; pe++) begin
             /*verilator unroll_disable*/ for (int unsigned i = 0; i < Count; i++) begin
-              next[pe][i] = Bits'(ProductBits'(weight[pe][i]) * ProductBits'(act_q[i]));
+              next[pe][i] = Bits'(product(weight[pe][i], act_q[i]));
             end
           end
           node_q <= next;

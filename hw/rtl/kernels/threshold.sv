@@ -6,6 +6,8 @@
 //   Output      the same order. OUT_BITS are two's complement where OUT_BIAS is negative.
 //   Thresholds  THRESHOLDS_FILE, read by $readmemh, CHANNELS / PE words. Word f holds T[f*PE + pe][i] at bit
 //               (pe*STEPS + i) * IN_BITS, coded as the input is. They need not be sorted.
+//               PER_TENSOR = 1: one word for all channels, T[i] at bit i * IN_BITS.
+//               A bipolar output is STEPS = 1, OUT_BITS = 1, OUT_BIAS = 0: 1 is +1, 0 is -1.
 //   Handshake   AXI4-Stream. m_axis_tvalid and m_axis_tdata come from registers; s_axis_tready is
 //               m_axis_tready || !m_axis_tvalid in the same cycle and moves the whole pipeline.
 //   Latency     2 cycles (compare, count), 3 if STEPS > 16 (compare, count by sixteens, add).
@@ -15,13 +17,14 @@
 `default_nettype none
 
 module threshold #(
-    parameter int unsigned CHANNELS  = 2,
-    parameter int unsigned PE        = 1,
-    parameter int unsigned IN_BITS   = 8,
-    parameter int unsigned IN_SIGNED = 1,
-    parameter int unsigned STEPS     = 3,
-    parameter int unsigned OUT_BITS  = 2,
-    parameter int          OUT_BIAS  = 0,
+    parameter int unsigned CHANNELS   = 2,
+    parameter int unsigned PE         = 1,
+    parameter int unsigned IN_BITS    = 8,
+    parameter int unsigned IN_SIGNED  = 1,
+    parameter int unsigned STEPS      = 3,
+    parameter int unsigned OUT_BITS   = 2,
+    parameter int          OUT_BIAS   = 0,
+    parameter int unsigned PER_TENSOR = 0,
     parameter              THRESHOLDS_FILE = "thresholds.hex"
 ) (
     input  wire logic                    clk,
@@ -41,8 +44,8 @@ module threshold #(
   if (IN_BITS < 1) begin : gen_in_error
     $error("threshold: IN_BITS must be at least 1");
   end
-  if (IN_SIGNED > 1) begin : gen_signed_error
-    $error("threshold: IN_SIGNED must be 0 or 1");
+  if (IN_SIGNED > 1 || PER_TENSOR > 1) begin : gen_flag_error
+    $error("threshold: IN_SIGNED and PER_TENSOR must be 0 or 1");
   end
   if (STEPS < 1 || STEPS > 255) begin : gen_steps_error
     $error("threshold: STEPS must be 1 to 255");
@@ -54,7 +57,8 @@ module threshold #(
     $error("threshold: OUT_BIAS .. OUT_BIAS + STEPS does not fit in OUT_BITS");
   end
 
-  localparam int unsigned Folds     = CHANNELS / PE;
+  localparam int unsigned Rows      = PER_TENSOR != 0 ? 1 : PE;              // thresholds in a word, in rows of STEPS
+  localparam int unsigned Folds     = PER_TENSOR != 0 ? 1 : CHANNELS / PE;   // words
   localparam int unsigned FoldBits  = Folds > 1 ? $clog2(Folds) : 1;
   localparam int unsigned Group     = 16;  // comparisons that one cycle counts
   localparam int unsigned Groups    = (STEPS + Group - 1) / Group;
@@ -74,8 +78,8 @@ module threshold #(
 
   // ---- Thresholds of the beat that comes next.
 
-  logic [PE*STEPS*IN_BITS-1:0] thresholds [Folds];
-  logic [PE*STEPS*IN_BITS-1:0] word;
+  logic [Rows*STEPS*IN_BITS-1:0] thresholds [Folds];
+  logic [Rows*STEPS*IN_BITS-1:0] word;
   initial $readmemh(THRESHOLDS_FILE, thresholds);
 `ifndef SYNTHESIS
   // Where the file is missing, simulators warn and go on with zeros.
@@ -114,7 +118,7 @@ module threshold #(
       automatic logic next [PE][STEPS];
       /*verilator unroll_disable*/ for (int unsigned pe = 0; pe < PE; pe++) begin
         /*verilator unroll_disable*/ for (int unsigned i = 0; i < STEPS; i++) begin
-          next[pe][i] = reached(s_axis_tdata[pe*IN_BITS +: IN_BITS], word[(pe*STEPS + i)*IN_BITS +: IN_BITS]);
+          next[pe][i] = reached(s_axis_tdata[pe*IN_BITS +: IN_BITS], word[(pe % Rows * STEPS + i)*IN_BITS +: IN_BITS]);
         end
       end
       reached_q <= next;

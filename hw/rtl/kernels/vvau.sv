@@ -11,6 +11,7 @@
 //   Output      CHANNELS accumulators, PE a beat, NF beats; the first channel at the LSB.
 //   Weights     WEIGHTS_FILE, read by $readmemh, NF*SF words. Word nf*SF + sf holds W[nf*PE + pe][tap sf*SIMD + simd] at
 //               bit (pe*SIMD + simd) * WEIGHT_BITS, two's complement; WEIGHT_BITS = 1 is bipolar: 1 is +1, 0 is -1.
+//   Memory      RAM_STYLE says where tools put the weights: "auto", "distributed", "block" or "ultra".
 //   Bipolar     ACT_BIPOLAR = 1: activations of one bit, 1 is +1, 0 is -1. If the weights are bipolar as well, the result
 //               is the number of equal pairs, as FINN defines it, and not the sum of the products.
 //   Handshake   AXI4-Stream. m_axis_tvalid and m_axis_tdata come from registers. The whole pipeline moves when
@@ -38,6 +39,7 @@ module vvau #(
     parameter int unsigned ACC_BITS     = 16,
     parameter int unsigned WHOLE_WINDOW = 0,
     parameter              WEIGHTS_FILE = "weights.hex",
+    parameter              RAM_STYLE    = "auto",
     localparam int unsigned InElements  = WHOLE_WINDOW != 0 ? KERNEL * CHANNELS : SIMD * PE
 ) (
     input  wire logic                            clk,
@@ -65,6 +67,11 @@ module vvau #(
   end
   if (ACT_BIPOLAR == 1 && (ACT_BITS != 1 || ACT_SIGNED != 0)) begin : gen_bipolar_error
     $error("vvau: ACT_BIPOLAR needs ACT_BITS = 1 and ACT_SIGNED = 0");
+  end
+
+  if (string'(RAM_STYLE) != "auto" && string'(RAM_STYLE) != "distributed" && string'(RAM_STYLE) != "block"
+      && string'(RAM_STYLE) != "ultra") begin : gen_style_error
+    $error("vvau: RAM_STYLE must be auto, distributed, block or ultra");
   end
 
   localparam int unsigned Sf          = KERNEL / SIMD;
@@ -129,6 +136,9 @@ module vvau #(
     assign beat          = s_axis_tdata;
   end
 
+  // Vivado reads rom_style; Yosys reads ram_style first, and knows a ROM in LUTs only as logic. One word is no memory.
+  (* rom_style = RAM_STYLE,
+     ram_style = Words == 1 || string'(RAM_STYLE) == "distributed" ? "logic" : RAM_STYLE *)
   logic [PE*SIMD*WEIGHT_BITS-1:0] weights [Words];
   initial $readmemh(WEIGHTS_FILE, weights);
 `ifndef SYNTHESIS

@@ -8,7 +8,7 @@ import pytest
 from sim import verilate
 from sim.bench import RTL
 
-Parameters = dict[str, int]
+Parameters = dict[str, int | str]
 
 
 def lint(kernel: str, parameters: Parameters) -> subprocess.CompletedProcess[str]:
@@ -35,8 +35,14 @@ LEGAL: list[tuple[str, Parameters]] = [
     ("mvau", {"MH": 1, "SIMD": 4}),
     ("mvau", {"MW": 15, "SIMD": 5, "PE": 2, "ACC_BITS": 7}),
     ("mvau", {"SIMD": 1, "ACT_SIGNED": 1}),
+    ("mvau", {"WEIGHT_BITS": 1, "ACC_BITS": 11}),
+    ("mvau", {"RAM_STYLE": '"distributed"'}),
+    ("vvau", {"RAM_STYLE": '"ultra"'}),
+    ("mvau", {"WEIGHT_BITS": 1, "ACT_BITS": 1, "ACT_BIPOLAR": 1, "ACC_BITS": 3}),
+    ("mvau", {"ACT_BITS": 1, "ACT_BIPOLAR": 1, "ACC_BITS": 6}),
     ("threshold", {}),
     ("threshold", {"PE": 2, "IN_SIGNED": 0}),
+    ("threshold", {"CHANNELS": 6, "PE": 3, "PER_TENSOR": 1}),
     ("threshold", {"STEPS": 255, "OUT_BITS": 8, "OUT_BIAS": -128}),
     ("max_pool", {}),
     ("max_pool", {"WINDOW": 1, "SIGNED": 1}),
@@ -59,6 +65,15 @@ LEGAL: list[tuple[str, Parameters]] = [
     ("vvau", {"ACT_BITS": 1, "ACT_BIPOLAR": 1, "ACC_BITS": 6}),
     ("vvau", {"CHANNELS": 6, "SIMD": 3, "PE": 2, "WHOLE_WINDOW": 1}),
     ("vvau", {"SIMD": 9, "PE": 2, "WHOLE_WINDOW": 1}),
+    ("label_select", {}),
+    ("label_select", {"LABELS": 7, "PE": 7, "OUT_BITS": 8, "SIGNED": 0}),
+    ("label_select", {"LABELS": 6, "PE": 3, "OUT_BITS": 3}),
+    ("label_select", {"LABELS": 1, "OUT_BITS": 1}),
+    ("sliding_window_folded", {}),
+    ("sliding_window_folded", {"DEPTHWISE": 1, "STRIDE_H": 2}),
+    ("sliding_window_folded", {"K_H": 1, "K_W": 1, "STRIDE_H": 3, "STRIDE_W": 2, "CHANNELS": 1}),
+    ("sliding_window_folded", {"IFM_H": 1, "IFM_W": 1, "K_H": 1, "K_W": 1}),
+    ("sliding_window_folded", {"RAM_STYLE": '"block"'}),
 ]
 
 
@@ -81,10 +96,14 @@ ILLEGAL: list[tuple[str, Parameters, str]] = [
     ("sliding_window", {"CHANNELS": 0}, "at least 1"),
     ("mvau", {"MW": 10, "SIMD": 4}, "multiple of SIMD"),
     ("mvau", {"MH": 10, "PE": 4}, "multiple of PE"),
-    ("mvau", {"WEIGHT_BITS": 1}, "WEIGHT_BITS must be at least 2"),
+    ("mvau", {"WEIGHT_BITS": 0}, "WEIGHT_BITS and ACC_BITS must be at least 1"),
     ("mvau", {"ACC_BITS": 0}, "ACC_BITS must be at least 1"),
-    ("mvau", {"ACT_SIGNED": 2}, "ACT_SIGNED must be 0 or 1"),
+    ("mvau", {"ACT_SIGNED": 2}, "ACT_SIGNED and ACT_BIPOLAR must be 0 or 1"),
+    ("mvau", {"RAM_STYLE": '"bram"'}, "RAM_STYLE must be auto"),
+    ("vvau", {"RAM_STYLE": '"bram"'}, "RAM_STYLE must be auto"),
+    ("mvau", {"ACT_BIPOLAR": 1}, "ACT_BIPOLAR needs ACT_BITS = 1"),
     ("threshold", {"CHANNELS": 10, "PE": 4}, "multiple of PE"),
+    ("threshold", {"PER_TENSOR": 2}, "PER_TENSOR must be 0 or 1"),
     ("threshold", {"STEPS": 0}, "STEPS must be 1 to 255"),
     ("threshold", {"STEPS": 256, "OUT_BITS": 9}, "STEPS must be 1 to 255"),
     ("threshold", {"STEPS": 4, "OUT_BITS": 2}, "does not fit in OUT_BITS"),
@@ -101,6 +120,15 @@ ILLEGAL: list[tuple[str, Parameters, str]] = [
     ("global_acc_pool", {"OUT_BITS": 7}, "OUT_BITS at least BITS"),
     ("global_acc_pool", {"PIXELS": 0}, "at least 1"),
     ("global_acc_pool", {"SIGNED": 2}, "SIGNED must be 0 or 1"),
+    ("label_select", {"PE": 3}, "multiple of PE"),
+    ("label_select", {"BITS": 0}, "BITS must be at least 1"),
+    ("label_select", {"SIGNED": 2}, "SIGNED must be 0 or 1"),
+    ("label_select", {"LABELS": 5}, "does not fit in OUT_BITS"),
+    ("sliding_window_folded", {"CHANNELS": 6, "SIMD": 4}, "multiple of SIMD"),
+    ("sliding_window_folded", {"STRIDE_W": 0}, "at least 1"),
+    ("sliding_window_folded", {"IFM_W": 2}, "does not fit"),
+    ("sliding_window_folded", {"DEPTHWISE": 2}, "DEPTHWISE must be 0 or 1"),
+    ("sliding_window_folded", {"RAM_STYLE": '"bram"'}, "RAM_STYLE must be auto"),
     ("vvau", {"SIMD": 2}, "multiple of SIMD"),
     ("vvau", {"PE": 3}, "multiple of PE"),
     ("vvau", {"WEIGHT_BITS": 0}, "WEIGHT_BITS and ACC_BITS must be at least 1"),

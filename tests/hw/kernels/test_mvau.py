@@ -4,24 +4,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 from qonnx.core.datatype import DataType
-from qonnx.util.basic import calculate_matvec_accumulator_range
 
 from tests.hw.kernels import finn_node
 from tests.hw.kernels.stream_case import StreamCase, check, memory_file
 
 VECTORS = 5
-NAMES = ("MW", "MH", "SIMD", "PE", "ACT_BITS", "ACT_SIGNED", "WEIGHT_BITS")
+Layer = tuple[int, int, int, int, str, str]  # MW, MH, SIMD, PE, types of activations and weights
 
 
-def run(values: tuple[int, ...], rng: np.random.Generator, folder: Path, seed: int) -> None:
-    mw, mh, simd, pe, act_bits, act_signed, weight_bits = values
-    act_type, weight_type = finn_node.datatype(act_bits, bool(act_signed)), finn_node.datatype(weight_bits, True)
-    weights = finn_node.random_integers(rng, (mw, mh), weight_bits, True)
-    low, high = calculate_matvec_accumulator_range(weights, DataType[act_type])
+def run(layer: Layer, rng: np.random.Generator, folder: Path, seed: int) -> None:
+    mw, mh, simd, pe, act_type, weight_type = layer
+    act, weight = DataType[act_type], DataType[weight_type]
+    weights = finn_node.random_values(rng, (mw, mh), weight_type)
     # The narrowest accumulator that holds every result; partial sums may wrap.
-    acc_bits = 1 + max(int(high).bit_length(), int(-low - 1).bit_length() if low < 0 else 0)
-    acc_type = finn_node.datatype(acc_bits, True)
-    vectors = finn_node.random_integers(rng, (VECTORS, mw), act_bits, bool(act_signed))
+    acc_type = finn_node.accumulator(weights, act, weight)
+    vectors = finn_node.random_values(rng, (VECTORS, mw), act_type)
     result = finn_node.execute(
         "MVAU",
         [(vectors, act_type), (weights, weight_type)],
@@ -47,26 +44,76 @@ def run(values: tuple[int, ...], rng: np.random.Generator, folder: Path, seed: i
         [vector * sf * nf + beat for vector in range(VECTORS) for beat in range(sf)],
         [vector * sf * nf + fold * sf + sf - 1 + latency for vector in range(VECTORS) for fold in range(nf)],
     )
-    parameters = dict(zip(NAMES, values, strict=True)) | {"ACC_BITS": acc_bits, "WEIGHTS_FILE": memory}
+    parameters = {
+        "MW": mw,
+        "MH": mh,
+        "SIMD": simd,
+        "PE": pe,
+        "ACT_BITS": act.bitwidth(),
+        "ACT_SIGNED": int(act.signed() and act_type != "BIPOLAR"),
+        "ACT_BIPOLAR": int(act_type == "BIPOLAR"),
+        "WEIGHT_BITS": weight.bitwidth(),
+        "ACC_BITS": DataType[acc_type].bitwidth(),
+        "WEIGHTS_FILE": memory,
+    }
     check("mvau", parameters, case, folder, seed)
 
 
 # The weights are part of the compiled model, so these are the same in each run; the stalls are not.
 @pytest.mark.parametrize(
-    "values",
+    "layer",
     [
-        (27, 16, 27, 16, 8, 0, 4),  # one word of weights: they become constants
-        (36, 8, 9, 4, 4, 0, 4),
-        (12, 6, 3, 2, 4, 1, 3),
-        (10, 7, 1, 1, 3, 0, 2),  # one multiplier
-        (5, 6, 5, 1, 8, 1, 8),  # SF = 1: the vector of one beat is replayed
-        (20, 3, 4, 3, 1, 0, 4),  # NF = 1; activations of one bit
-        (1, 4, 1, 2, 4, 0, 4),
-        (1, 1, 1, 1, 2, 1, 2),
+        (27, 16, 27, 16, "UINT8", "INT4"),  # one word of weights: they become constants
+        (36, 8, 9, 4, "UINT4", "INT4"),
+        (12, 6, 3, 2, "INT4", "INT3"),
+        (10, 7, 1, 1, "UINT3", "INT2"),  # one multiplier
+        (5, 6, 5, 1, "INT8", "INT8"),  # SF = 1: the vector of one beat is replayed
+        (20, 3, 4, 3, "UINT1", "INT4"),  # NF = 1; activations of one bit
+        (1, 4, 1, 2, "UINT4", "INT4"),
+        (1, 1, 1, 1, "INT2", "INT2"),
+        (18, 8, 6, 4, "UINT4", "TERNARY"),
+        (16, 6, 4, 3, "UINT2", "BIPOLAR"),
+        (9, 4, 9, 4, "INT8", "BIPOLAR"),
+        (15, 4, 5, 2, "BIPOLAR", "BIPOLAR"),  # counts equal pairs, 0 to 15: four bits are enough
+        (64, 8, 64, 8, "BIPOLAR", "BIPOLAR"),
+        (12, 6, 3, 2, "BIPOLAR", "INT4"),
     ],
+    ids=str,
 )
-def test_values_and_cycles(values: tuple[int, ...], tmp_path: Path, seed: int) -> None:
-    run(values, np.random.default_rng(values), tmp_path, seed)
+def test_values_and_cycles(layer: Layer, tmp_path: Path, seed: int) -> None:
+    run(layer, np.random.default_rng(sum(map(ord, repr(layer)))), tmp_path, seed)
+
+
+def test_xnor_mode(tmp_path: Path, seed: int) -> None:
+    """FINN's binaryXnorMode names both types BINARY, 0 and 1: the same bits, the same count."""
+    rng = np.random.default_rng(0)
+    weights, vectors = finn_node.random_values(rng, (12, 4), "BINARY"), finn_node.random_values(rng, (5, 12), "BINARY")
+    result = finn_node.execute(
+        "MVAU",
+        [(vectors, "BINARY"), (weights, "BINARY")],
+        (5, 4),
+        MW=12,
+        MH=4,
+        SIMD=12,
+        PE=4,
+        numInputVectors=[5],
+        noActivation=1,
+        binaryXnorMode=1,
+        inputDataType="BINARY",
+        weightDataType="BINARY",
+        outputDataType="UINT4",
+        accDataType="UINT4",
+    )
+    word = finn_node.beats(weights.T, 48, "BINARY")
+    parameters = {"MW": 12, "MH": 4, "SIMD": 12, "PE": 4, "ACT_BITS": 1, "ACT_BIPOLAR": 1, "WEIGHT_BITS": 1}
+    case = StreamCase(
+        finn_node.beats(vectors, 12, "BINARY"),
+        finn_node.beats(result, 4, "UINT4"),
+        list(range(5)),
+        [vector + 6 for vector in range(5)],
+    )
+    memory = {"ACC_BITS": 4, "WEIGHTS_FILE": memory_file(finn_node.memory_text(word))}
+    check("mvau", parameters | memory, case, tmp_path, seed)
 
 
 @pytest.mark.usefixtures("throwaway_models")
@@ -75,5 +122,5 @@ def test_random_parameters(index: int, tmp_path: Path, seed: int) -> None:
     rng = np.random.default_rng((seed, index))
     sf, nf, simd, pe = (int(value) for value in rng.integers(1, [5, 5, 12, 6], endpoint=True))
     act_bits, weight_bits = (int(value) for value in rng.integers([1, 2], [8, 8], endpoint=True))
-    act_signed = int(act_bits > 1 and rng.integers(2))
-    run((sf * simd, nf * pe, simd, pe, act_bits, act_signed, weight_bits), rng, tmp_path, seed)
+    act_type = finn_node.datatype(act_bits, bool(act_bits > 1 and rng.integers(2)))
+    run((sf * simd, nf * pe, simd, pe, act_type, f"INT{weight_bits}"), rng, tmp_path, seed)

@@ -30,7 +30,8 @@ module top (
       clk, rst, tdata, tvalid, tready, window, window_valid, window_ready);
   width_converter #(.IN_WIDTH({WINDOW}), .OUT_WIDTH({WINDOW // 3})) u_split (
       clk, rst, window, window_valid, window_ready, part, part_valid, part_ready);
-  mvau #(.MW(18), .MH(4), .SIMD(6), .PE(1), .ACT_BITS({BITS}), .ACC_BITS(14), .WEIGHTS_FILE("weights.hex")) u_mvau (
+  mvau #(.MW(18), .MH(4), .SIMD(6), .PE(1), .ACT_BITS({BITS}), .ACC_BITS(14), .WEIGHTS_FILE("weights.hex"),
+         .RAM_STYLE("block")) u_mvau (
       clk, rst, part, part_valid, part_ready, acc, acc_valid, acc_ready);
   fifo #(.WIDTH(14), .DEPTH(8)) u_fifo (
       clk, rst, acc, acc_valid, acc_ready, sum, sum_valid, sum_ready, );
@@ -49,24 +50,34 @@ RESIDUAL = """
 module top (
     input wire clk, input wire rst,
     input wire [7:0] tdata, input wire tvalid, output wire tready,
-    output wire [9:0] y, output wire y_valid, input wire y_ready
+    output wire [5:0] y, output wire y_valid, input wire y_ready
 );
   wire [15:0] copies;
-  wire [7:0] padded;
-  wire [9:0] sum;
+  wire [7:0] padded, taps;
+  wire [19:0] acc;
+  wire [21:0] sum;
+  wire [14:0] total;
   wire [1:0] copy_valid, copy_ready;
-  wire padded_valid, sum_valid;
-  wire padded_ready, sum_ready;
+  wire padded_valid, taps_valid, acc_valid, sum_valid, total_valid;
+  wire padded_ready, taps_ready, acc_ready, sum_ready, total_ready;
 
   stream_fork #(.WIDTH(8), .OUTPUTS(2)) u_fork (
       clk, rst, tdata, tvalid, tready, copies, copy_valid, copy_ready);
-  fmpad #(.IFM_H(12), .IFM_W(12), .CHANNELS(8), .SIMD(2), .BITS(4)) u_pad (
+  fmpad #(.IFM_H(12), .IFM_W(12), .CHANNELS(64), .SIMD(2), .BITS(4)) u_pad (
       clk, rst, copies[7:0], copy_valid[0], copy_ready[0], padded, padded_valid, padded_ready);
-  stream_add #(.PE(2), .LHS_BITS(4), .RHS_BITS(4), .RHS_SIGNED(1), .OUT_BITS(5)) u_add (
-      clk, rst, padded, padded_valid, padded_ready, copies[15:8], copy_valid[1], copy_ready[1],
+  sliding_window_folded #(.IFM_H(14), .IFM_W(14), .CHANNELS(64), .SIMD(2), .BITS(4), .DEPTHWISE(1),
+                          .RAM_STYLE("block")) u_window (
+      clk, rst, padded, padded_valid, padded_ready, taps, taps_valid, taps_ready);
+  vvau #(.CHANNELS(64), .KERNEL(9), .SIMD(1), .PE(2), .ACT_BITS(4), .WEIGHT_BITS(4), .ACC_BITS(10),
+         .WEIGHTS_FILE("taps.hex"), .RAM_STYLE("distributed")) u_vvau (
+      clk, rst, taps, taps_valid, taps_ready, acc, acc_valid, acc_ready);
+  stream_add #(.PE(2), .LHS_BITS(10), .LHS_SIGNED(1), .RHS_BITS(4), .OUT_BITS(11)) u_add (
+      clk, rst, acc, acc_valid, acc_ready, copies[15:8], copy_valid[1], copy_ready[1],
       sum, sum_valid, sum_ready);
-  global_acc_pool #(.CHANNELS(64), .PE(1), .PIXELS(16), .BITS(5), .SIGNED(1), .OUT_BITS(10)) u_pool (
-      clk, rst, sum[4:0], sum_valid, sum_ready, y, y_valid, y_ready);
+  global_acc_pool #(.CHANNELS(64), .PE(1), .PIXELS(16), .BITS(11), .SIGNED(1), .OUT_BITS(15)) u_pool (
+      clk, rst, sum[10:0], sum_valid, sum_ready, total, total_valid, total_ready);
+  label_select #(.LABELS(64), .PE(1), .BITS(15), .OUT_BITS(6)) u_label (
+      clk, rst, total, total_valid, total_ready, y, y_valid, y_ready);
 endmodule
 """
 
@@ -74,6 +85,7 @@ endmodule
 @pytest.fixture
 def memory_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "weights.hex").write_text("".join(f"{0x5A3C71 * (word + 1) % 2**24:06x}\n" for word in range(12)))
+    (tmp_path / "taps.hex").write_text("".join(f"{0x37 * (word + 1) % 2**8:02x}\n" for word in range(288)))
     (tmp_path / "thresholds.hex").write_text("".join(f"{fold * 0x1111:053x}\n" for fold in range(4)))
     monkeypatch.chdir(tmp_path)  # the memory files are named relative to where the tool runs
 
@@ -116,17 +128,26 @@ def test_convolution(tmp_path: Path) -> None:
     # The window, one column read ahead, two counters and two countdowns; the lines are in memory.
     assert registers(cells["sliding_window"]) <= WINDOW + 2 * PIXEL + 20
     assert has_memory(cells["sliding_window"])
+    # Twelve words would be LUTs if it were left to the tool.
+    assert cells["mvau"].get("RAMB18E1", 0) == 1
 
 
 @pytest.mark.usefixtures("memory_files")
 def test_residual(tmp_path: Path) -> None:
     cells = synthesize(RESIDUAL, tmp_path)
-    assert set(cells) == {"stream_fork", "fmpad", "stream_add", "global_acc_pool"}
-    # One beat, its valid bit and two counters (a row has 56 beats, the frame 14 rows): no image.
-    assert registers(cells["fmpad"]) <= 8 + 1 + 6 + 4
+    kernels = "stream_fork fmpad sliding_window_folded vvau stream_add global_acc_pool label_select"
+    assert set(cells) == set(kernels.split())
+    assert registers(cells["label_select"]) == 15 + 6 + 6 + 1  # best so far, its number, count of beats, valid
+    # One beat, its valid bit and two counters (a row has 448 beats, the frame 14 rows): no image.
+    assert registers(cells["fmpad"]) <= 8 + 1 + 9 + 4
     assert not has_memory(cells["fmpad"])
+    # Four lines of 448 bytes in one block, its read register included; what is left are counters and addresses.
+    assert cells["sliding_window_folded"].get("RAMB18E1", 0) == 1
+    assert registers(cells["sliding_window_folded"]) <= 96
+    # 288 words would be a block if it were left to the tool.
+    assert not has_memory(cells["vvau"])
     assert registers(cells["stream_fork"]) == 8 + 2
-    assert registers(cells["stream_add"]) == 2 * 5 + 1
+    assert registers(cells["stream_add"]) == 2 * 11 + 1
     # One sum read ahead, one on offer, two counters; the 64 sums are in memory.
-    assert registers(cells["global_acc_pool"]) <= 2 * 10 + 1 + 6 + 4
+    assert registers(cells["global_acc_pool"]) <= 2 * 15 + 1 + 6 + 4
     assert has_memory(cells["global_acc_pool"])
