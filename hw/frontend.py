@@ -104,7 +104,7 @@ class Pass:
         return model
 
 
-class MeanToGlobalAveragePool(Transformation):
+class MeanToGlobalAveragePool(Transformation):  # type: ignore[misc]  # qonnx has no types
     """ReduceMean over rows and columns, which exporters make of `x.mean((2, 3))`, to GlobalAveragePool and Flatten."""
 
     def apply(self, model: ModelWrapper) -> tuple[ModelWrapper, bool]:
@@ -545,7 +545,7 @@ def _sources(source: ModelWrapper, model: ModelWrapper) -> dict[str, str]:
 
     def original(tensor: str) -> NodeProto | None:
         """The layer that made a tensor of the file, past what FINN folds into others."""
-        node = source.find_producer(tensor)
+        node: NodeProto | None = source.find_producer(tensor)
         while node is not None and not (
             is_join(source, node) if node.op_type == "Add" else any(node.op_type in kinds for kinds in ORIGINS.values())
         ):

@@ -14,6 +14,10 @@ from sim import verilate
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 RTL = REPOSITORY / "hw" / "rtl"
+# Illegal parameters stop the build; other warnings are for `make lint`.
+VERILATOR_OPTIONS = ["-Wall", "-Wno-fatal", "-Werror-USERERROR", "-Werror-USERFATAL", "--assert", "-O3"]
+# Slow files run once: the table of a whole network's signals takes g++ seconds at -O0 and many minutes at -O1.
+COMPILER_OPTIONS = "OPT_FAST=-O1 OPT_GLOBAL=-O1 OPT_SLOW=-O0"
 
 
 def run_bench(
@@ -38,14 +42,13 @@ def run_bench(
         top.encode(),
         version("verilator").encode(),
         version("cocotb").encode(),
-        repr(sorted(parameters.items())).encode(),
+        repr((sorted(parameters.items()), VERILATOR_OPTIONS, COMPILER_OPTIONS)).encode(),
     ]
     key += [path.read_bytes() for path in sources]
     build = verilate.cache_folder("bench", key)
     saved = dict(os.environ)
     os.environ.update(verilate.environment())
-    # Slow files run once: the table of a whole network's signals takes g++ seconds at -O0 and many minutes at -O1.
-    os.environ["MAKEFLAGS"] += " OPT_FAST=-O1 OPT_GLOBAL=-O1 OPT_SLOW=-O0"
+    os.environ["MAKEFLAGS"] += f" {COMPILER_OPTIONS}"
     os.environ.pop("PYTEST_CURRENT_TEST", None)  # where cocotb sees it, it exits before the message below
     try:
         runner = cocotb_tools.runner.get_runner("verilator")
@@ -58,15 +61,7 @@ def run_bench(
                     name: f'"{value}"' if isinstance(value, str) else value for name, value in parameters.items()
                 },
                 build_dir=build,
-                build_args=[
-                    *(
-                        "-Wall",
-                        "-Wno-fatal",
-                        "-Werror-USERERROR",
-                        "-Werror-USERFATAL",
-                    ),  # illegal parameters stop the build
-                    *("--assert", "-O3"),
-                ],
+                build_args=VERILATOR_OPTIONS,
                 timescale=("1ns", "1ps"),
             )
         results = runner.test(
