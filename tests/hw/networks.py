@@ -2,8 +2,7 @@
 """Small random networks as QONNX files and model packages, for tests of the front end, the generator and the RTL.
 
 Built with onnx.helper, node by node, so that a test is not tied to one exporter; batch norm is calibrated on random
-images, so that no activation is dead. `Network` is a straight line; `BranchNetwork` has residual and depthwise blocks
-and grows up to `mobilenet_v2` and `resnet18`.
+images, so that no activation is dead. `Network` is a straight line; `BranchNetwork` has residual and depthwise blocks.
 """
 
 import hashlib
@@ -297,33 +296,6 @@ def quantizer_steps(bits: int, signed: bool) -> np.ndarray:
     """Where a quantizer of scale 1 (narrow if signed) goes from one integer to the next."""
     low = 1 - 2 ** (bits - 1) if signed else 0
     return np.arange(low, low + 2**bits - 1 - signed) + 0.5
-
-
-def mobilenet_v2(
-    width: float = 1.0, classes: int = 36, height: int = 64, channels: int = 7, bits: int = 4
-) -> BranchNetwork:
-    """MobileNetV2 (Sandler et al. 2018, table 2) at `height` x `height`; the second group of blocks has stride 1."""
-
-    def scaled(features: int) -> int:
-        return max(8, int(features * width + 4) // 8 * 8)
-
-    rows = ((1, 16, 1, 1), (6, 24, 2, 1), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
-    blocks = tuple(
-        Inverted(scaled(features), stride if i == 0 else 1, expand)
-        for expand, features, repeat, stride in rows
-        for i in range(repeat)
-    )
-    return BranchNetwork(
-        height, height, channels, scaled(32), 2, blocks, scaled(1280) if width > 1 else 1280, classes, bits, bits
-    )
-
-
-def resnet18(classes: int = 36, height: int = 64, channels: int = 7, bits: int = 4) -> BranchNetwork:
-    """ResNet18 (He et al. 2016, table 1) at `height` x `height`; the stem is 3 x 3 of stride 2, without a pool."""
-    blocks = tuple(
-        Basic(features, 2 if i == 0 and features > 64 else 1) for features in (64, 128, 256, 512) for i in range(2)
-    )
-    return BranchNetwork(height, height, channels, 64, 2, blocks, 0, classes, bits, bits)
 
 
 def away_from_integers(thresholds: np.ndarray) -> float:
