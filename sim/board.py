@@ -102,19 +102,17 @@ def _outcome(build: Build, folder: Path) -> Outcome:
     )
 
 
-def run_batch(
-    build: Build, lines: NDArray[np.uint16], uart_in: bytes, *, line_gap: int = 0, memories: Path | None = None
-) -> Outcome:
+def run_batch(build: Build, lines: NDArray[np.uint16], uart_in: bytes, *, line_gap: int = 0) -> Outcome:
     """Send `uart_in` to the board, then the lines once it is armed; return when all is decided and idle.
 
-    lines: (L, LINE_W, C) uint16. memories: a folder to read `mem/` from instead of the build's own. Raises IcsortError.
+    lines: (L, LINE_W, C) uint16. Raises IcsortError.
     """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "uart-in.bin").write_bytes(uart_in)
         command = _command(build, lines, line_gap, folder)
         command += ["--uart-in", str(folder / "uart-in.bin"), "--uart-out", str(folder / "uart-out.bin")]
-        done = subprocess.run(command, cwd=memories or build.folder, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, cwd=build.folder, capture_output=True, text=True, check=False)
         if done.returncode:
             raise IcsortError(f"the virtual board stopped with code {done.returncode}: {done.stderr.strip()[-500:]}")
         return _outcome(build, folder)

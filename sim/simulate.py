@@ -83,7 +83,7 @@ class Simulation:
         return asdict(self)
 
 
-def setup_frames(build: Build, posterior: int = 0) -> bytes:
+def setup_frames(build: Build) -> bytes:
     """Bytes for the board's receiver: trigger as the model package has it, a gate of all classes, armed."""
     manifest = build.manifest
     mask = (1 << len(manifest.classes)) - 1
@@ -94,7 +94,7 @@ def setup_frames(build: Build, posterior: int = 0) -> bytes:
         "PULSE_CYCLES": PULSE_CYCLES,
         "GATE_CLASSES_LO": mask & 0xFFFFFFFF,
         "GATE_CLASSES_HI": mask >> 32,
-        "GATE_POSTERIOR": posterior,
+        "GATE_POSTERIOR": 0,
         "GATE_COMMIT": 1,
         "CONTROL": 1,
     }
