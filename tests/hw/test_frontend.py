@@ -61,19 +61,24 @@ def saved(tmp_path: Path) -> Callable[[onnx.ModelProto], Path]:
 def test_hardware_graph_equals_the_model(name, saved, seed):
     """On images that the front end's own checks did not see, integer for integer."""
     network = NETWORKS[name]
-    model, scale = make_model(network, seed)
-    graph = convert(saved(model), network, scale)
-    assert not any(graph.near_ties.values())
-    reference = frontend.clean(ModelWrapper(model))
-    differences = set()
-    for image in random_images(network, 4, seed):
-        expected = execute_onnx(reference, frontend.float_input(reference, image))[reference.graph.output[0].name]
+    images = random_images(network, 4, seed)
+    # A dead network proves nothing; and where a threshold lies near an integer, as one of hundreds now and then does,
+    # the file itself has no exact answer.
+    for attempt in range(20):
+        model, scale = make_model(network, seed + attempt)
+        reference = frontend.clean(ModelWrapper(model))
+        output = reference.graph.output[0].name
+        expected = [execute_onnx(reference, frontend.float_input(reference, image))[output] for image in images]
+        graph = convert(saved(model), network, scale)
+        if len({logits.tobytes() for logits in expected}) > 1 and not any(graph.near_ties.values()):
+            break
+    else:
+        pytest.fail(f"seeds {seed} to {seed + attempt}: every network is dead or has thresholds near integers")
+    for image, logits in zip(images, expected, strict=True):
         actual = execute_onnx(graph.model, frontend.float_input(graph.model, image))[graph.model.graph.output[0].name]
-        integers = np.rint(expected / scale)
-        np.testing.assert_allclose(expected / scale, integers, atol=frontend.TOLERANCE)
+        integers = np.rint(logits / scale)
+        np.testing.assert_allclose(logits / scale, integers, atol=frontend.TOLERANCE)
         np.testing.assert_array_equal(actual, integers)
-        differences.add(actual.tobytes())
-    assert len(differences) > 1  # a dead network would prove nothing
 
 
 def test_layers_types_and_sources(saved):
