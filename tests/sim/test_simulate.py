@@ -49,7 +49,10 @@ def test_no_threshold_is_near_an_integer(system: System) -> None:
 
 @pytest.mark.parametrize("kind", ["weights", "thresholds"])
 def test_one_flipped_bit_is_found(system: System, tmp_path: Path, seed: int, kind: str) -> None:
-    """The top bit of one random element of each memory file in turn: the references, made from graph.onnx, disagree."""
+    """The top bit of one random element of each memory file in turn: the references, made from graph.onnx, disagree.
+
+    A bit that meets nothing but zeros truly changes nothing, so a few are tried, one at a time.
+    """
     draw = random.Random(seed)
     for layer in system.build.data["layers"]:
         if not (layer["memory"] and kind in layer["memory"]):
@@ -59,15 +62,16 @@ def test_one_flipped_bit_is_found(system: System, tmp_path: Path, seed: int, kin
         file = folder / layer["memory"]
         words = file.read_text().split()
         bits = layer["params"]["WEIGHT_BITS" if kind == "weights" else "IN_BITS"]
-        elements = len(words[0]) * 4 // bits
-        at, element = draw.randrange(len(words)), draw.randrange(elements)
-        flipped = int(words[at], 16) ^ 1 << (element * bits + bits - 1)
-        words[at] = f"{flipped:0{len(words[at])}x}"
-        file.write_text("\n".join(words) + "\n")
-        found = simulate(load_build(folder), some(system, 40))
-        assert not found.equal, (
-            f"seed {seed}: bit {element * bits + bits - 1} of word {at} in {file.name} changed nothing"
-        )
+        for _ in range(8):
+            at, element = draw.randrange(len(words)), draw.randrange(len(words[0]) * 4 // bits)
+            flipped = int(words[at], 16) ^ 1 << (element * bits + bits - 1)
+            changed = [*words[:at], f"{flipped:0{len(words[at])}x}", *words[at + 1 :]]
+            file.write_text("\n".join(changed) + "\n")
+            found = simulate(load_build(folder), some(system, 20))
+            if not found.equal:
+                break
+        else:
+            pytest.fail(f"seed {seed}: no flipped bit in {file.name} was found")
         assert found.mismatches
         assert found.mismatches[0].qonnx == found.mismatches[0].finn != found.mismatches[0].rtl
 
