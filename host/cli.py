@@ -23,6 +23,7 @@ COMMANDS = {
     "watch": ("host.commands", "watch", "", "Show and record the events that the board reports."),
     "train": ("quant.cli", "train", "quant", "Train a quantized classifier on cell images."),
     "export": ("quant.cli", "export", "quant", "Turn a training run into a model package."),
+    "evaluate": ("quant.evaluate_cli", "evaluate", "quant", "Score a model package on cells, as the FPGA would."),
     "compile": ("hw.cli", "compile_", "hw", "Compile a model package into SystemVerilog for a board."),
     "simulate": (
         "sim.cli",
