@@ -24,6 +24,7 @@ COMMANDS = {
     "train": ("quant.cli", "train", "quant", "Train a quantized classifier on cell images."),
     "export": ("quant.cli", "export", "quant", "Turn a training run into a model package."),
     "evaluate": ("quant.evaluate_cli", "evaluate", "quant", "Score a model package on cells, as the FPGA would."),
+    "explain": ("quant.evaluate_cli", "explain", "quant", "Show what a network looks at, and what it confuses."),
     "compile": ("hw.cli", "compile_", "hw", "Compile a model package into SystemVerilog for a board."),
     "simulate": (
         "sim.cli",

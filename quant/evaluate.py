@@ -18,12 +18,13 @@ from scipy.special import softmax
 
 from quant import metrics
 from quant.data import Dataset, read_folder
-from quant.export import fit_temperature, load_run
+from quant.export import Run, fit_temperature, load_run
 from quant.integer import BATCH, IntegerNetwork
 from quant.metrics import Decisions
 from quant.train import HELDOUT_FILE, Constants, Cut, cut_cells, split_cells
 from sim.bit_true import gate
 from sim.bit_true.errors import IcsortError
+from sim.bit_true.event import Trigger
 from sim.bit_true.manifest import Manifest
 
 EVALUATION_FILE = "evaluation.json"
@@ -33,8 +34,32 @@ CHUNK = 1024  # cells that are in memory as lines and windows at once
 
 
 @dataclass(frozen=True)
+class Wanted:
+    """What a package or a run takes: classes, channels by name, lines, trigger, and the cells it was trained on."""
+
+    classes: tuple[str, ...]
+    channels: tuple[str, ...]
+    line_width: int
+    trigger: Trigger
+    data_hash: str
+    split_seed: int
+
+    @classmethod
+    def by_package(cls, package: Manifest) -> "Wanted":
+        data = package.data
+        lines = package.line.width, package.event_trigger
+        return cls(package.classes, package.channels, *lines, data.hash, data.split_seed)
+
+    @classmethod
+    def by_run(cls, run: Run) -> "Wanted":
+        data = run.config["data"]
+        names = tuple(run.config["classes"]), tuple(run.config["channels"])
+        return cls(*names, run.constants.line_width, run.constants.trigger, data["hash"], data["split_seed"])
+
+
+@dataclass(frozen=True)
 class Cells:
-    """Labelled cells in the package's channels and classes, and the counts (C,) of an empty pixel between them.
+    """Labelled cells in the network's channels and classes, and the counts (C,) of an empty pixel between them.
 
     part: which of the data's cells these are, in words.
     """
@@ -42,6 +67,10 @@ class Cells:
     dataset: Dataset
     background: tuple[int, ...]
     part: str
+
+    def taken(self, indices: NDArray[np.int64]) -> "Cells":
+        """Some of the cells, with the background of all."""
+        return replace(self, dataset=subset(self.dataset, indices))
 
 
 @dataclass(frozen=True)
@@ -60,36 +89,56 @@ class Scored:
     logits: NDArray[np.int64]
 
 
-def read_cells(path: Path, package: Manifest, channels: Sequence[str] | None = None) -> Cells:
-    """Cells for a package: a folder of labelled images, or the heldout.npz of a run.
+def read_cells(path: Path, wanted: Wanted, channels: Sequence[str] | None = None) -> Cells:
+    """Cells for a package or run: a folder of labelled images, or the heldout.npz of a run.
 
-    Channels are put in the package's order by name, classes too; a class without cells here is left empty. Where the
-    folder holds the very cells that the package was trained on, only its test part is taken. Raises IcsortError for
-    channels that are missing, classes that the package does not know, or lines of another width.
+    Channels are put in the wanted order by name, classes too; a class without cells here is left empty. Where the
+    folder holds the very cells that the network was trained on, only their test part is taken. Raises IcsortError for
+    channels that are missing, classes that the network does not know, or lines of another width.
     """
     if path.is_file():
-        return align(*_read_heldout(path), "held-out cells of a training run", package)
+        return align(*_read_heldout(path), "held-out cells of a training run", wanted)
     dataset, part = read_folder(path, channels), "all cells"
-    if dataset.sha256() == package.data.hash:
-        seed = package.data.split_seed
-        dataset = _subset(dataset, split_cells(dataset.labels, dataset.classes, seed)["test"])
-        part = f"the test part (split seed {seed}): the package was trained on the others"
-    edges = np.concatenate([np.concatenate([image[:1], image[-1:]]) for image in dataset.images])
-    background = tuple(int(value) for value in np.rint(np.median(edges, axis=(0, 1))))
-    return align(dataset, background, part, package)
+    if dataset.sha256() == wanted.data_hash:
+        seed = wanted.split_seed
+        dataset = subset(dataset, split_cells(dataset.labels, dataset.classes, seed)["test"])
+        part = f"the test part (split seed {seed}): the network was trained on the others"
+    return align(dataset, None, part, wanted)
 
 
-def align(dataset: Dataset, background: tuple[int, ...], part: str, package: Manifest) -> Cells:
-    """Channels and classes by name in the package's order. Raises IcsortError as read_cells does."""
-    order = channel_order(dataset, package.channels)
-    aligned = _with_classes(_with_channels(dataset, order, package.channels), package.classes)
+def subset(dataset: Dataset, indices: NDArray[np.int64]) -> Dataset:
+    """Some cells of a data set."""
+    return replace(dataset, images=tuple(dataset.images[i] for i in indices), labels=dataset.labels[indices])
+
+
+def align(dataset: Dataset, background: tuple[int, ...] | None, part: str, wanted: Wanted) -> Cells:
+    """Channels and classes by name in the wanted order. background: (C,) of the data's channels, found where None.
+
+    Raises IcsortError as read_cells does.
+    """
+    order = channel_order(dataset, wanted.channels)
+    aligned = _with_classes(_with_channels(dataset, order, wanted.channels), wanted.classes)
     width = aligned.images[0].shape[1]
-    if width != package.line.width:
+    if width != wanted.line_width:
         raise IcsortError(
-            f"{dataset.origin}: {width} pixels wide, the package's lines have {package.line.width}; "
-            "give images of the sorter that the package is for"
+            f"{dataset.origin}: {width} pixels wide, the network's lines have {wanted.line_width}; "
+            "give images of the sorter that it was trained for"
         )
+    if background is None:
+        return Cells(aligned, empty_pixel(aligned, wanted.trigger), part)
     return Cells(aligned, tuple(background[i] for i in order), part)
+
+
+def empty_pixel(dataset: Dataset, trigger: Trigger) -> tuple[int, ...]:
+    """Counts (C,) of a pixel between cells: the median of the images' first and last lines, as training finds it.
+
+    Images that are frames without a border would trigger with those lines too: between them nothing is seen.
+    """
+    edges = np.concatenate([np.concatenate([image[:1], image[-1:]]) for image in dataset.images])
+    found = np.rint(np.median(edges, axis=(0, 1))).astype(np.int64)
+    if found[trigger.channel] * trigger.width >= trigger.threshold:
+        found[:] = 0
+    return tuple(found.tolist())
 
 
 def channel_order(dataset: Dataset, wanted: Sequence[str]) -> list[int]:
@@ -97,7 +146,7 @@ def channel_order(dataset: Dataset, wanted: Sequence[str]) -> list[int]:
     missing = [name for name in wanted if name not in dataset.channels]
     if missing:
         raise IcsortError(
-            f"{dataset.origin}: no channel {', '.join(missing)} (there are {', '.join(dataset.channels)}); the package "
+            f"{dataset.origin}: no channel {', '.join(missing)} (there are {', '.join(dataset.channels)}); the network "
             f"wants {', '.join(wanted)}: name the data's channels with --channels, or give data that has them"
         )
     return [dataset.channels.index(name) for name in wanted]
@@ -107,7 +156,7 @@ def score(network: IntegerNetwork, cells: Cells) -> Scored:
     """Send all cells through the package. A tall cell that triggers again after its window keeps its first event."""
     constants = constants_of(network.manifest, cells.background)
     events, logits = [], []
-    for begin, cut in _cut(cells, constants):
+    for begin, cut in cut_some(cells, constants):
         events.append(begin + cut.cells)
         logits.append(network.logits(constants.pixels(cut.windows)))
     found = Scored(np.concatenate(events), np.concatenate(logits))
@@ -174,7 +223,7 @@ def evaluate(
     network = IntegerNetwork(package_folder)
     package = network.manifest
     groups = merge_classes(package.classes, merged or {})
-    cells = read_cells(data, package, channels)
+    cells = read_cells(data, Wanted.by_package(package), channels)
     scored = score(network, cells)
     found = gate_decisions(package, cells, scored, groups)
     raw = float_decisions(cells, scored.events, scored.logits * package.logits.scale, 1.0, groups)
@@ -213,7 +262,7 @@ def _run_decisions(folder: Path, cells: Cells, package: Manifest, groups: Groups
     if tuple(run.config["classes"]) != package.classes or tuple(run.config["channels"]) != package.channels:
         raise IcsortError(f"{folder}: is a run of other classes or channels than the package; give a run of the same")
     events, logits = [], []
-    for begin, cut in _cut(cells, run.constants):
+    for begin, cut in cut_some(cells, run.constants):
         pixels = torch.from_numpy(run.constants.pixels(cut.windows)).permute(0, 3, 1, 2)
         with torch.inference_mode():
             logits.append(torch.cat([run.model(part.float()) for part in torch.split(pixels, BATCH)]).numpy())
@@ -241,7 +290,7 @@ def _decisions(
     return Decisions(groups.names, truth[events], groups.of[best], posterior, missed)
 
 
-def _cut(cells: Cells, constants: Constants) -> Iterator[tuple[int, Cut]]:
+def cut_some(cells: Cells, constants: Constants) -> Iterator[tuple[int, Cut]]:
     """Windows of the cells, some at a time, with the index of the first cell of each time."""
     for begin in range(0, len(cells.dataset.images), CHUNK):
         yield begin, cut_cells(cells.dataset.images[begin : begin + CHUNK], constants)
@@ -262,10 +311,6 @@ def _read_heldout(path: Path) -> tuple[Dataset, tuple[int, ...]]:
     return dataset, tuple(int(value) for value in background)
 
 
-def _subset(dataset: Dataset, indices: NDArray[np.int64]) -> Dataset:
-    return replace(dataset, images=tuple(dataset.images[i] for i in indices), labels=dataset.labels[indices])
-
-
 def _with_channels(dataset: Dataset, order: Sequence[int], names: tuple[str, ...]) -> Dataset:
     if dataset.channels == names:
         return dataset
@@ -277,7 +322,7 @@ def _with_classes(dataset: Dataset, names: tuple[str, ...]) -> Dataset:
     unknown = [name for name in dataset.classes if name not in names]
     if unknown:
         raise IcsortError(
-            f"{dataset.origin}: the package does not know the class {unknown[0]}, only {', '.join(names)}; "
+            f"{dataset.origin}: the network does not know the class {unknown[0]}, only {', '.join(names)}; "
             "rename it or take its cells out"
         )
     index = np.asarray([names.index(name) for name in dataset.classes])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command `icsort evaluate`."""
+"""The commands `icsort evaluate` and `icsort explain`."""
 
 import json
 from contextlib import nullcontext
@@ -11,10 +11,15 @@ import typer
 from sim.bit_true.errors import IcsortError
 from sim.bit_true.output import result_folder
 
+DataOption = Annotated[Path, typer.Option(help="Folder of labelled cell images, or the heldout.npz of a run.")]
+ChannelsOption = Annotated[
+    str | None, typer.Option(help="Channel names of class stacks, in order, separated by commas.")
+]
+
 
 def evaluate(
     package: Annotated[Path, typer.Argument(help="Model package made by `icsort export`.")],
-    data: Annotated[Path, typer.Option(help="Folder of labelled cell images, or the heldout.npz of a run.")],
+    data: DataOption,
     out: Annotated[Path | None, typer.Option(help="Folder for report.html and evaluation.json.")] = None,
     run: Annotated[
         list[Path] | None, typer.Option(help="Training run to lay beside on the same cells; may be repeated.")
@@ -23,9 +28,7 @@ def evaluate(
         list[str] | None, typer.Option(help="Classes that count as one: NAME=CLASS+CLASS; may be repeated.")
     ] = None,
     posterior: Annotated[float, typer.Option(min=0, max=1, help="Least posterior of the gates to check.")] = 0.9,
-    channels: Annotated[
-        str | None, typer.Option(help="Channel names of class stacks, in order, separated by commas.")
-    ] = None,
+    channels: ChannelsOption = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an earlier evaluation at --out.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:
@@ -41,7 +44,7 @@ def evaluate(
         found, decisions = score(
             package,
             data,
-            channels=None if channels is None else [name.strip() for name in channels.split(",")],
+            channels=names(channels),
             merged=parse_merge(merge or []),
             runs=run or [],
             posterior=posterior,
@@ -64,6 +67,47 @@ def evaluate(
     typer.echo(f"posterior >= {posterior:<8g}{pooled['sorted']} cells, pure {report.with_interval(pooled['purity'])}")
     if out is not None:
         typer.echo(f"report               {out / report.PAGE_FILE}")
+
+
+def explain(
+    subject: Annotated[Path, typer.Argument(help="Run folder of `icsort train`, or model package of `icsort export`.")],
+    data: DataOption,
+    out: Annotated[Path, typer.Option(help="Folder for report.html and explanation.json.")],
+    each: Annotated[int, typer.Option(min=1, help="Saliency maps of each class.")] = 3,
+    limit: Annotated[int, typer.Option(min=1, help="Take at most this many cells, drawn with --seed.")] = 2000,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the cells that are shown and of their map.")] = 0,
+    channels: ChannelsOption = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace an earlier explanation at --out.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+) -> None:
+    """Show what a network looks at: saliency maps, worth of each channel, map of the cells, confusions.
+
+    A run is explained by gradients, a package by hiding parts of the cell. Example: icsort explain out/package --data
+    images/ --out out/explanation
+    """
+    from quant import explanation_report, report
+    from quant.explain import EXPLANATION_FILE
+    from quant.explain import explain as find
+
+    with result_folder(out, EXPLANATION_FILE, force) as folder:
+        figures, found = find(subject, data, channels=names(channels), each=each, limit=limit, seed=seed)
+        report.write(folder, explanation_report.page(figures, found), EXPLANATION_FILE, figures)
+    if as_json:
+        typer.echo(json.dumps(figures))
+        return
+    typer.echo(f"balanced accuracy    {report.percent(figures['with_all_channels']['balanced_accuracy'])}")
+    for entry in figures["without_channel"]:
+        typer.echo(f"  without {entry['channel']:<13}{report.percent(entry['balanced_accuracy'])}")
+    for pair in figures["confused"]:
+        typer.echo(
+            f"{pair['cells']:>5} {pair['class']} taken for {pair['taken_for']} ({report.percent(pair['share'])})"
+        )
+    typer.echo(f"report               {out / report.PAGE_FILE}")
+
+
+def names(listed: str | None) -> list[str] | None:
+    """Names separated by commas."""
+    return None if listed is None else [name.strip() for name in listed.split(",")]
 
 
 def parse_merge(words: list[str]) -> dict[str, list[str]]:

@@ -6,7 +6,7 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
-from sklearn.metrics import ConfusionMatrixDisplay, confusion_matrix
+from sklearn.metrics import ConfusionMatrixDisplay
 
 from quant import metrics
 from quant.metrics import Decisions
@@ -120,7 +120,7 @@ def _gate_row(entry: dict[str, Any]) -> list[str]:
 
 def _purity_figure(decisions: Decisions, posterior: float) -> Figure:
     figure, axes = _square("yield", "purity")
-    for index, colour in zip(decisions.present, _colours(len(decisions.present)), strict=True):
+    for index, colour in zip(decisions.present, colours(len(decisions.present)), strict=True):
         purity, found, thresholds = metrics.purity_and_yield(decisions, index)
         shown = np.unique(np.linspace(0, len(purity) - 1, min(POINTS, len(purity))).astype(int))
         axes.plot(found[shown], purity[shown], color=colour, label=decisions.names[index])
@@ -128,16 +128,16 @@ def _purity_figure(decisions: Decisions, posterior: float) -> Figure:
         if at < len(purity):
             axes.plot(found[at], purity[at], "o", color=colour)
     axes.set_title(f"dots: posterior {posterior:g}", fontsize=9)
-    _legend(axes)
+    legend(axes)
     return figure
 
 
 def _roc_figure(decisions: Decisions) -> Figure:
     figure, axes = _square("share of the other classes taken for it", "share of the class recognized")
-    for index, colour in zip(decisions.present, _colours(len(decisions.present)), strict=True):
+    for index, colour in zip(decisions.present, colours(len(decisions.present)), strict=True):
         if metrics.roc_area(decisions, index) is not None:
             axes.plot(*metrics.roc(decisions, index), color=colour, label=decisions.names[index])
-    _legend(axes)
+    legend(axes)
     return figure
 
 
@@ -145,8 +145,7 @@ def _confusion_figure(decisions: Decisions) -> Figure:
     size = max(4.0, 0.5 * len(decisions.names))
     figure = Figure(figsize=(size + 1, size), layout="constrained")
     axes = figure.subplots()
-    labels = range(len(decisions.names))
-    counts = confusion_matrix(decisions.labels, decisions.best, labels=labels)
+    counts = metrics.confusion(decisions)
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     shown = ConfusionMatrixDisplay(share, display_labels=decisions.names)
     shown.plot(ax=axes, cmap="Blues", colorbar=False, xticks_rotation=45, im_kw={"vmin": 0, "vmax": 1})
@@ -175,11 +174,11 @@ def _square(x: str, y: str) -> tuple[Figure, Any]:
     return figure, axes
 
 
-def _legend(axes: Any) -> None:
+def legend(axes: Any) -> None:
     columns = -(-len(axes.lines) // 20)
     if axes.lines:
         axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=8, ncols=columns)
 
 
-def _colours(count: int) -> Any:
+def colours(count: int) -> Any:
     return mpl.colormaps["turbo"](np.linspace(0.05, 0.95, count))

@@ -71,7 +71,7 @@ def summary(decisions: Decisions, seed: int = 0) -> dict[str, Any]:
     The balanced accuracy's interval is a bootstrap within each class, which is a binomial draw of each class's recall.
     """
     labels, best = decisions.labels, decisions.best
-    table = confusion_matrix(labels, best, labels=range(len(decisions.names)))
+    table = confusion(decisions)
     cells, right = table.sum(axis=1), np.diag(table)
     recalls = right[decisions.present] / cells[decisions.present]
     draws = np.random.default_rng(seed).binomial(cells[decisions.present], recalls, (DRAWS, len(recalls)))
@@ -100,6 +100,11 @@ def summary(decisions: Decisions, seed: int = 0) -> dict[str, Any]:
         ],
         "confusion": table.tolist(),
     }
+
+
+def confusion(decisions: Decisions) -> NDArray[np.int64]:
+    """(K, K) cells; rows are the truth."""
+    return np.asarray(confusion_matrix(decisions.labels, decisions.best, labels=range(len(decisions.names))))
 
 
 def roc_area(decisions: Decisions, index: int) -> float | None:

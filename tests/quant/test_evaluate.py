@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from host.cli import app
 from quant.data import Dataset
-from quant.evaluate import evaluate, read_cells
+from quant.evaluate import Wanted, evaluate, read_cells
 from quant.evaluate_cli import parse_merge
 from quant.export import run_qonnx
 from quant.integer import BATCH, IntegerNetwork
@@ -68,7 +68,7 @@ def test_own_training_cells_count_only_their_test_part(
 
 
 def test_channels_are_found_by_name(package_folder: Path, stacks: Images, tmp_path: Path) -> None:
-    package = manifest.load(package_folder)
+    package = Wanted.by_package(manifest.load(package_folder))
     straight = read_cells(write(tmp_path / "a", few(stacks)), package, CHANNELS)
     turned = {name: stack[:, [2, 0, 1]] for name, stack in few(stacks).items()}
     cells = read_cells(write(tmp_path / "b", turned), package, ["Darkfield", "Brightfield", "DNA"])
@@ -81,7 +81,7 @@ def test_channels_are_found_by_name(package_folder: Path, stacks: Images, tmp_pa
 
 
 def test_classes_are_found_by_name(package_folder: Path, stacks: Images, tmp_path: Path) -> None:
-    package = manifest.load(package_folder)
+    package = Wanted.by_package(manifest.load(package_folder))
     fewer = {name: stack for name, stack in few(stacks).items() if name != "Large"}
     found, decisions = evaluate(package_folder, write(tmp_path / "fewer", fewer), channels=CHANNELS)
     large = found["classes"][package.classes.index("Large")]

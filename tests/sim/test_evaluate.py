@@ -4,7 +4,7 @@
 import numpy as np
 import pytest
 
-from quant.evaluate import evaluate, gate_decisions, merge_classes, read_cells, score
+from quant.evaluate import Wanted, evaluate, gate_decisions, merge_classes, read_cells, score
 from quant.integer import IntegerNetwork
 from sim.board import compile_board, run_batch
 from sim.lines import flow
@@ -21,7 +21,7 @@ def test_evaluation_equals_the_rtl(system: System) -> None:
     records = events(run_batch(build, stream.lines, setup_frames(build)))
 
     network = IntegerNetwork(system.package)
-    cells = read_cells(system.run / "heldout.npz", package)
+    cells = read_cells(system.run / "heldout.npz", Wanted.by_package(package))
     scored = score(network, cells)
     decided = gate_decisions(package, cells, scored, merge_classes(package.classes, {}))
     assert np.array_equal(scored.events, stream.cells)
