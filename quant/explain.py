@@ -78,7 +78,7 @@ def read_subject(folder: Path) -> Subject:
             Wanted.by_run(run),
             lambda _: run.constants,
             run.model,
-            run.model.embed,
+            lambda pixels: head_input(run.model, pixels),
             True,
             fitted,
         )
@@ -97,6 +97,15 @@ def read_subject(folder: Path) -> Subject:
         False,
         package.logits.temperature,
     )
+
+
+def head_input(model: torch.nn.Module, pixels: Tensor) -> Tensor:
+    """What a network's last layer sees: (N, features)."""
+    seen: list[Tensor] = []
+    hook = model.get_submodule("head").register_forward_pre_hook(lambda _, inputs: seen.extend(inputs))
+    model(pixels)
+    hook.remove()
+    return seen[0]
 
 
 def explain(
