@@ -18,10 +18,12 @@ from scipy.special import softmax
 
 from quant import metrics
 from quant.data import Dataset, read_folder
+from quant.dataset import MIN_CLASS
 from quant.export import Run, fit_temperature, load_run
 from quant.integer import BATCH, IntegerNetwork
 from quant.metrics import Decisions
-from quant.train import HELDOUT_FILE, Constants, Cut, cut_cells, split_cells
+from quant.splits import split
+from quant.train import HELDOUT_FILE, Constants, Cut, cut_cells
 from sim.bit_true import gate
 from sim.bit_true.errors import IcsortError
 from sim.bit_true.event import Trigger
@@ -70,7 +72,7 @@ class Cells:
 
     def taken(self, indices: NDArray[np.int64]) -> "Cells":
         """Some of the cells, with the background of all."""
-        return replace(self, dataset=subset(self.dataset, indices))
+        return replace(self, dataset=self.dataset.subset(indices))
 
 
 @dataclass(frozen=True)
@@ -97,36 +99,42 @@ def read_cells(path: Path, wanted: Wanted, channels: Sequence[str] | None = None
     channels that are missing, classes that the network does not know, or lines of another width.
     """
     if path.is_file():
-        return align(*_read_heldout(path), "held-out cells of a training run", wanted)
-    dataset, part = read_folder(path, channels), "all cells"
-    if dataset.sha256() == wanted.data_hash:
-        seed = wanted.split_seed
-        dataset = subset(dataset, split_cells(dataset.labels, dataset.classes, seed)["test"])
-        part = f"the test part (split seed {seed}): the network was trained on the others"
-    return align(dataset, None, part, wanted)
+        dataset, background = _read_heldout(path)
+        empty = tuple(background[i] for i in channel_order(dataset, wanted.channels))
+        return Cells(align(dataset, wanted), empty, "held-out cells of a training run")
+    every = read_folder(path, channels)
+    trained = align(_without_small_unknown(every, wanted.classes), wanted)
+    if trained.sha256() != wanted.data_hash:
+        dataset = align(every, wanted)
+        words = "all of them; whether some were trained on cannot be told"
+        return Cells(dataset, empty_pixel(dataset, wanted.trigger), words)
+    part = split(trained.labels, trained.classes, wanted.split_seed, trained.groups)["test"]
+    words = f"the test part (split seed {wanted.split_seed}); the network was trained on the others"
+    return Cells(trained.subset(part), empty_pixel(trained, wanted.trigger), words)
 
 
-def subset(dataset: Dataset, indices: NDArray[np.int64]) -> Dataset:
-    """Some cells of a data set."""
-    return replace(dataset, images=tuple(dataset.images[i] for i in indices), labels=dataset.labels[indices])
-
-
-def align(dataset: Dataset, background: tuple[int, ...] | None, part: str, wanted: Wanted) -> Cells:
-    """Channels and classes by name in the wanted order. background: (C,) of the data's channels, found where None.
-
-    Raises IcsortError as read_cells does.
-    """
-    order = channel_order(dataset, wanted.channels)
-    aligned = _with_classes(_with_channels(dataset, order, wanted.channels), wanted.classes)
-    width = aligned.images[0].shape[1]
+def align(dataset: Dataset, wanted: Wanted) -> Dataset:
+    """Channels and classes by name in the wanted order. Raises IcsortError as read_cells does."""
+    unknown = [name for name in dataset.classes if name not in wanted.classes]
+    if unknown:
+        raise IcsortError(
+            f"{dataset.origin}: the network does not know the class {unknown[0]}, only {', '.join(wanted.classes)}; "
+            "rename it or take its cells out"
+        )
+    width = dataset.images[0].shape[1]
     if width != wanted.line_width:
         raise IcsortError(
             f"{dataset.origin}: {width} pixels wide, the network's lines have {wanted.line_width}; "
             "give images of the sorter that it was trained for"
         )
-    if background is None:
-        return Cells(aligned, empty_pixel(aligned, wanted.trigger), part)
-    return Cells(aligned, tuple(background[i] for i in order), part)
+    order = channel_order(dataset, wanted.channels)
+    images = dataset.images
+    if order != list(range(len(dataset.channels))):
+        images = tuple(np.ascontiguousarray(image[..., order]) for image in images)
+    index = np.asarray([wanted.classes.index(name) for name in dataset.classes])
+    return replace(
+        dataset, images=images, channels=wanted.channels, labels=index[dataset.labels], classes=wanted.classes
+    )
 
 
 def empty_pixel(dataset: Dataset, trigger: Trigger) -> tuple[int, ...]:
@@ -311,19 +319,13 @@ def _read_heldout(path: Path) -> tuple[Dataset, tuple[int, ...]]:
     return dataset, tuple(int(value) for value in background)
 
 
-def _with_channels(dataset: Dataset, order: Sequence[int], names: tuple[str, ...]) -> Dataset:
-    if dataset.channels == names:
+def _without_small_unknown(dataset: Dataset, known: Sequence[str]) -> Dataset:
+    """Without the classes that training leaves out by default: too small, and so the network does not know them."""
+    counts = dataset.counts()
+    dropped = [name for name in dataset.classes if name not in known and counts[name] < MIN_CLASS]
+    kept = tuple(name for name in dataset.classes if name not in dropped)
+    if not dropped or not kept:
         return dataset
-    images = tuple(np.ascontiguousarray(image[..., order]) for image in dataset.images)
-    return replace(dataset, images=images, channels=names)
-
-
-def _with_classes(dataset: Dataset, names: tuple[str, ...]) -> Dataset:
-    unknown = [name for name in dataset.classes if name not in names]
-    if unknown:
-        raise IcsortError(
-            f"{dataset.origin}: the network does not know the class {unknown[0]}, only {', '.join(names)}; "
-            "rename it or take its cells out"
-        )
-    index = np.asarray([names.index(name) for name in dataset.classes])
-    return replace(dataset, labels=index[dataset.labels], classes=names)
+    position = np.asarray([kept.index(name) if name in kept else -1 for name in dataset.classes])
+    cells = dataset.subset(np.flatnonzero(position[dataset.labels] >= 0))
+    return replace(cells, labels=position[cells.labels], classes=kept)
