@@ -17,13 +17,14 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 
 from quant import metrics
+from quant.constants import Constants, Cut, cut_cells
 from quant.data import Dataset, read_folder
 from quant.dataset import MIN_CLASS
 from quant.export import Run, fit_temperature, load_run
 from quant.integer import BATCH, IntegerNetwork
 from quant.metrics import Decisions
 from quant.splits import split
-from quant.train import HELDOUT_FILE, Constants, Cut, cut_cells
+from quant.train import HELDOUT_FILE
 from sim.bit_true import gate
 from sim.bit_true.errors import IcsortError
 from sim.bit_true.event import Trigger
@@ -127,14 +128,8 @@ def align(dataset: Dataset, wanted: Wanted) -> Dataset:
             f"{dataset.origin}: {width} pixels wide, the network's lines have {wanted.line_width}; "
             "give images of the sorter that it was trained for"
         )
-    order = channel_order(dataset, wanted.channels)
-    images = dataset.images
-    if order != list(range(len(dataset.channels))):
-        images = tuple(np.ascontiguousarray(image[..., order]) for image in images)
     index = np.asarray([wanted.classes.index(name) for name in dataset.classes])
-    return replace(
-        dataset, images=images, channels=wanted.channels, labels=index[dataset.labels], classes=wanted.classes
-    )
+    return replace(with_channels(dataset, wanted.channels), labels=index[dataset.labels], classes=wanted.classes)
 
 
 def empty_pixel(dataset: Dataset, trigger: Trigger) -> tuple[int, ...]:
@@ -147,6 +142,15 @@ def empty_pixel(dataset: Dataset, trigger: Trigger) -> tuple[int, ...]:
     if found[trigger.channel] * trigger.width >= trigger.threshold:
         found[:] = 0
     return tuple(found.tolist())
+
+
+def with_channels(dataset: Dataset, wanted: tuple[str, ...]) -> Dataset:
+    """The data with these channels in this order. Raises IcsortError where one is missing."""
+    if dataset.channels == wanted:
+        return dataset
+    order = channel_order(dataset, wanted)
+    images = tuple(np.ascontiguousarray(image[..., order]) for image in dataset.images)
+    return replace(dataset, images=images, channels=wanted)
 
 
 def channel_order(dataset: Dataset, wanted: Sequence[str]) -> list[int]:

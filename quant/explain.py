@@ -19,11 +19,12 @@ from sklearn.manifold import TSNE
 from torch import Tensor
 
 from quant import metrics
+from quant.constants import Constants
 from quant.evaluate import Cells, Wanted, constants_of, cut_some, float_decisions, merge_classes, read_cells
 from quant.export import fit_temperature, load_run
 from quant.integer import BATCH, IntegerNetwork
 from quant.metrics import Decisions
-from quant.train import CONFIG_FILE, Constants
+from quant.train import CONFIG_FILE
 
 EXPLANATION_FILE = "explanation.json"
 FORMAT = "icsort-explanation"
@@ -78,7 +79,7 @@ def read_subject(folder: Path) -> Subject:
             Wanted.by_run(run),
             lambda _: run.constants,
             run.model,
-            lambda pixels: head_input(run.model, pixels),
+            run.model.embed,
             True,
             fitted,
         )
@@ -97,15 +98,6 @@ def read_subject(folder: Path) -> Subject:
         False,
         package.logits.temperature,
     )
-
-
-def head_input(model: torch.nn.Module, pixels: Tensor) -> Tensor:
-    """What a network's last layer sees: (N, features)."""
-    seen: list[Tensor] = []
-    hook = model.get_submodule("head").register_forward_pre_hook(lambda _, inputs: seen.extend(inputs))
-    model(pixels)
-    hook.remove()
-    return seen[0]
 
 
 def explain(

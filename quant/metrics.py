@@ -12,10 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binomtest
 from sklearn.metrics import (
-    accuracy_score,
     confusion_matrix,
     precision_recall_curve,
-    recall_score,
     roc_auc_score,
     roc_curve,
 )
@@ -66,27 +64,14 @@ def share(successes: int, of: int, method: str = "wilson") -> dict[str, float | 
 
 
 def summary(decisions: Decisions, seed: int = 0) -> dict[str, Any]:
-    """Accuracy and balanced accuracy with intervals, and per class: cells, precision, recall, area under the ROC.
-
-    The balanced accuracy's interval is a bootstrap within each class, which is a binomial draw of each class's recall.
-    """
-    labels, best = decisions.labels, decisions.best
+    """Accuracy and balanced accuracy with intervals, and per class: cells, precision, recall, area under the ROC."""
     table = confusion(decisions)
     cells, right = table.sum(axis=1), np.diag(table)
-    recalls = right[decisions.present] / cells[decisions.present]
-    draws = np.random.default_rng(seed).binomial(cells[decisions.present], recalls, (DRAWS, len(recalls)))
-    balanced = (draws / cells[decisions.present]).mean(axis=1)
-    low, high = np.quantile(balanced, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     return {
-        "cells": len(labels),
+        "cells": int(cells.sum()),
         "not_triggered": int(decisions.missed.sum()),
-        "accuracy": share(round(accuracy_score(labels, best) * len(labels)), len(labels)),
-        "balanced_accuracy": {
-            "value": float(recall_score(labels, best, labels=decisions.present, average="macro")),
-            "low": float(low),
-            "high": float(high),
-            "cells": len(labels),
-        },
+        "accuracy": share(int(right.sum()), int(cells.sum())),
+        "balanced_accuracy": balanced_accuracy(table, seed),
         "classes": [
             {
                 "name": name,
@@ -100,6 +85,22 @@ def summary(decisions: Decisions, seed: int = 0) -> dict[str, Any]:
         ],
         "confusion": table.tolist(),
     }
+
+
+def balanced_accuracy(table: NDArray[np.int64], seed: int = 0) -> dict[str, float | int]:
+    """Mean recall of the classes that have cells, from a confusion table (K, K), rows the truth, with its interval."""
+    cells = table.sum(axis=1)
+    recalls = (np.diag(table) / np.maximum(1, cells))[cells > 0]
+    low, high = np.quantile(balanced_draws(table, seed), [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    return {"value": float(recalls.mean()), "low": float(low), "high": float(high), "cells": int(cells.sum())}
+
+
+def balanced_draws(table: NDArray[np.int64], seed: int) -> NDArray[np.float64]:
+    """Bootstrap of the balanced accuracy within each class, a binomial draw of each recall. Returns (DRAWS,)."""
+    cells, right = table.sum(axis=1), np.diag(table)
+    cells, right = cells[cells > 0], right[cells > 0]
+    draws = np.random.default_rng(seed).binomial(cells, right / cells, (DRAWS, len(cells)))
+    return np.asarray((draws / cells).mean(axis=1))
 
 
 def confusion(decisions: Decisions) -> NDArray[np.int64]:
