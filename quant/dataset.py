@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Labelled cells in memory: what every reader gives and training takes."""
+
+import hashlib
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from sim.bit_true.errors import IcsortError
+
+MIN_CLASS = 100  # smaller classes were left out in the study that this project follows
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Labelled cells: images[i] is uint16 (height_i, width, C) raw counts, labels (N,) int64 index into `classes`.
+
+    `source` is a short name for the manifest, `origin` a sentence for people. Optional, of each cell: `names` (where it
+    was read, relative to the folder), `groups` (N,) (plate, well, donor, day: what must not fall on both sides of a
+    split) and `parameters`, a table of N rows with the instrument's own figures. `skipped`: a line for each image that
+    could not be read and was left out.
+    """
+
+    source: str
+    origin: str
+    images: tuple[NDArray[np.uint16], ...]
+    labels: NDArray[np.int64]
+    classes: tuple[str, ...]
+    channels: tuple[str, ...]
+    names: tuple[str, ...] = ()
+    groups: NDArray[np.str_] | None = None
+    parameters: pd.DataFrame | None = None
+    skipped: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.images:
+            raise IcsortError(f"{self.origin}: no cells; give a folder with labelled cell images")
+        shapes = {image.shape[1:] for image in self.images}
+        if shapes != {(self.images[0].shape[1], len(self.channels))}:
+            raise IcsortError(f"{self.origin}: images differ in width or channels ({sorted(shapes)}); use one geometry")
+
+    def sha256(self) -> str:
+        """Over classes, channels, labels, shapes, pixels and groups; not over file names or the order of folders."""
+        digest = hashlib.sha256(repr((self.classes, self.channels)).encode())
+        for image, label in zip(self.images, self.labels, strict=True):
+            digest.update(struct.pack("<III", int(label), *image.shape[:2]))
+            digest.update(image.astype("<u2").tobytes())
+        if self.groups is not None:
+            digest.update(repr(self.groups.tolist()).encode())
+        return digest.hexdigest()
+
+    def counts(self) -> dict[str, int]:
+        """Cells of each class, by name."""
+        found = np.bincount(self.labels, minlength=len(self.classes))
+        return {name: int(count) for name, count in zip(self.classes, found, strict=True)}
+
+    def subset(self, indices: Sequence[int] | NDArray[np.int64]) -> "Dataset":
+        """These cells, in this order, with all that is known of them; the classes stay."""
+        keep = np.asarray(indices, dtype=np.int64)
+        return replace(
+            self,
+            images=tuple(self.images[i] for i in keep),
+            labels=self.labels[keep],
+            names=tuple(self.names[i] for i in keep) if self.names else (),
+            groups=None if self.groups is None else self.groups[keep],
+            parameters=None if self.parameters is None else self.parameters.iloc[keep].reset_index(drop=True),
+        )
+
+    def limited(self, per_class: int, seed: int) -> "Dataset":
+        """At most `per_class` cells of each class, drawn with a seed, in their old order."""
+        random = np.random.default_rng(seed)
+        chosen: list[int] = []
+        for label in range(len(self.classes)):
+            members = np.flatnonzero(self.labels == label)
+            chosen += random.permutation(members)[:per_class].tolist()
+        return self.subset(sorted(chosen))
+
+    def without_small_classes(self, minimum: int = MIN_CLASS) -> tuple["Dataset", dict[str, int]]:
+        """The data without the classes of fewer than `minimum` cells, and those classes with their cells.
+
+        Labels are numbered anew. Raises IcsortError where no class is left.
+        """
+        counts = self.counts()
+        dropped = {name: count for name, count in counts.items() if count < minimum}
+        if not dropped:
+            return self, {}
+        classes = tuple(name for name in self.classes if name not in dropped)
+        if not classes:
+            name, count = max(counts.items(), key=lambda item: item[1])
+            raise IcsortError(
+                f"{self.origin}: no class has {minimum} images (the largest, {name}, has {count}); "
+                f"add cells or give a smaller --min-class"
+            )
+        position = np.asarray([classes.index(name) if name in classes else -1 for name in self.classes])
+        kept = self.subset(np.flatnonzero(position[self.labels] >= 0))
+        return replace(kept, labels=position[kept.labels], classes=classes), dropped
