@@ -196,6 +196,7 @@ def mvau(model: ModelWrapper, node: NodeProto, unit: Unit) -> Instance:
     parameters: Parameters = {
         "MW": mw, "MH": mh, "SIMD": simd, "PE": pe, "ACT_BITS": activation.bitwidth(),
         "ACT_SIGNED": int(activation.signed()), "WEIGHT_BITS": weight_bits, "ACC_BITS": acc_bits,
+        "RAM_STYLE": unit.get("ram_style", "auto"),
     }  # fmt: skip
     return Instance("mvau", parameters, (simd * activation.bitwidth(),), pe * acc_bits, memory)
 
@@ -218,7 +219,7 @@ def vvau(model: ModelWrapper, node: NodeProto, unit: Unit) -> Instance:
     parameters: Parameters = {
         "CHANNELS": channels, "KERNEL": taps, "SIMD": simd, "PE": pe, "ACT_BITS": activation.bitwidth(),
         "ACT_SIGNED": int(activation.signed()), "WEIGHT_BITS": weight_bits, "ACC_BITS": acc_bits,
-        "WHOLE_WINDOW": unit["parallel_window"],
+        "WHOLE_WINDOW": unit["parallel_window"], "RAM_STYLE": unit.get("ram_style", "auto"),
     }  # fmt: skip
     in_elements = taps * channels if unit["parallel_window"] else pe
     return Instance("vvau", parameters, (in_elements * activation.bitwidth(),), pe * acc_bits, memory)

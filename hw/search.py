@@ -27,7 +27,7 @@ from qonnx.core.modelwrapper import ModelWrapper
 from hw.cycles import Flow, Graph, Node, beat_lanes, follow, latency, pause
 from hw.folding import JOIN_FIFOS, MULTIPLIERS, RESOURCES, Folding, Unit, complete, derive, divisors, window_unit
 from hw.generator import KERNELS, Instance, Network, ram_style, window_lines
-from hw.resources import layer_resources
+from hw.resources import family_of, layer_resources
 from sim.bit_true.errors import IcsortError
 
 Progress = Callable[[str], None]
@@ -43,12 +43,15 @@ LOOK_AHEAD = 4  # steps of a layer that are tried at a time
 class Target:
     """What to fold for. budget: LUT, DSP, BRAM_18K, URAM of `board`; family: "xc7" or "xcup".
 
-    line_cycles: between the first pixels of two lines. frame_cycles: between two cells at the required rate.
+    limited: whether the budget is a limit. If not, it only weighs one resource against another, and the folding is the
+    cheapest for the rate. line_cycles: between the first pixels of two lines. frame_cycles: between two cells at the
+    required rate.
     """
 
     board: str
     family: str
     budget: Mapping[str, int]
+    limited: bool
     line_cycles: int
     frame_cycles: int
 
@@ -69,16 +72,16 @@ def target(board: Mapping[str, Any], graph: Graph, rate: float | None, line_rate
     line_cycles = frame_cycles // graph.height if line_rate is None else int(clock / line_rate)
     if frame_cycles < pixels:
         raise IcsortError(
-            f"{rate:g} cells/s leave {frame_cycles} cycles for a cell of {pixels} pixels, which come one a cycle; at most "
-            f"{clock / pixels:.0f} cells/s at {board['clock_mhz']:g} MHz"
+            f"{rate:g} cells/s leave {frame_cycles} cycles for a cell of {pixels} pixels, which come one a cycle; "
+            f"at most {clock / pixels:.0f} cells/s at {board['clock_mhz']:g} MHz"
         )
     if line_cycles < graph.width:
         raise IcsortError(
-            f"{line_rate:g} lines/s leave {line_cycles} cycles for a line of {graph.width} pixels, which come one a cycle; "
-            f"at most {clock / graph.width:.0f} lines/s at {board['clock_mhz']:g} MHz"
+            f"{line_rate or rate:g} lines/s leave {line_cycles} cycles for a line of {graph.width} pixels, which come "
+            f"one a cycle; at most {clock / graph.width:.0f} lines/s at {board['clock_mhz']:g} MHz"
         )
-    family = "xc7" if str(board["part"]).startswith("xc7") else "xcup"
-    return Target(board["name"], family, board["budget"], line_cycles, frame_cycles)
+    limited = board["budget_is"] == "limit"
+    return Target(board["name"], family_of(board["part"]), board["budget"], limited, line_cycles, frame_cycles)
 
 
 def resources(network: Network, family: str) -> tuple[dict[str, dict[str, int]], dict[str, int]]:
@@ -93,13 +96,13 @@ def resources(network: Network, family: str) -> tuple[dict[str, dict[str, int]],
 
 def check_budget(target: Target, layers: Mapping[str, Mapping[str, int]], glue: Mapping[str, int]) -> None:
     """Raises IcsortError where a network needs more than the board has, naming the largest layer."""
-    for key in RESOURCES:
+    for key in RESOURCES if target.limited else ():
         total = glue[key] + sum(amounts[key] for amounts in layers.values())
         if total > target.budget.get(key, 0):
             largest = max(layers, key=lambda name: layers[name][key])
             raise IcsortError(
-                f"the network needs {total} {key}, board '{target.board}' has {target.budget.get(key, 0)}; {largest} takes "
-                f"{layers[largest][key]}: give a folding file with smaller PE or SIMD there, or another board"
+                f"the network needs {total} {key}, board '{target.board}' has {target.budget.get(key, 0)}; {largest} "
+                f"takes {layers[largest][key]}: give a folding file with smaller PE or SIMD there, or another board"
             )
 
 
@@ -138,13 +141,24 @@ class Inventory:
                 parameters[parameter] = unit[key]
         if node.op == "VVAU":
             parameters["WHOLE_WINDOW"] = unit["parallel_window"]
-        if node.op == "ConvolutionInputGenerator" and not unit["parallel_window"]:
-            simd, bits = int(unit["SIMD"]), int(parameters["BITS"])
-            lines = window_lines(node.height, node.kernel[0], node.stride[0])
-            style = ram_style(lines * node.width * node.elements // simd, simd * bits)
-            folded = {"SIMD": simd, "LINES": lines, "DEPTHWISE": int(node.depthwise), "RAM_STYLE": style}
-            return "sliding_window_folded", parameters | folded
+        if node.op == "DuplicateStreams":
+            parameters["WIDTH"] = int(unit["PE"]) * self._bits[node.inputs[0]]
+        if node.op == "ConvolutionInputGenerator":
+            return self._windows(node, unit, parameters)
         return made.kernel, parameters
+
+    def _windows(
+        self, node: Node, unit: Mapping[str, int | str], made: dict[str, int | str]
+    ) -> tuple[str, dict[str, int | str]]:
+        keys = ("IFM_H", "IFM_W", "CHANNELS", "BITS", "K_H", "K_W", "STRIDE_H", "STRIDE_W")
+        common = {key: made[key] for key in keys}
+        if unit["parallel_window"]:
+            return "sliding_window", common
+        simd = int(unit["SIMD"])
+        lines = window_lines(node.height, node.kernel[0], node.stride[0])
+        style = ram_style(lines * node.width * node.elements // simd, simd * int(made["BITS"]))
+        own = {"SIMD": simd, "LINES": lines, "DEPTHWISE": int(node.depthwise), "RAM_STYLE": style}
+        return "sliding_window_folded", common | own
 
     def glue(self, folding: Folding) -> Iterator[tuple[str, dict[str, int | str]]]:
         """Kernel and parameters of every FIFO and width converter between the layers."""
@@ -205,7 +219,8 @@ def fold(model: ModelWrapper, graph: Graph, target: Target, progress: Progress =
     """
     search = _Search(Inventory(model, graph, target.family), target)
     search.keep_up()
-    search.spend(progress)
+    if target.limited:
+        search.spend(progress)
     return complete(graph, search.chosen(), target.line_cycles)
 
 
@@ -247,7 +262,7 @@ class _Search:
                 self.at[name] = min(able, key=lambda option: (float(option.amounts @ self.price), option.busy))
             total = self.inventory.total(complete(self.graph, self.chosen(), self.target.line_cycles))
             over = total > limits
-            if not over.any():
+            if not over.any() or not self.target.limited:
                 return None
             self.price[over] *= PRICE_STEP ** (1 + np.log2(total[over] / np.maximum(limits[over], 1.0)))
         worst = int(np.argmax(total / np.maximum(limits, 1.0)))
