@@ -57,7 +57,7 @@ def derive(graph: Graph, chosen: Units) -> Folding:
         width = lanes[node.inputs[0]]
         unit: Unit
         if node.op in MULTIPLIERS:
-            unit = dict(chosen[node.name])
+            unit = {"ram_style": "auto", **chosen[node.name]}
             if node.op == "VVAU":
                 unit["parallel_window"] = int(unit["SIMD"] != 1)
             width = int(unit["PE"])

@@ -36,7 +36,7 @@ Amounts = npt.NDArray[np.float64]  # of RESOURCES, in that order
 SHALLOW = 64  # words of weights that a LUT holds; fewer are constants or LUTs, never block RAM
 PRICE_STEP = 1.15
 PRICE_ROUNDS = 80
-LOOK_AHEAD = 4  # steps of a layer that are tried at a time
+LOOK_AHEAD = (0, 1, 3, 7)  # the steps of a layer that are tried: small ones may gain nothing where a larger one does
 
 
 @dataclass(frozen=True)
@@ -63,13 +63,20 @@ class Target:
 def target(board: Mapping[str, Any], graph: Graph, rate: float | None, line_rate: float | None) -> Target:
     """What a board (hw.compile.load_board) is to do. rate: cells a second; line_rate: lines a second.
 
-    Without a rate, a pixel each cycle without pause; without a line rate, lines as far apart as the rate leaves them.
-    Raises IcsortError for rates that the clock cannot follow.
+    Without a rate, a pixel each cycle without pause, as far as borders allow; without a line rate, lines as far apart
+    as the rate leaves them. Raises IcsortError for rates that the clock cannot follow.
     """
     clock = board["clock_mhz"] * 1e6
     pixels = graph.height * graph.width
-    frame_cycles = pixels if rate is None else int(clock / rate)
-    line_cycles = frame_cycles // graph.height if line_rate is None else int(clock / line_rate)
+    if rate is None:  # a border around the pixels takes time as well
+        windows = [node for node in graph.nodes if node.op == "ConvolutionInputGenerator"]
+        frame_cycles = max(pixels, *(node.height * node.width for node in windows), pixels)
+        line_cycles = graph.width
+    else:
+        frame_cycles = int(clock / rate)
+        line_cycles = frame_cycles // graph.height
+    if line_rate is not None:
+        line_cycles = int(clock / line_rate)
     if frame_cycles < pixels:
         raise IcsortError(
             f"{rate:g} cells/s leave {frame_cycles} cycles for a cell of {pixels} pixels, which come one a cycle; "
@@ -227,7 +234,7 @@ def fold(model: ModelWrapper, graph: Graph, target: Target, progress: Progress =
 class _Search:
     def __init__(self, inventory: Inventory, target: Target) -> None:
         self.inventory, self.target, self.graph = inventory, target, inventory.graph
-        self.sites = {node.name: _options(inventory, node) for node in self.graph.nodes if node.op in MULTIPLIERS}
+        self.sites = {node.name: options(inventory, node) for node in self.graph.nodes if node.op in MULTIPLIERS}
         self.at: dict[str, Option] = {}
         self.price = 1.0 / np.maximum(target.limits, 1.0)
 
@@ -279,11 +286,16 @@ class _Search:
         line_cycles = self.target.line_cycles
         flow = follow(self.graph, derive(self.graph, self.chosen()), line_cycles)
         reached = latency(self.graph, flow)
-        # The gain of a step changes little while others are taken, so it is computed anew only when its turn comes.
-        queue = [self._best_step(name, flow, reached) for name in self.sites]
-        heap = [(-step[0], name) for name, step in zip(self.sites, queue, strict=True) if step]
-        heapify(heap)
-        while heap:
+        # The gain of a step changes little while others are taken, so it is computed anew only when its turn comes. A
+        # layer without a gain may have one later, when those about it have become faster.
+        heap: list[tuple[float, str]] = []
+        while True:
+            if not heap:
+                steps = {name: self._best_step(name, flow, reached) for name in self.sites}
+                heap = [(-step[0], name) for name, step in steps.items() if step]
+                heapify(heap)
+            if not heap:
+                return
             _, name = heappop(heap)
             step = self._best_step(name, flow, reached)
             if step is None:
@@ -303,7 +315,8 @@ class _Search:
         cost = float(now.amounts @ self.price)
         best: tuple[float, Option] | None = None
         first = self._first(name)
-        for option in _front([o for o in self.sites[name] if o.busy < now.busy], self.price)[:LOOK_AHEAD]:
+        front = _front([option for option in self.sites[name] if option.busy < now.busy], self.price)
+        for option in [front[ahead] for ahead in LOOK_AHEAD if ahead < len(front)]:
             tried = derive(self.graph, {**self.chosen(), name: option.unit})
             gained = reached - latency(self.graph, follow(self.graph, tried, self.target.line_cycles, flow, first))
             if gained <= 0:
@@ -323,7 +336,7 @@ class _Search:
         )
 
 
-def _options(inventory: Inventory, node: Node) -> list[Option]:
+def options(inventory: Inventory, node: Node) -> list[Option]:
     """Every PE and SIMD of a layer, its weights in LUTs or in block RAM, with its windows and thresholds."""
     rows, columns = (node.rows, node.columns) if node.op == "MVAU" else (node.channels, node.taps)
     simds = divisors(node.elements if node.op == "MVAU" else node.taps)
