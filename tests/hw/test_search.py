@@ -101,8 +101,8 @@ def test_the_rate_alone_takes_the_cheapest(model, graph):
     ("budget", "frame_cycles", "message"),
     [
         (
-            {**PLENTY, "LUT": 20_000},
-            400,
+            {**PLENTY, "LUT": 7_000},
+            100,
             r"needs \d+ LUT for a cell each 100 cycles, board 'test' has 7000; .*what fits",
         ),
         ({**PLENTY, "LUT": 50}, 4000, "board 'test' has 50; .*it does not fit at any rate"),
