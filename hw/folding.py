@@ -23,7 +23,7 @@ from onnx import NodeProto
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
 
-from hw.frontend import quiet
+from hw.passes import quiet
 from sim.bit_true.errors import IcsortError
 
 Folding = dict[str, dict[str, int]]
