@@ -24,7 +24,7 @@ from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
 
 from hw.cycles import Graph, Node, Units, follow, takes_taps
-from hw.frontend import quiet
+from hw.passes import quiet
 from sim.bit_true.errors import IcsortError
 
 Unit = dict[str, int | str]

@@ -14,7 +14,7 @@ from math import lcm
 import numpy as np
 import numpy.typing as npt
 from onnx import NodeProto
-from qonnx.core.datatype import BaseDataType
+from qonnx.core.datatype import BaseDataType, DataType
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
 
@@ -169,6 +169,7 @@ def sliding_window(model: ModelWrapper, node: NodeProto, unit: Unit) -> Instance
 
 def fmpad(model: ModelWrapper, node: NodeProto, unit: Unit) -> Instance:
     """FINN's FMPadding."""
+    _refuse_bipolar(model, node)
     get = getCustomOp(node).get_nodeattr
     (ifm_h, ifm_w), (top, left, bottom, right) = get("ImgDim"), get("Padding")
     channels, simd, bits = get("NumChannels"), int(unit["SIMD"]), _type(model, node.input[0]).bitwidth()
@@ -185,20 +186,17 @@ def mvau(model: ModelWrapper, node: NodeProto, unit: Unit) -> Instance:
     if not get("noActivation") or get("binaryXnorMode"):
         raise _NotCoveredError("thresholds or XNOR inside the matrix unit are not covered")
     mw, mh, simd, pe = get("MW"), get("MH"), int(unit["SIMD"]), int(unit["PE"])
-    activation = _type(model, node.input[0])
-    if activation.bitwidth() == 1 and activation.signed():
-        raise _NotCoveredError("bipolar activations are not covered; use at least 2 bits")
-    weights = _integers(model, node.input[1]).T  # (MH, MW)
-    weight_bits = max(2, _signed_bits(weights))
+    bits, signed, bipolar = _coding(_type(model, node.input[0]))
+    weights, weight_bits = _weights(model, node)
+    weights = weights.T  # (MH, MW)
     acc_bits = _result_bits(model, node)
     rows = weights.reshape(mh // pe, pe, mw // simd, simd).transpose(0, 2, 1, 3).reshape(-1, pe * simd)
     memory = Memory("WEIGHTS_FILE", weight_bits, rows)
     parameters: Parameters = {
-        "MW": mw, "MH": mh, "SIMD": simd, "PE": pe, "ACT_BITS": activation.bitwidth(),
-        "ACT_SIGNED": int(activation.signed()), "WEIGHT_BITS": weight_bits, "ACC_BITS": acc_bits,
-        "RAM_STYLE": unit.get("ram_style", "auto"),
+        "MW": mw, "MH": mh, "SIMD": simd, "PE": pe, "ACT_BITS": bits, "ACT_SIGNED": signed, "ACT_BIPOLAR": bipolar,
+        "WEIGHT_BITS": weight_bits, "ACC_BITS": acc_bits, "RAM_STYLE": unit.get("ram_style", "auto"),
     }  # fmt: skip
-    return Instance("mvau", parameters, (simd * activation.bitwidth(),), pe * acc_bits, memory)
+    return Instance("mvau", parameters, (simd * bits,), pe * acc_bits, memory)
 
 
 def vvau(model: ModelWrapper, node: NodeProto, unit: Unit) -> Instance:
@@ -208,21 +206,19 @@ def vvau(model: ModelWrapper, node: NodeProto, unit: Unit) -> Instance:
         raise _NotCoveredError("thresholds inside the depthwise unit are not covered")
     channels, taps = get("Channels"), int(np.prod(get("Kernel")))
     simd, pe = int(unit["SIMD"]), int(unit["PE"])
-    activation = _type(model, node.input[0])
-    if activation.bitwidth() == 1 and activation.signed():
-        raise _NotCoveredError("bipolar activations are not covered; use at least 2 bits")
-    weights = _integers(model, node.input[1]).reshape(channels, taps)
-    weight_bits = max(2, _signed_bits(weights))
+    bits, signed, bipolar = _coding(_type(model, node.input[0]))
+    weights, weight_bits = _weights(model, node)
+    weights = weights.reshape(channels, taps)
     acc_bits = _result_bits(model, node)
     rows = weights.reshape(channels // pe, pe, taps // simd, simd).transpose(0, 2, 1, 3).reshape(-1, pe * simd)
     memory = Memory("WEIGHTS_FILE", weight_bits, rows)
     parameters: Parameters = {
-        "CHANNELS": channels, "KERNEL": taps, "SIMD": simd, "PE": pe, "ACT_BITS": activation.bitwidth(),
-        "ACT_SIGNED": int(activation.signed()), "WEIGHT_BITS": weight_bits, "ACC_BITS": acc_bits,
+        "CHANNELS": channels, "KERNEL": taps, "SIMD": simd, "PE": pe, "ACT_BITS": bits, "ACT_SIGNED": signed,
+        "ACT_BIPOLAR": bipolar, "WEIGHT_BITS": weight_bits, "ACC_BITS": acc_bits,
         "WHOLE_WINDOW": unit["parallel_window"], "RAM_STYLE": unit.get("ram_style", "auto"),
     }  # fmt: skip
     in_elements = taps * channels if unit["parallel_window"] else pe
-    return Instance("vvau", parameters, (in_elements * activation.bitwidth(),), pe * acc_bits, memory)
+    return Instance("vvau", parameters, (in_elements * bits,), pe * acc_bits, memory)
 
 
 def stream_fork(model: ModelWrapper, node: NodeProto, unit: Unit) -> Instance:
@@ -234,6 +230,7 @@ def stream_fork(model: ModelWrapper, node: NodeProto, unit: Unit) -> Instance:
 
 def stream_add(model: ModelWrapper, node: NodeProto, unit: Unit) -> Instance:
     """FINN's ElementwiseAdd of two streams of one shape."""
+    _refuse_bipolar(model, node)
     if _shape(model, node.input[0]) != _shape(model, node.input[1]):
         raise _NotCoveredError("the branches have different shapes; join pixels and channels one to one")
     pe, out_bits = int(unit["PE"]), _result_bits(model, node)
@@ -247,6 +244,7 @@ def stream_add(model: ModelWrapper, node: NodeProto, unit: Unit) -> Instance:
 
 def global_acc_pool(model: ModelWrapper, node: NodeProto, unit: Unit) -> Instance:
     """FINN's GlobalAccPool: sums; the division went into the scale of the logits."""
+    _refuse_bipolar(model, node)
     get = getCustomOp(node).get_nodeattr
     pe, data, out_bits = int(unit["PE"]), _type(model, node.input[0]), _type(model, node.output[0]).bitwidth()
     parameters: Parameters = {
@@ -261,8 +259,6 @@ def threshold(model: ModelWrapper, node: NodeProto, unit: Unit) -> Instance:
     get = getCustomOp(node).get_nodeattr
     channels, pe, bias = get("NumChannels"), int(unit["PE"]), get("ActVal")
     output = _type(model, node.output[0])
-    if output.bitwidth() == 1 and output.signed():
-        raise _NotCoveredError("bipolar activations are not covered; use at least 2 bits")
     bits, signed = _threshold_input(model, node)
     thresholds = _reachable(model, node)
     steps = thresholds.shape[1]
@@ -281,12 +277,9 @@ def max_pool(model: ModelWrapper, node: NodeProto, _unit: Unit) -> Instance:
     if get("Function") != "MaxPool":
         raise _NotCoveredError(f"pool function {get('Function')} is not covered; use max pooling")
     k_h, k_w = get("KernelSize")
-    channels, data = get("Channels"), _type(model, node.input[0])
-    parameters: Parameters = {
-        "CHANNELS": channels, "BITS": data.bitwidth(), "SIGNED": int(data.signed()), "WINDOW": int(k_h * k_w)
-    }  # fmt: skip
-    bits = channels * data.bitwidth()
-    return Instance("max_pool", parameters, (int(k_h * k_w) * bits,), bits)
+    channels, (bits, signed, _) = get("Channels"), _coding(_type(model, node.input[0]))
+    parameters: Parameters = {"CHANNELS": channels, "BITS": bits, "SIGNED": signed, "WINDOW": int(k_h * k_w)}
+    return Instance("max_pool", parameters, (int(k_h * k_w) * channels * bits,), channels * bits)
 
 
 KERNELS: Mapping[str, Callable[[ModelWrapper, NodeProto, Unit], Instance]] = {
@@ -540,6 +533,25 @@ def _shape(model: ModelWrapper, tensor: str) -> list[int]:
 
 def _type(model: ModelWrapper, tensor: str) -> BaseDataType:
     return model.get_tensor_datatype(tensor)
+
+
+def _coding(data: BaseDataType) -> tuple[int, int, int]:
+    """Bits of an element of a stream, and whether it is signed or bipolar (one bit, 1 is +1 and 0 is -1)."""
+    bipolar = data == DataType["BIPOLAR"]
+    return int(data.bitwidth()), int(data.signed() and not bipolar), int(bipolar)
+
+
+def _weights(model: ModelWrapper, node: NodeProto) -> tuple[npt.NDArray[np.int64], int]:
+    """Weights as they are stored, and the bits of one: a single bit for bipolar ones, else two's complement."""
+    weights = _integers(model, node.input[1])
+    if _type(model, node.input[1]) == DataType["BIPOLAR"]:
+        return (weights + 1) // 2, 1
+    return weights, max(2, _signed_bits(weights))
+
+
+def _refuse_bipolar(model: ModelWrapper, node: NodeProto) -> None:
+    if any(_coding(_type(model, tensor))[2] for tensor in node.input if model.get_initializer(tensor) is None):
+        raise _NotCoveredError("values of -1 and 1 in one bit have no zero and no sum; use at least 2 bits")
 
 
 def _integers(model: ModelWrapper, tensor: str) -> npt.NDArray[np.int64]:
