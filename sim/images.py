@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Images for a network of any shape: those of a file, or generated ones, of which no label is known."""
+"""Images for a network of any shape, without labels: those of a file, pixels of real cells, or generated ones."""
 
+import os
 from pathlib import Path
 
 import numpy as np
+import tifffile
 from numpy.typing import NDArray
 
 from sim.bit_true.errors import IcsortError
@@ -47,3 +49,23 @@ def generated_images(shape: InputSpec, count: int, seed: int = 0) -> NDArray[np.
         body, core = random.uniform(20, 110, (2, shape.channels))
         image += random.poisson(body * (distance < 1) + core * (distance < random.uniform(0.2, 0.7)))
     return np.clip(images, 0, 255).astype(np.uint8)
+
+
+def real_images(shape: InputSpec, count: int, seed: int = 0) -> NDArray[np.uint8] | None:
+    """(count, H, W, C) uint8 of the Jurkat cells (see `icsort train`), where they are; else None.
+
+    Cells have 40 x 40 pixels and 3 channels: larger images are filled by reflection, further channels repeat the three.
+    Real pixels in a made-up shape: they exercise a network, they do not show what it is worth.
+    """
+    root = Path(os.environ.get("ICSORT_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
+    stacks = [tifffile.imread(path) for path in sorted((root / "jurkat_cell_cycle").glob("*.tif"))]
+    if not stacks:
+        return None
+    cells = np.concatenate(stacks).transpose(0, 2, 3, 1).astype(np.float64)
+    low, high = np.percentile(cells, (1, 99.9), axis=(0, 1, 2))
+    chosen = np.random.default_rng(seed).permutation(len(cells))[:count]
+    images = np.clip((cells[chosen] - low) / (high - low), 0, 1)
+    missing = (max(0, size - have) for size, have in zip((shape.height, shape.width), images.shape[1:3], strict=True))
+    images = np.pad(images, [(0, 0), *((n // 2, n - n // 2) for n in missing), (0, 0)], "symmetric")
+    images = images[:, : shape.height, : shape.width, np.arange(shape.channels) % images.shape[3]]
+    return np.ascontiguousarray(np.rint(255 * images)).astype(np.uint8)

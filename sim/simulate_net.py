@@ -12,6 +12,7 @@ from hw.reference import finn_logits, qonnx_logits
 from sim.layers import LayerFigures, fifo_bits, layer_figures
 from sim.net import Outcome, compile_net, run_net
 from sim.simulate import SHOWN_MISMATCHES, Mismatch
+from sim.verilate import COMPILE_SECONDS
 
 # Step, done, of how many (0: unknown), cycles simulated so far.
 Progress = Callable[[str, int, int, int], None]
@@ -36,7 +37,8 @@ class NetSimulation:
 
     first_pixel, last_pixel: from that pixel of the first image, which meets an empty network, to its logits. interval:
     from image to image, without pause between them; None for one image. seeds: of the runs with random stalls; equal
-    logits are counted over all runs. fifo_bits: see sim.layers.
+    logits are counted over all runs. fifo_bits: see sim.layers. compile_seconds: processor time that Verilator and the
+    C++ compiler took when they made the simulation; seconds: that of all its runs.
     """
 
     build_id: str
@@ -49,6 +51,7 @@ class NetSimulation:
     last_pixel: Cycles
     interval: Cycles | None
     fifo_bits: dict[str, int]
+    compile_seconds: float
     simulated_cycles: int
     simulated_images: int
     seconds: float
@@ -128,6 +131,7 @@ def compare(build: Build, outcome: Outcome, qonnx: NDArray[np.int64], finn: NDAr
         last_pixel=Cycles(data["last_pixel_latency_cycles"], int(steady.done[0] - steady.last[0])),
         interval=Cycles(data["interval_cycles"], round(intervals.mean())) if images > 1 else None,
         fifo_bits=fifo_bits(outcome),
+        compile_seconds=float((compile_net(build).parent / COMPILE_SECONDS).read_text()),
         simulated_cycles=outcome.cycles,
         simulated_images=images * len(outcome.runs),
         seconds=outcome.seconds,
