@@ -11,7 +11,7 @@ import pytest
 import tifffile
 from PIL import Image, ImageSequence
 
-from quant import data
+from quant import data, sorter, tiffs
 from sim.bit_true.errors import IcsortError
 
 REAL = Path(os.environ.get(data.DATA_VARIABLE) or Path(__file__).resolve().parents[3] / "shared" / "data")
@@ -70,7 +70,7 @@ def test_class_stacks(tmp_path: Path) -> None:
 
 def test_a_stack_of_one_cell(tmp_path: Path) -> None:
     stack = write_stack(tmp_path / "A.tif", cells=1)
-    assert (data.read_class_stack(tmp_path / "A.tif") == stack.transpose(0, 2, 3, 1)).all()
+    assert (tiffs.read_class_stack(tmp_path / "A.tif") == stack.transpose(0, 2, 3, 1)).all()
 
 
 def test_sorter_folder(tmp_path: Path) -> None:
@@ -80,15 +80,15 @@ def test_sorter_folder(tmp_path: Path) -> None:
     assert dataset.labels.tolist() == [0, 1, 0]
     assert dataset.channels == tuple(f"detector {i}" for i in range(5))
     assert [image.shape for image in dataset.images] == [(17, 104, 5), (169, 104, 5), (40, 104, 5)]
-    pages, _ = data.read_pages(folder / "images" / "e1.tiff")
+    pages, _ = tiffs.read_pages(folder / "images" / "e1.tiff")
     expected = np.clip(np.round((pages.astype(float) + 1.0) * 16384), 0, 65535)
     assert (dataset.images[1].transpose(2, 0, 1) == expected).all()
 
 
 def test_digitization_saturates_and_keeps_order() -> None:
     values = np.asarray([-1e9, -1.0, 0.0, 1 / 16384, 2.9999, 1e9], np.float32)
-    assert data.Digitization().counts(values).tolist() == [0, 0, 16384, 16385, 65534, 65535]
-    assert data.Digitization(offset=0.0, counts_per_unit=2.0).counts(values)[2:4].tolist() == [0, 0]
+    assert tiffs.Digitization().counts(values).tolist() == [0, 0, 16384, 16385, 65534, 65535]
+    assert tiffs.Digitization(offset=0.0, counts_per_unit=2.0).counts(values)[2:4].tolist() == [0, 0]
 
 
 def test_real_jurkat_cells() -> None:
@@ -119,20 +119,23 @@ def test_real_sorter_events() -> None:
     assert len(dataset.channels) == 8
     assert {image.shape[1:] for image in dataset.images} == {(104, 8)}
     assert sorted({image.shape[0] for image in dataset.images})[::7] == [17, 169]
+    assert dataset.parameters is not None
+    assert dataset.parameters.shape[0] == 8
+    assert dataset.parameters["count"].tolist() == [0, 1, 3, 4, 5, 6, 7, 9]
     # Pillow's own reader, page by page
     path = real("bd_cellview") / "images" / "Cell_Cycle_00000000.tiff"
     with Image.open(path) as image:
         pages = np.stack([np.asarray(frame) for frame in ImageSequence.Iterator(image)])
-    assert (data.read_pages(path)[0] == pages).all()
+    assert (tiffs.read_pages(path)[0] == pages).all()
 
 
 def test_real_events_of_another_instrument_have_other_channels() -> None:
-    paths = data.tiff_files(real("bd_cellview_pbmc"))
-    images, channels = data.read_sorter_events(paths)
-    assert len(images) == 6
-    assert "PI B586*" in channels
+    paths = tiffs.tiff_files(real("bd_cellview_pbmc"))
+    events = sorter.read_sorter_events(paths)
+    assert len(events.images) == 6
+    assert "PI B586*" in events.channels
     other = real("bd_cellview") / "images" / "Cell_Cycle_00000000.tiff"
-    assert "page names differ" in refusal(data.read_sorter_events, [*paths, other])
+    assert "page names differ" in refusal(sorter.read_sorter_events, [*paths, other])
 
 
 @pytest.mark.parametrize("kind", ["stack", "event"])
@@ -144,7 +147,7 @@ def test_a_tiff_truncated_anywhere_is_refused(tmp_path: Path, kind: str) -> None
         write_event(path, ["a", "b", "c"], 20, 10)
 
     def read(where: Path) -> np.ndarray:
-        return data.read_class_stack(where) if kind == "stack" else data.read_pages(where)[0]
+        return tiffs.read_class_stack(where) if kind == "stack" else tiffs.read_pages(where)[0]
 
     content, pixels = path.read_bytes(), read(path)
     cut = tmp_path / "cut.tif"
@@ -167,7 +170,7 @@ def test_a_page_count_that_differs(tmp_path: Path) -> None:
 def test_a_width_that_differs(tmp_path: Path) -> None:
     write_event(tmp_path / "a.tif", ["x"], 20, 104)
     write_event(tmp_path / "b.tif", ["x"], 20, 96)
-    assert "96 pixels wide" in refusal(data.read_sorter_events, [tmp_path / "a.tif", tmp_path / "b.tif"])
+    assert "96 pixels wide" in refusal(sorter.read_sorter_events, [tmp_path / "a.tif", tmp_path / "b.tif"])
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
@@ -175,7 +178,7 @@ def test_pixels_that_are_no_numbers(tmp_path: Path, value: float) -> None:
     pages = np.zeros((3, 20, 104), np.float32)
     pages[1, 3, 7] = value
     tifffile.imwrite(tmp_path / "a.tif", pages, photometric="minisblack")
-    message = refusal(data.read_pages, tmp_path / "a.tif")
+    message = refusal(tiffs.read_pages, tmp_path / "a.tif")
     assert "a.tif" in message
     assert "NaN" in message
     tifffile.imwrite(tmp_path / "a.tif", pages[np.newaxis], metadata={"axes": "ICYX"})
@@ -200,7 +203,7 @@ def test_class_stacks_of_differing_geometry(tmp_path: Path, channels: int, size:
 def test_pixels_that_do_not_fit_16_bit(tmp_path: Path) -> None:
     for pixels in (np.full((2, 1, 12, 12), -1, np.int32), np.full((2, 1, 12, 12), 65536, np.uint32)):
         tifffile.imwrite(tmp_path / "A.tif", pixels, metadata={"axes": "ICYX"})
-        assert "65535" in refusal(data.read_class_stack, tmp_path / "A.tif")
+        assert "65535" in refusal(tiffs.read_class_stack, tmp_path / "A.tif")
 
 
 def test_a_text_file_named_tif(tmp_path: Path) -> None:
