@@ -34,6 +34,7 @@ COMMANDS = {
         "Run cells through the RTL and compare every logit with the references.",
     ),
     "board": ("sim.cli", "board", "sim", "Run a virtual board: the real RTL behind a serial port."),
+    "search": ("sim.cli", "search", "sim", "Train and compile a family of networks; find the smallest that is enough."),
     "demo": ("sim.cli", "demo", "sim", "The whole path, from training to a sort seen by the host, with a report."),
 }
 
