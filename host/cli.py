@@ -22,6 +22,7 @@ COMMANDS = {
     "disarm": ("host.commands", "disarm", "", "Stop sorting at once."),
     "watch": ("host.commands", "watch", "", "Show and record the events that the board reports."),
     "model": ("quant.cli", "model", "quant", "Make a model package with random weights, to compile before training."),
+    "data": ("quant.data_cli", "app", "quant", "Inspect, convert and generate sets of cell images."),
     "train": ("quant.cli", "train", "quant", "Train a quantized classifier on cell images."),
     "export": ("quant.cli", "export", "quant", "Turn a training run into a model package."),
     "evaluate": ("quant.evaluate_cli", "evaluate", "quant", "Score a model package on cells, as the FPGA would."),
