@@ -155,7 +155,8 @@ def search(
             print(f"  {network['name']:<40} refused: {network['refused']}")
             continue
         print(
-            f"{'*' if network['front'] else ' '} {network['name']:<40} {network['validation']:.3f} "
-            f"{network['test']:.3f} {network['latency_us']:8.2f} us {100 * network['share_of_board']:5.0f} % of the board"
+            f"{'*' if network['front'] else ' '} {network['name']:<40} "
+            f"{network['validation']:.3f} {network['test']:.3f} {network['latency_us']:8.2f} us "
+            f"{100 * network['share_of_board']:5.0f} % of the board"
         )
     print(f"* front; balanced accuracy in validation and test. report: {out / PAGE_FILE}")
