@@ -41,6 +41,7 @@ COMMANDS = {
         "sim",
         "Compile and simulate a list of networks; latency, rate, size and speed of each.",
     ),
+    "search": ("sim.cli", "search", "sim", "Train and compile a family of networks; find the smallest that is enough."),
     "demo": ("sim.cli", "demo", "sim", "The whole path, from training to a sort seen by the host, with a report."),
 }
 
