@@ -35,6 +35,13 @@ COMMANDS = {
         "Run cells through the RTL and compare every logit with the references.",
     ),
     "board": ("sim.cli", "board", "sim", "Run a virtual board: the real RTL behind a serial port."),
+    "benchmark": (
+        "sim.cli",
+        "benchmark",
+        "sim",
+        "Compile and simulate a list of networks; latency, rate, size and speed of each.",
+    ),
+    "search": ("sim.cli", "search", "sim", "Train and compile a family of networks; find the smallest that is enough."),
     "demo": ("sim.cli", "demo", "sim", "The whole path, from training to a sort seen by the host, with a report."),
 }
 

@@ -2,18 +2,18 @@
 //
 // The verilated network alone: images in, logits out, and what every FIFO saw. Python starts it and reads what it wrote.
 //
-// The first run is steady: pixels at the given pace, the output always ready. Further runs stop the input and the output
-// at random, each by its own seed. The model is reset before each run. A run in which nothing moves although pixels are
-// offered and logits are taken ends as a deadlock, and no further run begins.
+// The first run is steady: pixels at the given pace, the output always ready. Further runs send pixels as fast as they are
+// taken, and stop the input and the output at random, each by its own seed. The model is reset before each run. A run in
+// which nothing moves although pixels are offered and logits are taken ends as a deadlock, and no further run begins.
 //
 //   --images FILE       uint8, beats of the input stream one after the other, images back to back
 //   --beat-bytes N      bytes of a beat
 //   --line-beats N      beats of a line
 //   --image-lines N     lines of an image
 //   --logit-bytes N     bytes of a beat of the output stream
-//   --pace N            cycles from one beat to the next
-//   --line-gap N        idle cycles behind each line
-//   --image-gap N       idle cycles behind each image
+//   --pace N            steady run: cycles from one beat to the next
+//   --line-gap N        steady run: idle cycles behind each line
+//   --image-gap N       steady run: idle cycles behind each image
 //   --stall-runs N      number of runs with random stalls
 //   --seed N            of the first one; the next has N + 1
 //   --patience N        cycles without any movement that make a deadlock
@@ -25,12 +25,12 @@
 #include <sys/prctl.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <csignal>
 #include <cstdint>
 #include <cstdio>
 #include <cstring>
+#include <ctime>
 #include <random>
 #include <string>
 #include <vector>
@@ -126,10 +126,10 @@ class Stalls {
 // Offers beats at a pace, with gaps behind lines and images. A beat that is offered stays until it is taken.
 class Source {
  public:
-  Source(const harness::Options& options, const std::vector<uint8_t>& images)
+  Source(const harness::Options& options, const std::vector<uint8_t>& images, bool paced)
       : images_(images), beat_bytes_(options.number("--beat-bytes")), line_(options.number("--line-beats")),
-        image_(line_ * options.number("--image-lines")), pace_(options.number("--pace")),
-        line_gap_(options.number("--line-gap")), image_gap_(options.number("--image-gap")) {
+        image_(line_ * options.number("--image-lines")), pace_(paced ? options.number("--pace") : 1),
+        line_gap_(paced ? options.number("--line-gap") : 0), image_gap_(paced ? options.number("--image-gap") : 0) {
     if (images_.empty() || images_.size() % (beat_bytes_ * image_) != 0) fail("the file does not hold whole images");
   }
 
@@ -181,11 +181,11 @@ int main(int argc, char** argv) {
   uint64_t total = 0;
   std::string report;
   bool deadlock = false;
-  const auto started = std::chrono::steady_clock::now();
+  const std::clock_t started = std::clock();
   for (uint64_t run = 0; run < runs && !deadlock; ++run) {
     const uint64_t seed = options.number("--seed") + run - 1;
     std::mt19937_64 random(seed);
-    Source source(options, images);
+    Source source(options, images, run == 0);
     Stalls in_stalls, out_stalls;
     if (run > 0) {  // the output has a beat an image: only a long stop fills the network behind it
       in_stalls = Stalls(random, double(source.image_beats()) / 4);
@@ -247,7 +247,7 @@ int main(int argc, char** argv) {
     for (int i = 0; i < 5; ++i) report += std::string(", \"") + names[i] + "\": " + list(columns[i]);
     report += "}";
   }
-  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
+  const double seconds = double(std::clock() - started) / CLOCKS_PER_SEC;
 
   std::string described;
   for (const Fifo& fifo : fifos) {

@@ -64,7 +64,7 @@ class Run:
 @dataclass(frozen=True)
 class Outcome:
     """steady: the run without stalls; stalled: those with; pushes: FIFO -> cycles in which it took a beat in the steady
-    run, up to the first image's logits. cycles, seconds: of all runs, simulated and spent."""
+    run, up to the first image's logits. cycles, seconds: of all runs, simulated cycles and processor time."""
 
     fifos: tuple[Fifo, ...]
     steady: Run
@@ -92,7 +92,7 @@ def run_net(
     images: NDArray[np.uint8],
     *,
     pace: int = 1,
-    line_gap: int = 0,
+    line_gap: int | None = None,
     image_gap: int = 0,
     stall_runs: int = 0,
     seed: int = 0,
@@ -101,8 +101,10 @@ def run_net(
 ) -> Outcome:
     """Run images (N, H, W, C) uint8 through the RTL: once steadily, then `stall_runs` times with random stalls.
 
-    pace: cycles from one beat of the input to the next. line_gap, image_gap: idle cycles behind each line and image.
-    seed: of the first run with stalls, the next has seed + 1. memories: folder with another mem/ than the build's.
+    Of the steady run: pace, cycles from one beat of the input to the next; line_gap, idle cycles behind each line (None
+    for lines as the build expects them); image_gap, idle cycles behind each image. The other runs have random pauses
+    instead. seed: of the first run with stalls, the next has seed + 1. memories: folder with another mem/ than the
+    build's.
     progress: called with (run, images done in it, cycles so far). Raises IcsortError for images that do not fit, a
     network that stands still (the FIFOs are named), a simulation that fails.
     """
@@ -112,10 +114,14 @@ def run_net(
         raise IcsortError(
             f"images are {images.dtype} {images.shape}; the network takes uint8 (N, {', '.join(map(str, expected))})"
         )
+    line_cycles = build.data.get("line_cycles", shape.width)
     slowest = max(layer["cycles"] for layer in build.data["layers"])
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        np.ascontiguousarray(images).tofile(folder / "images.bin")
+        try:
+            np.ascontiguousarray(images).tofile(folder / "images.bin")
+        except OSError as error:
+            raise IcsortError(f"{folder}: {error}; let TMPDIR name a folder with room") from None
         options = {
             "images": folder / "images.bin",
             "beat-bytes": shape.channels,
@@ -123,7 +129,7 @@ def run_net(
             "image-lines": shape.height,
             "logit-bytes": _logit_bytes(build),
             "pace": pace,
-            "line-gap": line_gap,
+            "line-gap": max(0, line_cycles - shape.width) if line_gap is None else line_gap,
             "image-gap": image_gap,
             "stall-runs": stall_runs,
             "seed": seed,

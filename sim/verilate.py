@@ -9,6 +9,7 @@ import contextlib
 import fcntl
 import hashlib
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from sim.bit_true.errors import IcsortError
 HARNESS = Path(__file__).parent / "harness.h"
 OPTIONS = ["-O3", "--x-assign", "fast", "--assert", "-Wno-fatal"]
 # Slow files run once, at the start; what they are compiled for is to be compiled soon.
+COMPILE_SECONDS = "compile-seconds"  # file beside an executable: the processor time that it took to make
 COMPILER_OPTIONS = ["OPT_FAST=-O2", "OPT_SLOW=-O0", "OPT_GLOBAL=-O1"]
 
 
@@ -85,6 +87,7 @@ def compile_program(kind: str, top: str, sources: Sequence[Path], main: Path, *,
         if executable.exists():
             return executable
         with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+            began = _children_seconds()
             command = ["verilator", "--cc", "--exe", "--build", "-j", "2", *OPTIONS]
             command += ["--top-module", top, "--prefix", f"V{top}", "-Mdir", scratch, "-o", top]
             command += [
@@ -105,7 +108,15 @@ def compile_program(kind: str, top: str, sources: Sequence[Path], main: Path, *,
                     lines[-1] if lines else "",
                 )
                 raise IcsortError(f"Verilator could not compile {top}, see {log}: {first}")
+            spent = _children_seconds() - began
             folder.mkdir(exist_ok=True)
+            (folder / COMPILE_SECONDS).write_text(f"{spent:.1f}\n")
             shutil.copy2(Path(scratch) / top, folder / "partial")
             (folder / "partial").replace(executable)
     return executable
+
+
+def _children_seconds() -> float:
+    """Processor time of all processes that this one started and waited for."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime

@@ -30,6 +30,9 @@ class StreamCase:
         assert len(self.outputs) == len(self.output_cycles)
 
 
+PARTS = {"mvau": ["dot_product"], "vvau": ["dot_product"]}  # the modules inside a kernel
+
+
 def check(kernel: str, parameters: Mapping[str, int | str], case: StreamCase, folder: Path, seed: int) -> None:
     """Run the stream bench on `kernel`; raises AssertionError where it differs from `case`."""
     path = folder / "case.json"
@@ -37,7 +40,7 @@ def check(kernel: str, parameters: Mapping[str, int | str], case: StreamCase, fo
     run_bench(
         kernel,
         "tests.hw.kernels.bench_stream",
-        [RTL / "kernels" / f"{kernel}.sv"],
+        [RTL / "kernels" / f"{module}.sv" for module in [kernel, *PARTS.get(kernel, [])]],
         parameters=parameters,
         environment={"ICSORT_STREAM_CASE": str(path)},
         seed=seed,
