@@ -24,6 +24,7 @@ COMMANDS = {
     "train": ("quant.cli", "train", "quant", "Train a quantized classifier on cell images."),
     "export": ("quant.cli", "export", "quant", "Turn a training run into a model package."),
     "compile": ("hw.cli", "compile_", "hw", "Compile a model package into SystemVerilog for a board."),
+    "synth": ("hw.cli", "synth", "hw", "Synthesize a build: what each layer takes of the FPGA."),
     "simulate": (
         "sim.cli",
         "simulate",
