@@ -22,6 +22,12 @@ def compile_(
     out: Annotated[Path, typer.Option("--out", "-o", help="Build folder to make.")],
     board: Annotated[str, typer.Option(help="Board: a folder of boards/, or a path to one.")] = "virtual",
     folding: Annotated[Path | None, typer.Option(help="Folding file (JSON) instead of the chosen folding.")] = None,
+    rate: Annotated[
+        float | None, typer.Option(min=1, help="Cells a second to keep up with; without it, a pixel each cycle.")
+    ] = None,
+    line_rate: Annotated[
+        float | None, typer.Option(min=1, help="Lines a second; without it, what the rate leaves between two lines.")
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace the build that is there.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print build.json instead of the table.")] = False,
 ) -> None:
@@ -32,6 +38,8 @@ def compile_(
             out,
             board=board,
             folding=folding,
+            rate=rate,
+            line_rate=line_rate,
             force=force,
             progress=lambda step: status.update(f"compile: {step}"),
         )

@@ -56,18 +56,20 @@ from onnx import NodeProto
 from onnx.external_data_helper import uses_external_data
 from qonnx.core.datatype import DataType
 from qonnx.core.modelwrapper import ModelWrapper
-from qonnx.core.onnx_exec import execute_onnx
 from qonnx.custom_op.registry import getCustomOp
 from qonnx.transformation.base import Transformation
 from qonnx.transformation.composed import ComposedTransformation
+from qonnx.transformation.fold_constants import FoldConstantsFiltered
 from qonnx.transformation.general import GiveReadableTensorNames, GiveUniqueNodeNames
 from qonnx.transformation.infer_data_layouts import InferDataLayouts
 from qonnx.transformation.infer_datatypes import InferDataTypes
 from qonnx.transformation.infer_shapes import InferShapes
 from qonnx.transformation.lower_convs_to_matmul import LowerConvsToMatMul
 from qonnx.transformation.make_input_chanlast import MakeInputChannelsLast
-from qonnx.util.cleanup import cleanup_model
+from qonnx.transformation.quant_constant_folding import FoldTransposeIntoQuantInit
 
+from hw.execution import Executor
+from hw.fast_model import FastModel
 from sim.bit_true.errors import IcsortError
 
 HW_DOMAIN = "finn.custom_op.fpgadataflow"
@@ -86,6 +88,8 @@ DEFAULT_ATTRIBUTES: dict[str, dict[str, int | list[int]]] = {
     "Conv": {"strides": [1, 1], "pads": [0, 0, 0, 0], "dilations": [1, 1], "group": 1},
     "MaxPool": {"strides": [1, 1], "pads": [0, 0, 0, 0]},
 }
+QUANT_DOMAIN = "qonnx.custom_op.general"
+QUANTIZERS = ("Quant", "BipolarQuant")
 SOURCE_OPS = (*WEIGHTED, *ARITHMETIC, *SHAPE_ONLY, "BatchNormalization", "Relu", "Quant", "MaxPool", *MEAN)
 
 
@@ -133,6 +137,15 @@ def is_join(model: ModelWrapper, node: NodeProto) -> bool:
 
 TIDY = (GiveUniqueNodeNames(), GiveReadableTensorNames(), InferDataTypes(), InferDataLayouts())
 TRANSPOSES = (AbsorbTransposeIntoMultiThreshold(), AbsorbConsecutiveTransposes())
+
+# As QONNX's cleanup_model, but all constants folded in one sweep.
+CLEAN = (
+    InferShapes(),
+    FoldConstantsFiltered(lambda _, node: node.op_type not in QUANTIZERS),
+    FoldTransposeIntoQuantInit(),
+    GiveUniqueNodeNames(),
+    GiveReadableTensorNames(),
+)
 
 PASSES: tuple[Pass, ...] = (
     Pass("means to global pools", (MeanToGlobalAveragePool(),)),
@@ -232,8 +245,9 @@ def convert(
     lint(source)
     model = clean(source)
     _check_interface(model, path, shape, classes)
+    executor = Executor()
     try:
-        expected = _float_logits(model, images)
+        expected = _float_logits(executor, model, images)
     except Exception as error:  # onnxruntime and qonnx each raise their own
         raise IcsortError(f"{path.name}: cannot be executed ({_first_line(error)}); export the model again") from None
     tolerance = TOLERANCE * scale
@@ -244,7 +258,7 @@ def convert(
         start = time.perf_counter()
         try:
             model = item.apply(model)
-            actual = _float_logits(model, images)
+            actual = _float_logits(executor, model, images)
         except Exception as error:  # FINN raises whatever its passes ran into
             raise IcsortError(
                 f"{path.name}: pass '{item.name}' of the front end failed: {_first_line(error)}"
@@ -286,7 +300,7 @@ def load_qonnx(path: Path) -> ModelWrapper:
         raise IcsortError(
             f"{path}: keeps its weights in another file, which its hash does not cover; save it as one file"
         )
-    return ModelWrapper(proto)
+    return FastModel(proto)
 
 
 def clean(model: ModelWrapper) -> ModelWrapper:
@@ -294,15 +308,19 @@ def clean(model: ModelWrapper) -> ModelWrapper:
 
     Raises IcsortError where shapes or types in the file contradict each other.
     """
-    model = ModelWrapper(model.model, make_deepcopy=True)
-    for node in model.graph.node:  # ONNX lets a file leave these out; QONNX's passes expect them
-        present = {attribute.name for attribute in node.attribute}
-        for name, default in DEFAULT_ATTRIBUTES.get(node.op_type, {}).items():
-            if name not in present:
-                node.attribute.append(onnx.helper.make_attribute(name, default))
     try:
+        model = FastModel(onnx.shape_inference.infer_shapes(model.model))
+        for node in model.graph.node:
+            if node.op_type in QUANTIZERS:
+                node.domain = QUANT_DOMAIN  # older exporters gave another
+            # ONNX lets a file leave these out; QONNX's passes expect them.
+            present = {attribute.name for attribute in node.attribute}
+            for name, default in DEFAULT_ATTRIBUTES.get(node.op_type, {}).items():
+                if name not in present:
+                    node.attribute.append(onnx.helper.make_attribute(name, default))
         with quiet():
-            model = cleanup_model(model)
+            for transformation in CLEAN:
+                model = model.transform(transformation)
     except Exception as error:  # onnx, onnxruntime and qonnx each raise their own
         raise IcsortError(f"the ONNX file contradicts itself ({_first_line(error)}); export the model again") from None
     model.set_tensor_datatype(model.graph.input[0].name, DataType[INPUT_TYPE])
@@ -368,11 +386,11 @@ def float_input(model: ModelWrapper, image: npt.NDArray[np.uint8]) -> dict[str, 
     return {name: np.ascontiguousarray(array[np.newaxis], dtype=np.float32)}
 
 
-def _float_logits(model: ModelWrapper, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
+def _float_logits(executor: Executor, model: ModelWrapper, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
     output = model.graph.output[0].name
     with quiet():
-        runs = [execute_onnx(model, float_input(model, image))[output] for image in images]
-    return np.concatenate(runs).astype(np.float64)
+        runs = executor.execute(model, [float_input(model, image) for image in images])
+    return np.concatenate([run[output] for run in runs]).astype(np.float64)
 
 
 def _first_line(error: Exception) -> str:
@@ -496,7 +514,7 @@ def _split_scale(model: ModelWrapper, path: Path) -> tuple[ModelWrapper, float]:
     model.graph.output.remove(model.graph.output[0])
     model.graph.value_info.remove(integer_info)
     model.graph.output.append(integer_info)
-    return model.transform(GiveReadableTensorNames()), float(factor.flat[0])
+    return model.cleanup().transform(GiveReadableTensorNames()), float(factor.flat[0])
 
 
 def check_hardware(model: ModelWrapper) -> None:

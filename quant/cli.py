@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The commands `icsort train` and `icsort export`."""
+"""The commands `icsort model`, `icsort train` and `icsort export`."""
 
 import json
 from pathlib import Path
@@ -78,4 +78,42 @@ def export(
     typer.echo(
         f"model {package.model_id}: {len(package.classes)} classes, temperature {package.logits.temperature:.3f}"
     )
+    typer.echo(f"package: {out}")
+
+
+def model(
+    out: Annotated[Path, typer.Option(help="Model package to make.")],
+    arch: Annotated[str, typer.Option(help="student, resnet8, resnet18, resnet50 or mobilenet_v2.")] = "mobilenet_v2",
+    width: Annotated[float, typer.Option(help="Factor of the number of features of every layer.")] = 1.0,
+    depth: Annotated[float, typer.Option(help="Factor of the number of blocks of every stage.")] = 1.0,
+    weight_bits: Annotated[int, typer.Option(help="Bits of weights, 2 to 8.")] = 4,
+    activation_bits: Annotated[int, typer.Option(help="Bits of activations, 2 to 8.")] = 4,
+    first_bits: Annotated[int | None, typer.Option(help="Bits of the first layer's weights, if others.")] = None,
+    last_bits: Annotated[int | None, typer.Option(help="Bits of the last layer's weights, if others.")] = None,
+    stem: Annotated[str, typer.Option(help="First layers: standard, 3x3 (stride 2) or pool (3x3, max pool).")] = (
+        "standard"
+    ),
+    classes: Annotated[int | None, typer.Option(min=2, max=64, help="Logits; without it, the data's classes.")] = None,
+    shape: Annotated[
+        str | None, typer.Option("--input", help="CHANNELSxHEIGHTxWIDTH; without it, that of the data.")
+    ] = None,
+    data: Annotated[Path | None, typer.Option(help="Cells to calibrate on; without it, generated cells.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the weights.")] = 0,
+    name: Annotated[str | None, typer.Option(help="Name of the model; without it, the package's.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace an earlier package at --out.")] = False,
+) -> None:
+    """Make a model package with random weights, to compile a network before anything is trained.
+
+    Example: icsort model --arch mobilenet_v2 --classes 36 --input 7x64x64 --out out/package
+    """
+    from quant.data import find_dataset
+    from quant.models import Architecture
+    from quant.untrained import fitted, parse_shape, untrained_package
+
+    architecture = Architecture(arch, width, depth, weight_bits, activation_bits, first_bits, last_bits, stem)
+    dataset = find_dataset(data, generated=data is None, seed=seed)
+    if shape is not None:
+        dataset = fitted(dataset, *parse_shape(shape))
+    package = untrained_package(architecture, dataset, out, classes=classes, name=name, seed=seed, force=force)
+    typer.echo(f"model {package.model_id}: {architecture.title}, random weights, {len(package.classes)} classes")
     typer.echo(f"package: {out}")

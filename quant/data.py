@@ -4,20 +4,23 @@
 * the sorter's own output, a TIFF an event with its gate table and parameter table (quant.sorter);
 * a folder of images for each class (quant.image_folders);
 * class stacks, one TIFF a class (quant.tiffs);
+* shards, for large sets (quant.shards);
 * generated cells (quant.cells), for a machine without data.
 
 The number, order and names of channels are data.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from quant import cells
+from quant.dataset import CHUNK_CELLS, concatenate
 from quant.dataset import Dataset as Dataset  # importers of this module take it from here
 from quant.grouping import group_cells
 from quant.image_folders import class_folders, read_image_folders
+from quant.shards import is_shards, read_shards
 from quant.sorter import gate_table_in, read_sorter_folder
 from quant.tiffs import Digitization, read_class_stacks
 from quant.unreadable import Unreadable
@@ -51,27 +54,44 @@ def read_folder(
     group_by: str | None = None,
     unreadable: Unreadable = "refuse",
 ) -> Dataset:
-    """Labelled cells of a folder, whichever layout it has.
+    """All labelled cells of a folder, in memory, whichever layout it has; see `read_pieces`."""
+    return concatenate(read_pieces(folder, channels, digitization, group_by, unreadable, size=None))
+
+
+def read_pieces(
+    folder: Path,
+    channels: Sequence[str] | None = None,
+    digitization: Digitization | None = None,
+    group_by: str | None = None,
+    unreadable: Unreadable = "refuse",
+    size: int | None = CHUNK_CELLS,
+) -> Iterator[Dataset]:
+    """Labelled cells of a folder, whichever layout it has, `size` at a time (None: all; of class stacks, one stack).
 
     channels: names in order; without them those of the files, else those known for the folder's name, else channel0,
-    ... group_by: see quant.grouping; without it the rule that is known for the folder's name, else no groups.
+    ... group_by: see quant.grouping; without it the rule that is known for the folder's name, else no groups; shards
+    have names, channels and groups of their own. unreadable: whether an image among many that cannot be read is refused
+    or skipped. Raises IcsortError for whatever does not fit.
     """
     if not folder.is_dir():
         raise IcsortError(f"{folder}: there is no such folder; give one with cell images, or --generated")
     known = KNOWN_FOLDERS.get(folder.resolve().name)
     names = channels or (known.channels if known else None)
-    if gate_table_in(folder) is not None:
-        dataset = read_sorter_folder(folder, digitization, unreadable)
-    elif class_folders(folder):
-        dataset = read_image_folders(folder, names, digitization, unreadable)
-    else:
-        dataset = read_class_stacks(folder, names, digitization)
     rule = group_by or (known.group_by if known else None)
-    return replace(
-        dataset,
-        source=known.source if known else dataset.source,
-        groups=group_cells(dataset.names, rule) if rule else None,
-    )
+    if is_shards(folder):
+        pieces = read_shards(folder, size)
+    elif gate_table_in(folder) is not None:
+        pieces = read_sorter_folder(folder, digitization, unreadable, size)
+    elif class_folders(folder):
+        pieces = read_image_folders(folder, names, digitization, unreadable, size)
+    else:
+        pieces = read_class_stacks(folder, names, digitization)
+    for piece in pieces:
+        yield replace(
+            piece,
+            source=known.source if known else piece.source,
+            groups=group_cells(piece.names, rule) if rule else piece.groups,
+        )
 
 
 def find_dataset(

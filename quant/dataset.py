@@ -3,7 +3,7 @@
 
 import hashlib
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from sim.bit_true.errors import IcsortError
 
+CHUNK_CELLS = 4096  # held in memory at a time where a set is read piece by piece
 MIN_CLASS = 100  # smaller classes were left out in the study that this project follows
 
 
@@ -98,3 +99,39 @@ class Dataset:
         position = np.asarray([classes.index(name) if name in classes else -1 for name in self.classes])
         kept = self.subset(np.flatnonzero(position[self.labels] >= 0))
         return replace(kept, labels=position[kept.labels], classes=classes), dropped
+
+
+def check_alike(cells: Dataset, first: Dataset) -> None:
+    """Raise IcsortError where two pieces of one set differ in classes, channels, width or what is known of a cell."""
+    if _kind(cells) != _kind(first):
+        channels = f"{', '.join(first.channels)}; {', '.join(cells.channels)}"
+        widths = f"{first.images[0].shape[1]}; {cells.images[0].shape[1]}"
+        raise IcsortError(
+            f"{cells.origin}: cells differ in channels ({channels}), width ({widths}) or columns; use one geometry"
+        )
+
+
+def concatenate(pieces: Iterable[Dataset]) -> Dataset:
+    """The cells of all pieces of one set, in order. Raises IcsortError where they differ in kind."""
+    first, *others = pieces
+    if not others:
+        return first
+    for cells in others:
+        check_alike(cells, first)
+    every = [first, *others]
+    return replace(
+        first,
+        images=tuple(image for cells in every for image in cells.images),
+        labels=np.concatenate([cells.labels for cells in every]),
+        names=tuple(name for cells in every for name in cells.names),
+        groups=None if first.groups is None else np.concatenate([cells.groups for cells in every]),
+        parameters=None
+        if first.parameters is None
+        else pd.concat([cells.parameters for cells in every], ignore_index=True),
+        skipped=tuple(line for cells in every for line in cells.skipped),
+    )
+
+
+def _kind(cells: Dataset) -> tuple[object, ...]:
+    columns = () if cells.parameters is None else tuple(cells.parameters.columns)
+    return cells.classes, cells.channels, cells.images[0].shape[1], bool(cells.names), cells.groups is None, columns

@@ -2,14 +2,14 @@
 """A folder of images for each class: PNG or TIFF, an image a cell."""
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from quant.dataset import Dataset
+from quant.dataset import CHUNK_CELLS, Dataset
 from quant.tiffs import TIFF_SUFFIXES, Digitization, channel_names, read_pages, to_counts
 from quant.unreadable import Unreadable, read_each
 from sim.bit_true.errors import IcsortError
@@ -55,38 +55,43 @@ def read_image_folders(
     channels: Sequence[str] | None = None,
     digitization: Digitization | None = None,
     unreadable: Unreadable = "refuse",
-) -> Dataset:
-    """A folder of images for each class: the folder's name is the class, classes and images in order of name.
+    size: int | None = CHUNK_CELLS,
+) -> Iterator[Dataset]:
+    """A folder of images for each class, `size` images at a time (None: all): the folder's name is the class.
 
-    channels: names in order; without them the TIFF's page names, else channel0, ... Images may differ in height.
+    Classes and images in order of name; images may differ in height. channels: names in order; without them the TIFF's
+    page names, else channel0, ...
     """
     folders = class_folders(folder)
-    paths = [path for inner in folders for path in sorted(inner.iterdir()) if _is_image(path)]
-    found, skipped = read_each(folder, paths, lambda path: read_image(path, digitization), unreadable)
-    first = next(iter(found))
-    first_image, first_names = found[first]
-    for index, (image, names) in found.items():
-        if image.shape[1:] != first_image.shape[1:]:
-            raise IcsortError(
-                f"{paths[index]}: is {image.shape[1]} pixels wide with {image.shape[2]} channels but "
-                f"{paths[first].name} is {first_image.shape[1]} with {first_image.shape[2]}; use one geometry"
-            )
-        if names != first_names:
-            raise IcsortError(
-                f"{paths[index]}: its page names differ from those of {paths[first].name}; do not mix instruments"
-            )
-    kept = [paths[index] for index in found]
     position = {inner.name: label for label, inner in enumerate(folders)}
-    return Dataset(
-        source=folder.name,
-        origin=f"images in {folder}",
-        images=tuple(image for image, _ in found.values()),
-        labels=np.asarray([position[path.parent.name] for path in kept], dtype=np.int64),
-        classes=tuple(position),
-        channels=channel_names(folder, channels or (first_names if all(first_names) else None), first_image.shape[2]),
-        names=tuple(path.relative_to(folder).as_posix() for path in kept),
-        skipped=skipped,
-    )
+    every = [path for inner in folders for path in sorted(inner.iterdir()) if _is_image(path)]
+    for begin in range(0, len(every), size or len(every)):
+        paths = every[begin : begin + (size or len(every))]
+        found, skipped = read_each(folder, paths, lambda path: read_image(path, digitization), unreadable)
+        first = next(iter(found))
+        first_image, first_names = found[first]
+        for index, (image, names) in found.items():
+            if image.shape[1:] != first_image.shape[1:]:
+                raise IcsortError(
+                    f"{paths[index]}: is {image.shape[1]} pixels wide with {image.shape[2]} channels but "
+                    f"{paths[first].name} is {first_image.shape[1]} with {first_image.shape[2]}; use one geometry"
+                )
+            if names != first_names:
+                raise IcsortError(
+                    f"{paths[index]}: its page names differ from those of {paths[first].name}; do not mix instruments"
+                )
+        kept = [paths[index] for index in found]
+        own_names = first_names if all(first_names) else None
+        yield Dataset(
+            source=folder.name,
+            origin=f"images in {folder}",
+            images=tuple(image for image, _ in found.values()),
+            labels=np.asarray([position[path.parent.name] for path in kept], dtype=np.int64),
+            classes=tuple(position),
+            channels=channel_names(folder, channels or own_names, first_image.shape[2]),
+            names=tuple(path.relative_to(folder).as_posix() for path in kept),
+            skipped=skipped,
+        )
 
 
 def _is_image(path: Path) -> bool:

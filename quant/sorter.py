@@ -2,7 +2,7 @@
 """The sorter's own output: a TIFF an event, a gate table, a parameter table."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -10,13 +10,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from quant.dataset import Dataset
+from quant.dataset import CHUNK_CELLS, Dataset
 from quant.tiffs import Digitization, channel_names, read_pages, to_counts
 from quant.unreadable import Unreadable, read_each
 from sim.bit_true.errors import IcsortError
 
 GATE_TABLE = "countpath.csv"
 PARAMETER_TABLE = "allparameters.csv"
+NO_IMAGE = ("", "NA")
 TABLE_FOLDERS = ("output", ".")
 
 
@@ -45,29 +46,23 @@ def read_gate_table(path: Path) -> pd.DataFrame:
     return table[["id", "gate", "path"]]
 
 
-def read_parameter_table(path: Path, images: Sequence[Path]) -> pd.DataFrame:
+def read_parameter_table(path: Path) -> pd.DataFrame:
     """The sorter's allparameters.csv, separated by semicolons: the instrument's own figures of each event.
 
-    Returns float64 columns, a row for each image in their order, found by its file name in the column `path`. Columns
-    that are not numbers (gate, paths) and those without a name are left out. Raises IcsortError for a table without
-    that column, with two rows for one image, or without a row for one of them.
+    Returns float64 columns, the index is the file name of the event's image (from the column `path`); rows of events
+    without an image are left out, so are columns without a name and those that are not numbers. Raises IcsortError for
+    a table without that column or with two rows for one image.
     """
     table = _read_table(path, "parameter table")
     if "path" not in table.columns:
         raise IcsortError(f"{path}: has no column 'path'; it must be separated by ; and name each event's image")
     table.index = pd.Index([PurePosixPath(entry.strip().replace("\\", "/")).name for entry in table["path"]])
-    wanted = [image.name for image in images]
-    rows = table[table.index.isin(wanted)]
-    if rows.index.has_duplicates:
-        raise IcsortError(f"{path}: has two rows for {rows.index[rows.index.duplicated()][0]}; export it again")
-    lacking = [name for name in wanted if name not in rows.index]
-    if lacking:
-        raise IcsortError(
-            f"{path}: has no row for {len(lacking)} of {len(wanted)} images (first {lacking[0]}); export it again"
-        )
-    numbers = rows.loc[wanted].apply(pd.to_numeric, errors="coerce").astype(np.float64)
+    table = table[[name not in NO_IMAGE for name in table.index]]
+    if table.index.has_duplicates:
+        raise IcsortError(f"{path}: has two rows for {table.index[table.index.duplicated()][0]}; export it again")
+    numbers = table.apply(pd.to_numeric, errors="coerce").astype(np.float64)
     named = [name for name in numbers.columns if not name.startswith("Unnamed:") and numbers[name].notna().all()]
-    parameters: pd.DataFrame = numbers[named].reset_index(drop=True)
+    parameters: pd.DataFrame = numbers[named]
     return parameters
 
 
@@ -115,36 +110,51 @@ def read_sorter_events(
 
 
 def read_sorter_folder(
-    folder: Path, digitization: Digitization | None = None, unreadable: Unreadable = "refuse"
-) -> Dataset:
-    """A folder of the sorter: output/countpath.csv (or countpath.csv) and the images that it lists; a class a gate.
+    folder: Path,
+    digitization: Digitization | None = None,
+    unreadable: Unreadable = "refuse",
+    size: int | None = CHUNK_CELLS,
+) -> Iterator[Dataset]:
+    """A folder of the sorter, `size` events at a time (None: all); a class a gate.
 
-    Where allparameters.csv lies beside that table, its figures come along.
+    It holds output/countpath.csv (or countpath.csv) and the images that this lists. Where allparameters.csv lies beside
+    it, its figures come along.
     """
     gates = gate_table_in(folder) or folder / GATE_TABLE
     table = read_gate_table(gates)
-    events = read_sorter_events([Path(entry) for entry in table["path"]], digitization, unreadable)
-    table = table.iloc[list(events.read)]
-    paths = [Path(entry) for entry in table["path"]]
-    parameters = gates.parent / PARAMETER_TABLE
+    figures = gates.parent / PARAMETER_TABLE
+    parameters = read_parameter_table(figures) if figures.is_file() else None
     classes = tuple(sorted(set(table["gate"])))
-    return Dataset(
-        source=folder.name,
-        origin=f"sorter events in {folder}",
-        images=events.images,
-        labels=np.asarray([classes.index(gate) for gate in table["gate"]], dtype=np.int64),
-        classes=classes,
-        channels=events.channels,
-        names=tuple(Path(os.path.relpath(path, folder.absolute())).as_posix() for path in paths),
-        parameters=read_parameter_table(parameters, paths) if parameters.is_file() else None,
-        skipped=events.skipped,
-    )
+    for begin in range(0, len(table), size or len(table)):
+        part = table.iloc[begin : begin + (size or len(table))]
+        events = read_sorter_events([Path(entry) for entry in part["path"]], digitization, unreadable)
+        part = part.iloc[list(events.read)]
+        paths = [Path(entry) for entry in part["path"]]
+        yield Dataset(
+            source=folder.name,
+            origin=f"sorter events in {folder}",
+            images=events.images,
+            labels=np.asarray([classes.index(gate) for gate in part["gate"]], dtype=np.int64),
+            classes=classes,
+            channels=events.channels,
+            names=tuple(Path(os.path.relpath(path, folder.absolute())).as_posix() for path in paths),
+            parameters=None if parameters is None else _rows(parameters, paths, figures),
+            skipped=events.skipped,
+        )
 
 
 def gate_table_in(folder: Path) -> Path | None:
     """Where a folder of the sorter has its gate table; None where it has none."""
     places = (folder / inner / GATE_TABLE for inner in TABLE_FOLDERS)
     return next((place for place in places if place.is_file()), None)
+
+
+def _rows(parameters: pd.DataFrame, images: Sequence[Path], where: Path) -> pd.DataFrame:
+    names = [image.name for image in images]
+    lacking = [name for name in names if name not in parameters.index]
+    if lacking:
+        raise IcsortError(f"{where}: has no row for {len(lacking)} images (first {lacking[0]}); export it again")
+    return parameters.loc[names].reset_index(drop=True)
 
 
 def _read_table(path: Path, kind: str) -> pd.DataFrame:

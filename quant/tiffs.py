@@ -76,31 +76,31 @@ def read_class_stack(path: Path, digitization: Digitization | None = None) -> ND
 
 def read_class_stacks(
     folder: Path, channels: Sequence[str] | None = None, digitization: Digitization | None = None
-) -> Dataset:
-    """A folder with one TIFF a class; the file name without its suffix is the class, classes in order of name.
+) -> Iterator[Dataset]:
+    """A folder with one TIFF a class, stack by stack; the file name without its suffix is the class.
 
     channels: names in the file's order; without them channel0, ... A stack that cannot be read is always refused: with
     it a class would be gone.
     """
-    stacks = {path.stem: read_class_stack(path, digitization) for path in tiff_files(folder)}
-    first_name, first = next(iter(stacks.items()))
-    for name, stack in stacks.items():
+    paths = tiff_files(folder)
+    first: NDArray[np.uint16] | None = None
+    for label, path in enumerate(paths):
+        stack = read_class_stack(path, digitization)
+        first = stack if first is None else first
         if stack.shape[1:] != first.shape[1:]:
             raise IcsortError(
-                f"{folder}: class {name} has cells of {_size(stack)} but {first_name} of {_size(first)}; "
+                f"{folder}: class {path.stem} has cells of {_size(stack)} but {paths[0].stem} of {_size(first)}; "
                 "all class stacks need one size and number of channels"
             )
-    names = channel_names(folder, channels, first.shape[-1])
-    labels = np.concatenate([np.full(len(stack), i, np.int64) for i, stack in enumerate(stacks.values())])
-    return Dataset(
-        source=folder.name,
-        origin=f"class stacks in {folder}",
-        images=tuple(image for stack in stacks.values() for image in stack),
-        labels=labels,
-        classes=tuple(stacks),
-        channels=names,
-        names=tuple(f"{name}[{index}]" for name, stack in stacks.items() for index in range(len(stack))),
-    )
+        yield Dataset(
+            source=folder.name,
+            origin=f"class stacks in {folder}",
+            images=tuple(stack),
+            labels=np.full(len(stack), label, np.int64),
+            classes=tuple(other.stem for other in paths),
+            channels=channel_names(folder, channels, stack.shape[-1]),
+            names=tuple(f"{path.stem}[{index}]" for index in range(len(stack))),
+        )
 
 
 def tiff_files(folder: Path) -> list[Path]:

@@ -28,12 +28,12 @@ from sklearn.model_selection import train_test_split
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from quant.constants import Constants, choose_constants, cut_cells
 from quant.data import Dataset
-from quant.models import StudentW4A4
+from quant.layers import fit_steps, keep_gammas_positive
+from quant.models import Architecture, Network
 from sim.bit_true.errors import IcsortError
-from sim.bit_true.event import Trigger, cut_events
 from sim.bit_true.output import result_folder
-from sim.bit_true.preprocess import GAIN_MAX, preprocess
 
 CONFIG_FILE = "config.json"
 METRICS_FILE = "metrics.json"
@@ -44,19 +44,16 @@ CHECKPOINT_FILE = "checkpoint.pt"
 HELDOUT_FILE = "heldout.npz"
 VALIDATION_FILE = "validation.npz"
 RUN_FORMAT = "icsort-run"
-RUN_VERSION = 1
-MODEL_NAME = "student-w4a4"
-MAX_SHIFT = 16
+RUN_VERSION = 2
 MIN_CELLS_PER_CLASS = 10
+FITTED = 256  # cells from which the first steps of activations are found
 
 
 @dataclass(frozen=True)
 class Recipe:
     """How to train. Epochs, batch, peak learning rate, weight decay, and the rest as named.
 
-    balance: class weights in the loss are (1 / frequency) ** balance. trigger_noise: the threshold lies this many
-    standard deviations of a background line's sum above it. low, high: percentiles of the training
-    pixels that map to 0 and 255. threads: of torch; with one, weights do not depend on the number of cores, and a
+    balance: class weights in the loss are (1 / frequency) ** balance. threads: of torch; with one, weights do not depend on the number of cores, and a
     busy machine does not stall (torch's threads wait for each other after every layer).
     """
 
@@ -67,38 +64,7 @@ class Recipe:
     balance: float = 0.5
     label_smoothing: float = 0.02
     shift_columns: int = 2
-    trigger_noise: float = 6.0
-    low: float = 0.1
-    high: float = 99.9
     threads: int = 1
-
-
-@dataclass(frozen=True)
-class Constants:
-    """What the hardware is set to: trigger and window, line width, preprocessing, and the value of empty lines.
-
-    background_line: (C,) counts of a pixel between cells. background, gain, shift: see sim.bit_true.preprocess.
-    """
-
-    trigger: Trigger
-    line_width: int
-    background_line: tuple[int, ...]
-    background: tuple[int, ...]
-    gain: tuple[int, ...]
-    shift: int
-
-    def pixels(self, windows: NDArray[np.uint16]) -> NDArray[np.uint8]:
-        """Raw windows (N, H, W, C) to network pixels of that shape."""
-        return preprocess(windows, self.background, self.gain, self.shift)
-
-
-@dataclass(frozen=True)
-class Cut:
-    """Windows of the cells that triggered, uint16 (M, H, W, C); `cells` (M,) their index; `missed` the other cells."""
-
-    windows: NDArray[np.uint16]
-    cells: NDArray[np.int64]
-    missed: NDArray[np.int64]
 
 
 @dataclass
@@ -136,70 +102,6 @@ def split_cells(labels: NDArray[np.int64], classes: Sequence[str], seed: int) ->
     return parts
 
 
-def choose_constants(images: Sequence[NDArray[np.uint16]], recipe: Recipe, height: int | None = None) -> Constants:
-    """Constants of trigger, window and preprocessing from the training cells.
-
-    images: (height_i, width, C) raw counts. The window is as wide as the images and `height` (the tallest image) high.
-
-    Background of a channel: the median of the first and last lines of all images. Trigger channel: the one whose
-    dimmest cells (first percentile of the brightest line) stand out most from background lines, in units of the
-    background line's robust standard deviation. Threshold: `trigger_noise` of these above a background line, so that
-    little of the cell's top is lost; lower where a training cell would stay below it, but always above the
-    background itself.
-    """
-    edges = np.concatenate([np.concatenate([image[:1], image[-1:]]) for image in images])
-    background_line = np.median(edges, axis=(0, 1))
-    width, channels = images[0].shape[1], images[0].shape[2]
-    best_channel, best_contrast, thresholds = 0, -np.inf, []
-    for channel in range(channels):
-        level = float(np.rint(background_line[channel])) * width
-        sums = edges[:, :, channel].sum(axis=1, dtype=np.int64)
-        noise = max(1.0, 1.4826 * float(np.median(np.abs(sums - np.median(sums)))))
-        peaks = np.asarray([image[:, :, channel].sum(axis=1, dtype=np.int64).max() for image in images])
-        contrast = (float(np.percentile(peaks, 1)) - level) / noise
-        lowest = max(level + noise, float(peaks.min()))
-        thresholds.append(math.ceil(min(level + recipe.trigger_noise * noise, lowest)))
-        if contrast > best_contrast:
-            best_channel, best_contrast = channel, contrast
-    if best_contrast <= 1.0:
-        raise IcsortError("no channel tells cells from empty lines, so no trigger can be set; check the images")
-
-    pixels = np.concatenate([image.reshape(-1, channels) for image in images])
-    low, high = np.percentile(pixels, [recipe.low, recipe.high], axis=0)
-    gains = 255.0 / np.maximum(high - low, 1.0)
-    shift = MAX_SHIFT
-    while shift > 1 and np.rint(gains.max() * 2**shift) > GAIN_MAX:
-        shift -= 1
-    tallest = max(image.shape[0] for image in images)
-    return Constants(
-        trigger=Trigger(best_channel, thresholds[best_channel], height or tallest, width),
-        line_width=width,
-        background_line=tuple(int(value) for value in np.rint(background_line)),
-        background=tuple(int(value) for value in np.rint(low)),
-        gain=tuple(int(value) for value in np.rint(gains * 2**shift)),
-        shift=shift,
-    )
-
-
-def cut_cells(images: Sequence[NDArray[np.uint16]], constants: Constants) -> Cut:
-    """Send cells through the trigger as the line stream does: each one's lines, then a window of background lines.
-
-    images: (height_i, width, C) raw counts. A tall cell that triggers again after its window keeps its first event.
-    """
-    trigger = constants.trigger
-    heights = np.asarray([image.shape[0] + trigger.height for image in images])
-    begins = np.concatenate([[0], np.cumsum(heights)])
-    lines = np.empty((begins[-1], constants.line_width, len(constants.background_line)), np.uint16)
-    lines[:] = np.asarray(constants.background_line, np.uint16)
-    for begin, image in zip(begins, images, strict=False):
-        lines[begin : begin + len(image)] = image
-    starts = cut_events(lines, trigger)
-    cells, first = np.unique(np.searchsorted(begins, starts, side="right") - 1, return_index=True)
-    rows = starts[first][:, None] + np.arange(trigger.height)
-    windows = lines[rows, trigger.x_offset : trigger.x_offset + trigger.width]
-    return Cut(windows, cells, np.setdiff1d(np.arange(len(images)), cells))
-
-
 def train_run(
     dataset: Dataset,
     out: Path,
@@ -223,13 +125,15 @@ def train_run(
     with result_folder(out, CONFIG_FILE, force) as folder:
         split = split_cells(dataset.labels, dataset.classes, seed)
         training_images = [dataset.images[i] for i in split["train"]]
-        constants = choose_constants(training_images, recipe, height)
+        constants = choose_constants(training_images, height)
         torch.manual_seed(seed)
         torch.set_num_threads(recipe.threads)
         parts = {name: _part(dataset, indices, constants, turned=name == "train") for name, indices in split.items()}
-        model = StudentW4A4(
+        architecture = Architecture()
+        model = architecture.build(
             len(dataset.channels), len(dataset.classes), constants.trigger.height, constants.trigger.width
         )
+        fit_steps(model, parts["train"].pixels[0, :FITTED].float())
         history, best = _fit(model, parts["train"], parts["validation"], recipe, constants, seed, progress)
         model.load_state_dict(best)
         model.settle_thresholds()
@@ -256,7 +160,7 @@ def train_run(
         (folder / CHECKPOINT_FILE).write_bytes(checkpoint.getvalue())
         _write_history(folder, history)
         _write_json(folder / SPLIT_FILE, {name: indices.tolist() for name, indices in split.items()})
-        _write_json(folder / CONFIG_FILE, _configuration(dataset, recipe, constants, seed))
+        _write_json(folder / CONFIG_FILE, _configuration(dataset, architecture, recipe, constants, seed))
         metrics["seconds"] = round(time.monotonic() - began, 1)
         _write_json(folder / METRICS_FILE, metrics)
     return metrics
@@ -286,7 +190,7 @@ def _part(dataset: Dataset, indices: NDArray[np.int64], constants: Constants, tu
 
 
 def _fit(
-    model: StudentW4A4,
+    model: Network,
     training: _Part,
     validation: _Part,
     recipe: Recipe,
@@ -318,7 +222,7 @@ def _fit(
                 loss.backward()
                 optimizer.step()
                 schedule.step()
-                model.keep_gammas_positive()
+                keep_gammas_positive(model)
                 total += float(loss.detach()) * len(indices)
             if not math.isfinite(total):
                 raise IcsortError(f"training diverged in epoch {epoch}; try a smaller --learning-rate")
@@ -400,12 +304,15 @@ def _write_heldout(path: Path, dataset: Dataset, indices: NDArray[np.int64], con
     )
 
 
-def _configuration(dataset: Dataset, recipe: Recipe, constants: Constants, seed: int) -> dict[str, object]:
+def _configuration(
+    dataset: Dataset, architecture: Architecture, recipe: Recipe, constants: Constants, seed: int
+) -> dict[str, object]:
     trigger = constants.trigger
     return {
         "format": RUN_FORMAT,
         "version": RUN_VERSION,
-        "model": MODEL_NAME,
+        "model": architecture.title,
+        "architecture": dataclasses.asdict(architecture),
         "classes": list(dataset.classes),
         "channels": list(dataset.channels),
         "input": {"height": trigger.height, "width": trigger.width, "channels": len(dataset.channels)},

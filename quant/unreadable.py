@@ -3,7 +3,7 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal, TypeVar, cast, get_args
 
 from sim.bit_true.errors import IcsortError
 
@@ -11,6 +11,13 @@ Unreadable = Literal["refuse", "skip"]
 NAMED = 3  # of the unreadable files, in the one line of the refusal
 
 Image = TypeVar("Image")
+
+
+def unreadable_choice(word: str) -> Unreadable:
+    """The choice that a user typed. Raises IcsortError for another word."""
+    if word not in get_args(Unreadable):
+        raise IcsortError(f"--unreadable is {word}: give {' or '.join(get_args(Unreadable))}")
+    return cast(Unreadable, word)
 
 
 def read_each(
