@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from sim import verilate
+from sim.bit_true.cache import cache_folder
 from sim.bench import RTL, run_bench
 
 
@@ -49,7 +49,7 @@ def check(kernel: str, parameters: Mapping[str, int | str], case: StreamCase, fo
 
 def memory_file(text: str) -> str:
     """Path of a file with this text, the same for the same text, so that compiled models stay valid between runs."""
-    path = verilate.cache_folder("bench-memory", [text.encode()]) / "memory.hex"
+    path = cache_folder("bench-memory", [text.encode()]) / "memory.hex"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
     return str(path)
