@@ -130,8 +130,8 @@ def generate(graph: HardwareGraph, folding: Folding, title: str) -> Network:
             raise IcsortError(f"{where}: its input goes to another layer as well, without a fork; compile again")
         used |= set(inputs)
         entry = folding[node.name]
-        joins = tuple(entry[key] for key in JOIN_FIFOS if key in entry)
-        outputs, depth = tuple(node.output), entry["fifo_depth"]
+        joins = tuple(int(entry[key]) for key in JOIN_FIFOS if key in entry)
+        outputs, depth = tuple(node.output), int(entry["fifo_depth"])
         layers.append(Layer(node.name, node.op_type, graph.sources[node.name], instance, inputs, outputs, depth, joins))
     image, output = model.graph.input[0].name, model.graph.output[0].name
     last = next(layer for layer in layers if output in layer.outputs)

@@ -158,13 +158,13 @@ class Inventory:
         self, node: Node, unit: Mapping[str, int | str], made: dict[str, int | str]
     ) -> tuple[str, dict[str, int | str]]:
         keys = ("IFM_H", "IFM_W", "CHANNELS", "BITS", "K_H", "K_W", "STRIDE_H", "STRIDE_W")
-        common = {key: made[key] for key in keys}
+        common: dict[str, int | str] = {key: made[key] for key in keys}
         if unit["parallel_window"]:
             return "sliding_window", common
         simd = int(unit["SIMD"])
         lines = window_lines(node.height, node.kernel[0], node.stride[0])
         style = ram_style(lines * node.width * node.elements // simd, simd * int(made["BITS"]))
-        own = {"SIMD": simd, "LINES": lines, "DEPTHWISE": int(node.depthwise), "RAM_STYLE": style}
+        own: dict[str, int | str] = {"SIMD": simd, "LINES": lines, "DEPTHWISE": int(node.depthwise), "RAM_STYLE": style}
         return "sliding_window_folded", common | own
 
     def glue(self, folding: Folding) -> Iterator[tuple[str, dict[str, int | str]]]:

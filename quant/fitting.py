@@ -106,7 +106,7 @@ class Fitting:
         with tqdm(total=self.recipe.epochs, initial=done, desc="train", unit="epoch", disable=not progress) as bar:
             for epoch in range(done + 1, self.recipe.epochs + 1):
                 loss = self._epoch(epoch)
-                row = {"epoch": epoch, "learning_rate": self.schedule.get_last_lr()[0], "train_loss": loss}
+                row: Row = {"epoch": epoch, "learning_rate": float(self.schedule.get_last_lr()[0]), "train_loss": loss}
                 kept = self.model if self.averaged is None else self.averaged.module
                 scores = score(predict(kept, self.validation.upright()), self.validation.labels)
                 row |= {f"validation_{name}": value for name, value in scores.items() if name != "cells"}

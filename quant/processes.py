@@ -61,7 +61,7 @@ def processes(device: str = "auto") -> Iterator[Processes]:
         return
     distributed.init_process_group("nccl" if kind == "cuda" else "gloo")
     try:
-        local = torch.device(kind, int(os.environ["LOCAL_RANK"]) if kind == "cuda" else None)
+        local = torch.device(kind, int(os.environ["LOCAL_RANK"])) if kind == "cuda" else torch.device(kind)
         if kind == "cuda":
             torch.cuda.set_device(local)
         yield Processes(distributed.get_world_size(), distributed.get_rank(), local)
