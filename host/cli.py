@@ -21,10 +21,14 @@ COMMANDS = {
     "arm": ("host.commands", "arm", "", "Check that the board runs this model, then let it sort."),
     "disarm": ("host.commands", "disarm", "", "Stop sorting at once."),
     "watch": ("host.commands", "watch", "", "Show and record the events that the board reports."),
+    "model": ("quant.cli", "model", "quant", "Make a model package with random weights, to compile before training."),
     "data": ("quant.data_cli", "app", "quant", "Inspect, convert and generate sets of cell images."),
     "train": ("quant.cli", "train", "quant", "Train a quantized classifier on cell images."),
     "export": ("quant.cli", "export", "quant", "Turn a training run into a model package."),
+    "evaluate": ("quant.evaluate_cli", "evaluate", "quant", "Score a model package on cells, as the FPGA would."),
+    "explain": ("quant.evaluate_cli", "explain", "quant", "Show what a network looks at, and what it confuses."),
     "compile": ("hw.cli", "compile_", "hw", "Compile a model package into SystemVerilog for a board."),
+    "synth": ("hw.cli", "synth", "hw", "Synthesize a build: what each layer takes of the FPGA."),
     "simulate": (
         "sim.cli",
         "simulate",
@@ -32,6 +36,13 @@ COMMANDS = {
         "Run cells through the RTL and compare every logit with the references.",
     ),
     "board": ("sim.cli", "board", "sim", "Run a virtual board: the real RTL behind a serial port."),
+    "benchmark": (
+        "sim.cli",
+        "benchmark",
+        "sim",
+        "Compile and simulate a list of networks; latency, rate, size and speed of each.",
+    ),
+    "search": ("sim.cli", "search", "sim", "Train and compile a family of networks; find the smallest that is enough."),
     "demo": ("sim.cli", "demo", "sim", "The whole path, from training to a sort seen by the host, with a report."),
 }
 

@@ -3,18 +3,13 @@
 
 import hashlib
 import io
-import json
 import logging
 import math
 import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
-from dataclasses import dataclass
 from pathlib import Path
-from pickle import UnpicklingError
-from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -26,11 +21,11 @@ from qonnx.util.cleanup import cleanup_model
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
-from quant import train
-from quant.models import StudentW4A4
+from quant.constants import Constants
+from quant.models import Network
+from quant.runs import CHECKED_CELLS, load_run
 from sim.bit_true import manifest
 from sim.bit_true.errors import IcsortError
-from sim.bit_true.event import Trigger
 from sim.bit_true.output import result_folder
 
 with warnings.catch_warnings():
@@ -44,68 +39,6 @@ LOGIT_TOLERANCE = 1e-4
 MULTIPLIER_BITS = 18
 FRACTION_BITS = 8
 TEMPERATURES = (0.25, 20.0)  # the lower bound is met where no validation cell is wrong, which proves no certainty
-CHECKED_CELLS = 64
-
-
-@dataclass(frozen=True)
-class Run:
-    """A run folder as read back: configuration, metrics, network, held-out pixels (N, C, H, W), validation logits."""
-
-    name: str
-    config: dict[str, Any]
-    metrics: dict[str, Any]
-    model: StudentW4A4
-    constants: train.Constants
-    heldout_pixels: torch.Tensor
-    validation_logits: NDArray[np.float32]
-    validation_labels: NDArray[np.int64]
-
-
-def load_run(folder: Path) -> Run:
-    """Read a run folder. Raises IcsortError for one that is missing, incomplete or of another version."""
-    if not (folder / train.CONFIG_FILE).is_file():
-        raise IcsortError(
-            f"{folder}: is not a run (no {train.CONFIG_FILE}); make one with `icsort train --out {folder}`"
-        )
-    try:
-        config = json.loads((folder / train.CONFIG_FILE).read_text(encoding="utf-8"))
-        if (config["format"], config["version"], config["model"]) != (
-            train.RUN_FORMAT,
-            train.RUN_VERSION,
-            train.MODEL_NAME,
-        ):
-            raise IcsortError(f"{folder}: was made by another version of icsort; train again")
-        metrics = json.loads((folder / train.METRICS_FILE).read_text(encoding="utf-8"))
-        shape = config["input"]
-        constants = train.Constants(
-            trigger=Trigger(
-                config["trigger"]["channel"],
-                config["trigger"]["threshold"],
-                shape["height"],
-                shape["width"],
-                config["line"]["x_offset"],
-            ),
-            line_width=config["line"]["width"],
-            background_line=tuple(config["background_line"]),
-            background=tuple(config["preprocess"]["background"]),
-            gain=tuple(config["preprocess"]["gain"]),
-            shift=config["preprocess"]["shift"],
-        )
-        model = StudentW4A4(shape["channels"], len(config["classes"]), shape["height"], shape["width"])
-        model.load_state_dict(torch.load(folder / train.CHECKPOINT_FILE, weights_only=True))
-        model.eval()
-        with np.load(folder / train.HELDOUT_FILE, allow_pickle=False) as stored:
-            images = stored["images"]
-        with np.load(folder / train.VALIDATION_FILE, allow_pickle=False) as stored:
-            validation_logits, validation_labels = stored["logits"], stored["labels"]
-        windows = train.cut_cells(list(images[:CHECKED_CELLS]), constants).windows
-        pixels = torch.from_numpy(constants.pixels(windows).transpose(0, 3, 1, 2).astype(np.float32))
-        return Run(
-            folder.resolve().name, config, metrics, model, constants, pixels, validation_logits, validation_labels
-        )
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, EOFError, UnpicklingError, BadZipFile) as error:
-        detail = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise IcsortError(f"{folder}: is not a complete run ({detail}); train again") from None
 
 
 def export_package(run_folder: Path, out: Path, name: str | None = None, force: bool = False) -> manifest.Manifest:
@@ -116,36 +49,71 @@ def export_package(run_folder: Path, out: Path, name: str | None = None, force: 
     INTEGER_TOLERANCE. Raises IcsortError otherwise, and for an unreadable run or an output that cannot be written.
     """
     run = load_run(run_folder)
+    config, scores = run.config, run.metrics["test"]
+    try:
+        classes, channels, data = config["classes"], config["channels"], config["data"]
+        accuracy = manifest.AccuracySpec(scores["accuracy"], scores["balanced_accuracy"], scores["cells"])
+        source = manifest.DataSpec(data["source"], data["hash"], data["split_seed"])
+    except (KeyError, TypeError) as error:
+        raise IcsortError(f"{run_folder}: is not a complete run ({error}); train again") from None
+    if not run.model.quantized:
+        raise IcsortError(f"{run_folder}: is a float network, which hardware cannot run; train a quantized one from it")
+    return write_package(
+        run.model,
+        out,
+        name=name or run.name,
+        classes=tuple(classes),
+        channels=tuple(channels),
+        constants=run.constants,
+        temperature=fit_temperature(run.validation_logits, run.validation_labels),
+        accuracy=accuracy,
+        data=source,
+        pixels=run.heldout_pixels,
+        force=force,
+    )
+
+
+def write_package(
+    model: Network,
+    out: Path,
+    *,
+    name: str,
+    classes: tuple[str, ...],
+    channels: tuple[str, ...],
+    constants: Constants,
+    temperature: float,
+    accuracy: manifest.AccuracySpec,
+    data: manifest.DataSpec,
+    pixels: torch.Tensor,
+    force: bool = False,
+) -> manifest.Manifest:
+    """Write a model package of a quantized network, checked on pixels (N, C, H, W). Returns the manifest."""
     with result_folder(out, manifest.MANIFEST_FILE, force) as folder:
         path = folder / manifest.MODEL_FILE
-        write_qonnx(run.model, tuple(run.heldout_pixels.shape[1:]), path)
-        scale = run.model.logit_scale()
-        check_export(run.model, path, run.heldout_pixels, scale)
-        temperature = fit_temperature(run.validation_logits, run.validation_labels)
-        config, scores, constants = run.config, run.metrics["test"], run.constants
-        try:
-            package = manifest.Manifest(
-                name=name or run.name,
-                created_by=CREATED_BY,
-                classes=tuple(config["classes"]),
-                channels=tuple(config["channels"]),
-                input=manifest.InputSpec(**config["input"]),
-                line=manifest.LineSpec(**config["line"]),
-                trigger=manifest.TriggerSpec(**config["trigger"]),
-                preprocess=manifest.PreprocessSpec(constants.background, constants.gain, constants.shift),
-                logits=manifest.LogitsSpec(scale, temperature),
-                posterior=posterior_constants(scale, temperature),
-                accuracy=manifest.AccuracySpec(scores["accuracy"], scores["balanced_accuracy"], scores["cells"]),
-                data=manifest.DataSpec(**{key: config["data"][key] for key in ("source", "hash", "split_seed")}),
-                model_sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
-            )
-        except (KeyError, TypeError) as error:
-            raise IcsortError(f"{run_folder}: is not a complete run ({error}); train again") from None
+        write_qonnx(model, tuple(pixels.shape[1:]), path)
+        scale = model.logit_scale()
+        check_export(model, path, pixels[:CHECKED_CELLS], scale)
+        trigger = constants.trigger
+        package = manifest.Manifest(
+            name=name,
+            created_by=CREATED_BY,
+            classes=classes,
+            channels=channels,
+            input=manifest.InputSpec(trigger.height, trigger.width, len(channels)),
+            line=manifest.LineSpec(constants.line_width, trigger.x_offset),
+            trigger=manifest.TriggerSpec(trigger.channel, trigger.threshold),
+            preprocess=manifest.PreprocessSpec(constants.background, constants.gain, constants.shift),
+            logits=manifest.LogitsSpec(scale, temperature),
+            posterior=posterior_constants(scale, temperature),
+            accuracy=accuracy,
+            data=data,
+            model_sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+        )
         manifest.save(package, folder)
     return package
 
 
-def write_qonnx(model: StudentW4A4, shape: Sequence[int], path: Path) -> None:
+def write_qonnx(model: Network, shape: Sequence[int], path: Path) -> None:
     """Export to QONNX, tidied up. shape: (C, H, W). The input is marked UINT8; the file holds no paths and no dates."""
     with tempfile.TemporaryDirectory() as scratch, _quiet():  # the exporter leaves a second file with the weights
         raw = str(Path(scratch) / path.name)
@@ -171,7 +139,7 @@ def _quiet() -> Iterator[None]:
         logging.disable(logging.NOTSET)
 
 
-def check_export(model: StudentW4A4, path: Path, pixels: torch.Tensor, scale: float) -> None:
+def check_export(model: Network, path: Path, pixels: torch.Tensor, scale: float) -> None:
     """Compare the file with the network on pixels (N, C, H, W). Raises IcsortError where they disagree."""
     with torch.no_grad():
         expected = model(pixels).numpy()

@@ -29,66 +29,25 @@
 #include <csignal>
 #include <cstdint>
 #include <cstdio>
-#include <cstdlib>
 #include <cstring>
 #include <deque>
-#include <fstream>
 #include <map>
 #include <optional>
 #include <string>
-#include <type_traits>
 #include <utility>
 #include <vector>
 
 #include "Vicsort_build.h"
+#include "harness.h"
 #include "verilated.h"
 
 namespace {
 
+using harness::bytes_of;
+using harness::fail;
+using harness::Output;
+
 volatile std::sig_atomic_t stop_requested = 0;
-
-[[noreturn]] void fail(const std::string& message) {
-  std::fprintf(stderr, "board: %s\n", message.c_str());
-  std::exit(1);
-}
-
-template <typename Port>
-uint8_t* bytes_of(Port& port) {
-  if constexpr (std::is_integral_v<Port>) {
-    return reinterpret_cast<uint8_t*>(&port);
-  } else {
-    return reinterpret_cast<uint8_t*>(port.data());
-  }
-}
-
-std::vector<uint8_t> read_file(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) fail("cannot read " + path);
-  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-}
-
-// An output file that is checked: a full disk must not pass for a short run.
-class Output {
- public:
-  explicit Output(const std::string& path) : path_(path) {
-    if (path.empty()) return;
-    file_ = std::fopen(path.c_str(), "wb");
-    if (file_ == nullptr) fail("cannot write " + path);
-  }
-  bool open() const { return file_ != nullptr; }
-  void write(const void* data, size_t size) {
-    if (file_ != nullptr && std::fwrite(data, 1, size, file_) != size) fail("cannot write " + path_ + ": is the disk full?");
-  }
-  void text(const std::string& line) { write(line.data(), line.size()); }
-  void close() {
-    if (file_ != nullptr && std::fclose(file_) != 0) fail("cannot write " + path_ + ": is the disk full?");
-    file_ = nullptr;
-  }
-
- private:
-  std::string path_;
-  std::FILE* file_ = nullptr;
-};
 
 // The host's end of the wire: 8N1, one call of clock() a cycle.
 class Uart {
@@ -259,32 +218,31 @@ std::string json_pairs(const std::vector<std::pair<uint64_t, uint64_t>>& pairs) 
 }  // namespace
 
 int main(int argc, char** argv) {
-  std::map<std::string, std::string> options;
-  for (int i = 1; i + 1 < argc; i += 2) options[argv[i]] = argv[i + 1];
-  const auto number = [&](const char* name) { return std::strtoul(options[name].c_str(), nullptr, 10); };
+  const harness::Options options(argc, argv);
 
   std::signal(SIGTERM, [](int) { stop_requested = 1; });
   std::signal(SIGINT, [](int) { stop_requested = 1; });
   prctl(PR_SET_PDEATHSIG, SIGTERM);  // a board does not outlive the program that started it
 
-  LineSource lines(read_file(options["--lines"]), number("--pixel-bytes"), number("--line-width"), number("--line-gap"));
-  Uart uart(number("--clks-per-bit"));
-  Output records(options["--records"]), uart_out(options["--uart-out"]), summary(options["--summary"]);
-  Timeline timeline(options["--timeline"]);
-  const bool interactive = options.count("--pty") != 0;
+  LineSource lines(harness::read_file(options.text("--lines")), options.number("--pixel-bytes"),
+                   options.number("--line-width"), options.number("--line-gap"));
+  Uart uart(options.number("--clks-per-bit"));
+  Output records(options.text("--records")), uart_out(options.text("--uart-out")), summary(options.text("--summary"));
+  Timeline timeline(options.text("--timeline"));
+  const bool interactive = options.given("--pty");
   if (!interactive) {
-    const auto bytes = read_file(options["--uart-in"]);
+    const auto bytes = harness::read_file(options.text("--uart-in"));
     uart.to_board.assign(bytes.begin(), bytes.end());
   }
 
   VerilatedContext context;
   Vicsort_build top(&context);
-  const size_t record_bytes = number("--record-bytes");
+  const size_t record_bytes = options.number("--record-bytes");
   uint64_t cycle = 0, events = 0, decisions = 0;
   std::vector<std::pair<uint64_t, uint64_t>> pulses;
   bool sending = false, pulse_before = false;
   unsigned quiet = 0;
-  const unsigned quiet_enough = 64 * number("--clks-per-bit");
+  const unsigned quiet_enough = 64 * options.number("--clks-per-bit");
   const auto started = std::chrono::steady_clock::now();
 
   top.uart_rx = 1;
@@ -297,7 +255,7 @@ int main(int argc, char** argv) {
   top.rst = 0;
 
   std::optional<Terminal> terminal;
-  if (interactive) terminal.emplace(options["--pty"]);
+  if (interactive) terminal.emplace(options.text("--pty"));
   while (!stop_requested && !context.gotFinish()) {
     if (terminal && cycle % 1024 == 0) {
       terminal->exchange(uart);

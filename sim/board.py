@@ -6,14 +6,11 @@
 
 import contextlib
 import json
-import os
-import shutil
 import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +23,6 @@ from sim.bit_true.errors import IcsortError
 
 SOURCE = Path(__file__).parent / "board.cpp"
 TOP = "icsort_build"
-VERILATOR_OPTIONS = ["-O3", "--x-assign", "fast", "--x-initial", "fast", "--assert", "-Wno-fatal"]
 
 
 def compile_board(build: Build) -> Path:
@@ -34,31 +30,7 @@ def compile_board(build: Build) -> Path:
 
     Memory files are read when the executable starts, so a change in one needs no new compilation.
     """
-    sources = build.sources()
-    key = [version("verilator").encode(), " ".join(VERILATOR_OPTIONS).encode(), SOURCE.read_bytes()]
-    key += [path.read_bytes() for path in sources]
-    folder = verilate.cache_folder("board", key)
-    executable = folder / "board"
-    if executable.exists():
-        return executable
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
-        command = ["verilator", "--cc", "--exe", "--build", "-j", "2", *VERILATOR_OPTIONS]
-        command += ["--top-module", TOP, "--prefix", f"V{TOP}", "-Mdir", scratch, "-o", "board"]
-        command += ["-CFLAGS", "-std=c++17", "-LDFLAGS", "-lutil", "-MAKEFLAGS", "OPT_FAST=-O2"]
-        command += [str(path) for path in [*sources, SOURCE]]
-        done = subprocess.run(
-            command, env={**os.environ, **verilate.environment()}, capture_output=True, text=True, check=False
-        )
-        if done.returncode:
-            log = build.folder / "verilator.log"
-            log.write_text(done.stdout + done.stderr)
-            first = next((line for line in log.read_text().splitlines() if line.startswith("%Error")), "")
-            raise IcsortError(f"Verilator could not compile {build.folder}, see {log}: {first}")
-        folder.mkdir(exist_ok=True)
-        shutil.copy2(Path(scratch) / "board", folder / "board.partial")
-        (folder / "board.partial").replace(executable)
-    return executable
+    return verilate.compile_program("board", TOP, build.sources(), SOURCE, libraries=["-lutil"])
 
 
 @dataclass(frozen=True)

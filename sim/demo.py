@@ -8,9 +8,7 @@ commands set a gate, arm the board and watch the event of every held-out cell.
 import json
 import shlex
 import shutil
-import subprocess
-import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +21,7 @@ from sim.bit_true.errors import IcsortError
 from sim.bit_true.scheduler import Outcome
 from sim.board import virtual_board
 from sim.lines import CELLS_PER_SECOND, Cells, Flow, flow, load_cells
+from sim.shell import Shell
 
 # What the demo sorts: dividing cells, by the names that the data has for them; where it has others, its first class.
 GATES = (("Prophase", "Metaphase", "Anaphase", "Telophase"), ("Mitotic",))
@@ -31,27 +30,6 @@ DROP_DELAY_US = 50  # shorter than an instrument's, so that the timeline shows a
 PULSE_US = 5
 SHOWN_CELLS = 40
 TEMPLATE = Path(__file__).parent / "report.html"
-
-
-@dataclass
-class Shell:
-    """Runs `icsort` and remembers what was called, as a user would type it."""
-
-    commands: list[str] = field(default_factory=list)
-
-    def icsort(self, *words: object, show: bool = True) -> str:
-        """Run `icsort` with these words; returns, and shows, its standard output. Raises IcsortError where it fails."""
-        arguments = [str(word) for word in words]
-        self.commands.append(shlex.join(["icsort", *arguments]))
-        print(f"\n$ {self.commands[-1]}", flush=True)
-        done = subprocess.run(
-            [sys.executable, "-m", "host", *arguments], stdout=subprocess.PIPE, text=True, check=False
-        )
-        if show or done.returncode:
-            print(done.stdout, end="", flush=True)
-        if done.returncode:
-            raise IcsortError(f"`{self.commands[-1]}` ended with code {done.returncode}; what it said stands above")
-        return done.stdout
 
 
 @dataclass(frozen=True)

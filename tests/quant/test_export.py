@@ -13,7 +13,7 @@ import torch
 from qonnx.core.modelwrapper import ModelWrapper
 
 from quant import export
-from quant.models import StudentW4A4
+from quant.models import build_model
 from sim.bit_true import manifest
 from sim.bit_true.errors import IcsortError
 
@@ -60,7 +60,7 @@ def test_integer_weights_and_activations_reproduce_the_logits(run_folder: Path, 
     handle = run.model.head.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
     with torch.no_grad():
         logits = run.model(run.heldout_pixels).numpy()
-        activations = torch.round(seen[0] / run.model.relu2.act_quant.scale()).numpy().astype(np.int64)
+        activations = torch.round(seen[0] / run.model.trunk[2].act.step()).numpy().astype(np.int64)
         weights = run.model.head.quant_weight().int().numpy().astype(np.int64)
     handle.remove()
     assert 0 <= activations.min() < activations.max() <= 15
@@ -138,10 +138,10 @@ def test_a_package_is_not_overwritten_unasked(run_folder: Path, package_folder: 
 
 def test_the_flatten_is_in_the_order_of_the_pixel_stream() -> None:
     torch.manual_seed(0)
-    model = StudentW4A4(2, 3, 22, 26).eval()
+    model = build_model("student", 2, 3, 22, 26).eval()
     seen: list[torch.Tensor] = []
     model.head.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
-    model.pool2.register_forward_hook(lambda _, __, output: seen.append(output))
+    model.trunk[-1].register_forward_hook(lambda _, __, output: seen.append(output))
     with torch.no_grad():
         model(torch.randint(0, 256, (2, 2, 22, 26)).float())
     pooled, flat = seen
