@@ -2,20 +2,23 @@
 """Networks that others published, with random weights: those of Brevitas's examples, as they are there.
 
 TFC, LFC and CNV are FINN's first networks (Umuroglu et al. 2017, "FINN: A Framework for Fast, Scalable Binarized
-Neural Network Inference"); MobileNetV1 of 4 bits is from Brevitas's `imagenet_classification`. They show that a
-network which this project did not build goes through the same commands; nothing here is trained.
+Neural Network Inference"). They show that a network which this project did not build goes through the same hardware;
+nothing here is trained.
 """
 
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # brevitas names a CUDA package that is of no use here
+    from brevitas.nn import QuantIdentity, QuantLinear
     from brevitas_examples.bnn_pynq.models import model_with_cfg
+    from brevitas_examples.bnn_pynq.models.tensor_norm import TensorNorm
 
 CALIBRATION_IMAGES = 32
 FULL_SCALE = 255.0
@@ -43,6 +46,14 @@ class FromPixels(nn.Module):
         logits: Tensor = self.network(pixels / FULL_SCALE)
         return logits
 
+    def logit_scale(self) -> float:
+        """Logit of one accumulator step: the last norm's factor times the last layer's scales."""
+        last: dict[type, Any] = {type(module): module for module in self.network.modules()}  # the last of each kind
+        norm, layer, activation = last[TensorNorm], last[QuantLinear], last[QuantIdentity]
+        with torch.no_grad():
+            factor = norm.weight / (norm.running_var + norm.eps).sqrt()
+            return float(factor) * float(activation.act_quant.scale()) * float(layer.quant_weight().scale)
+
 
 def _bnn_pynq(name: str) -> Published:
     shape = (3, 32, 32) if name.startswith("cnv") else (1, 28, 28)
@@ -57,7 +68,7 @@ PUBLISHED = {
 }  # fmt: skip
 
 
-def build(name: str, seed: int) -> nn.Module:
+def build(name: str, seed: int) -> FromPixels:
     """The network of that name in PUBLISHED, with random weights and batch norms calibrated on random pixels.
 
     The same seed gives the same network. It is in evaluation mode.
