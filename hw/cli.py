@@ -29,6 +29,9 @@ def compile_(
         float | None, typer.Option(min=1, help="Lines a second; without it, what the rate leaves between two lines.")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace the build that is there.")] = False,
+    keep_passes: Annotated[
+        Path | None, typer.Option(help="Folder for the ONNX graph after each pass of the front end, to find errors.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print build.json instead of the table.")] = False,
 ) -> None:
     """Compile a model package into SystemVerilog for a board."""
@@ -41,6 +44,7 @@ def compile_(
             rate=rate,
             line_rate=line_rate,
             force=force,
+            checkpoints=keep_passes,
             progress=lambda step: status.update(f"compile: {step}"),
         )
     if as_json:

@@ -147,19 +147,26 @@ def compile_package(
     rate: float | None = None,
     line_rate: float | None = None,
     force: bool = False,
+    checkpoints: Path | None = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Build:
     """Compile a model package into a build folder, whole or not at all.
 
     out: must not exist; with `force` a build that is there is replaced, and nothing else is. folding: a folding file
     (see hw.folding) for what it names; the rest is chosen. rate, line_rate: cells and lines a second that must be kept
-    up with (see hw.search.target). progress: called with the name of each step before it runs.
+    up with (see hw.search.target). checkpoints: folder, made where there is none, for the graph after each pass of the
+    front end; it stays if a pass fails. progress: called with the name of each step before it runs.
 
     Raises IcsortError for a bad package, board or folding, a network that is not covered, an output that cannot be
     written.
     """
+    if checkpoints is not None:
+        try:
+            checkpoints.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise IcsortError(f"{checkpoints}: cannot be made ({error.strerror}); give another folder") from None
     with result_folder(out, BUILD_FILE, force) as folder:
-        _compile_into(folder, package, board, folding, rate, line_rate, progress)
+        _compile_into(folder, package, board, folding, rate, line_rate, checkpoints, progress)
     return load_build(out)
 
 
@@ -170,6 +177,7 @@ def _compile_into(
     folding: Path | None,
     rate: float | None,
     line_rate: float | None,
+    checkpoints: Path | None,
     progress: Callable[[str], None],
 ) -> None:
     # FINN takes seconds to import, and whoever only reads a build should not wait for it.
@@ -186,6 +194,7 @@ def _compile_into(
         classes=len(model.classes),
         scale=model.logits.scale,
         images=_check_images(shape),
+        checkpoints=checkpoints,
         progress=progress,
     )
     progress("folding")

@@ -64,12 +64,15 @@ def convert(
     classes: int,
     scale: float,
     images: npt.NDArray[np.uint8],
+    checkpoints: Path | None = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> HardwareGraph:
     """Convert a QONNX file to FINN's hardware graph and check every pass.
 
     shape: (H, W, C) of the network's input. classes: logits expected. scale: what the manifest says one integer logit
-    is worth. images: uint8 (n, H, W, C), n >= 1, executed after every pass. progress: called with the name of each
+    is worth. images: uint8 (n, H, W, C), n >= 1, executed after every pass. checkpoints: folder for the graph
+    after each pass, also of the one that fails its check, for whoever looks for an error; none by default. progress:
+    called with the name of each
     pass before it runs.
 
     Raises IcsortError naming the layer or the pass: a file that is not ONNX, a shape that is not the manifest's, an
@@ -93,6 +96,8 @@ def convert(
         start = time.perf_counter()
         try:
             model = item.apply(model)
+            if checkpoints is not None:
+                model.save(checkpoints / f"{len(seconds):02}_{item.name.replace(' ', '_')}.onnx")
             actual = _float_logits(executor, model, images)
         except Exception as error:  # FINN raises whatever its passes ran into
             raise IcsortError(

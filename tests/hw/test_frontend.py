@@ -14,8 +14,9 @@ from qonnx.core.onnx_exec import execute_onnx
 from qonnx.transformation.base import Transformation
 
 from hw import frontend
+from hw.compile import compile_package
 from sim.bit_true.errors import IcsortError
-from tests.hw.networks import Basic, BranchNetwork, Inverted, Network, make_model, random_images
+from tests.hw.networks import Basic, BranchNetwork, Inverted, Network, make_model, make_package, random_images
 
 SMALL = Network(height=10, width=10, features=(2, 3))
 BRANCHES = {
@@ -172,6 +173,21 @@ def test_a_pass_that_goes_wrong_is_named(bad, message, saved, monkeypatch):
     monkeypatch.setattr(frontend, "PASSES", broken)
     with pytest.raises(IcsortError, match=f"pass 'the bad one' .*{message}"):
         convert(saved(model), network, scale)
+
+
+def test_checkpoints_show_the_graph_after_each_pass(tmp_path, monkeypatch):
+    """One file a pass, in order; the last is the one that failed its check."""
+    monkeypatch.setattr(frontend, "PASSES", (*frontend.PASSES, frontend.Pass("the bad one", (_Shift(),))))
+    package = make_package(tmp_path / "package", SMALL, 1)
+    with pytest.raises(IcsortError, match="pass 'the bad one'"):
+        compile_package(package, tmp_path / "build", checkpoints=tmp_path / "passes" / "new")
+    assert not (tmp_path / "build").exists()
+    files = sorted((tmp_path / "passes" / "new").iterdir())
+    names = [f"{i:02}_{item.name.replace(' ', '_')}.onnx" for i, item in enumerate(frontend.PASSES)]
+    assert [file.name for file in files] == names
+    first, last = (ModelWrapper(str(file)) for file in (files[0], files[-1]))
+    assert {node.domain for node in last.graph.node[:-1]} == {frontend.HW_DOMAIN}
+    assert "Conv" in {node.op_type for node in first.graph.node}
 
 
 def node_of(model: onnx.ModelProto, name: str) -> onnx.NodeProto:
