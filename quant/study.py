@@ -18,7 +18,6 @@ import torch
 from quant import metrics
 from quant.checkpoint import STATE_FILE, Checkpoint
 from quant.dataset import Dataset, concatenate
-from quant.evaluate import with_channels
 from quant.fire import Instrument
 from quant.generated import generate
 from quant.models import Architecture
@@ -130,7 +129,7 @@ def _result(training: Training, dataset: Dataset, folder: Path, plan: Plan) -> d
     """Train, unless that is done; time, unless that is done; the figures of both."""
     if not (folder / METRICS_FILE).is_file():
         train_run(
-            with_channels(dataset, training.channels),
+            dataset.with_channels(training.channels),
             folder,
             replace(PRESETS["study"], epochs=plan.epochs, threads=torch.get_num_threads()),
             Architecture(
