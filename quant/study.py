@@ -54,6 +54,11 @@ class Plan:
     seed: int = 0
     timed: int = 10_000
 
+    def __post_init__(self) -> None:
+        counts = [len(channels) for channels in self.channel_sets]
+        if sorted(set(counts), reverse=True) != counts:
+            raise IcsortError("the sets of --channels must have ever fewer channels, the richest set first")
+
     def trainings(self) -> Iterator["Training"]:
         """Every network of the study, the small ones first, so that something can be seen early."""
         for architecture in reversed(self.architectures):
@@ -74,7 +79,7 @@ class Training:
     @property
     def name(self) -> str:
         start = "-pretrained" if self.weights else ""
-        return f"{self.architecture}-{len(self.channels)}channels{start}"
+        return f"{self.architecture}-{len(self.channels)}ch{start}"
 
 
 def default_channels(names: Sequence[str]) -> tuple[tuple[str, ...], ...]:

@@ -68,8 +68,8 @@ def page(report: dict[str, Any]) -> Page:
             Section(
                 "Inference time",
                 f"{timed['inputs']} random inputs, one by one, warm-up excluded, mean and standard deviation; "
-                f"{timed['device']}, {timed['threads']} threads. A sorter that sees 15,000 cells a second has 0.067 ms "
-                "for each.",
+                f"{timed['device']}, threads: {timed['threads']}. A sorter that sees 15,000 cells a second has "
+                "0.067 ms for each.",
                 [png(_bars(results, _time_bar, "ms a cell"))],
                 ["network", "where", "time a cell", "last pixel to answer"],
                 [

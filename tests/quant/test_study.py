@@ -46,8 +46,8 @@ def test_study_trains_once_and_reports(dataset: Dataset, tmp_path: Path, monkeyp
     (build / "build.json").write_text(json.dumps(figures))
     found = run_study(few, tmp_path / "study", plan, [build])
     names = [result["name"] for result in found["results"]]
-    plain = {f"{network}-{count}channels" for network in NETWORKS for count in (3, 1)}
-    assert set(names) == plain | {"resnet8-3channels-pretrained", "resnet8-1channels-pretrained"}
+    plain = {f"{network}-{count}ch" for network in NETWORKS for count in (3, 1)}
+    assert set(names) == plain | {"resnet8-3ch-pretrained", "resnet8-1ch-pretrained"}
     for result in found["results"]:
         metrics = json.loads((tmp_path / "study" / result["name"] / "metrics.json").read_text())
         assert result["accuracy"]["value"] == pytest.approx(metrics["test"]["accuracy"])
@@ -89,8 +89,7 @@ def test_an_unfinished_training_goes_on(dataset: Dataset, tmp_path: Path, monkey
     resumed = run_study(few, tmp_path / "killed", plan)
     assert resumed["results"][0]["confusion"] == whole["results"][0]["confusion"]
     weights = [
-        torch.load(tmp_path / name / "student-3channels" / "checkpoint.pt", weights_only=True)
-        for name in ("whole", "killed")
+        torch.load(tmp_path / name / "student-3ch" / "checkpoint.pt", weights_only=True) for name in ("whole", "killed")
     ]
     assert all(torch.equal(weights[0][key], weights[1][key]) for key in weights[0])
 
@@ -106,16 +105,18 @@ def test_claims_are_of_signs_and_of_chance() -> None:
     results = [result(training, right) for training, right in zip(plan.trainings(), rights, strict=True)]
     found = {(claim["better"], claim["worse"]): claim for claim in claims(results, plan)}
     assert len(found) == 4
-    larger = found["resnet50-2channels", "resnet18-2channels"]
+    larger = found["resnet50-2ch", "resnet18-2ch"]
     assert (larger["holds"], larger["clear"]) == (True, True)
     assert larger["difference"]["value"] == pytest.approx(0.2)
     assert larger["difference"]["low"] < 0.2 < larger["difference"]["high"]
-    chance = found["resnet50-1channels", "resnet18-1channels"]
+    chance = found["resnet50-1ch", "resnet18-1ch"]
     assert (chance["holds"], chance["clear"]) == (True, False)
-    assert found["resnet18-2channels", "resnet18-1channels"]["clear"]
+    assert found["resnet18-2ch", "resnet18-1ch"]["clear"]
 
 
 def test_channels_of_the_study() -> None:
+    with pytest.raises(IcsortError, match="ever fewer"):
+        Plan((("a", "b"), ("b", "c")))
     seven = ("light loss", "forward", "side", "a", "b", "c", "d")
     assert default_channels(seven) == (seven, seven[:3], seven[:1])
     assert default_channels(("a", "b")) == (("a", "b"), ("a",))
