@@ -27,6 +27,7 @@ COMMANDS = {
     "export": ("quant.cli", "export", "quant", "Turn a training run into a model package."),
     "evaluate": ("quant.evaluate_cli", "evaluate", "quant", "Score a model package on cells, as the FPGA would."),
     "explain": ("quant.evaluate_cli", "explain", "quant", "Show what a network looks at, and what it confuses."),
+    "study": ("quant.study_cli", "study", "quant", "Compare architectures and channels, with their times."),
     "compile": ("hw.cli", "compile_", "hw", "Compile a model package into SystemVerilog for a board."),
     "synth": ("hw.cli", "synth", "hw", "Synthesize a build: what each layer takes of the FPGA."),
     "simulate": (

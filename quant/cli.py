@@ -154,14 +154,13 @@ def _training_cells(
 ) -> tuple["Dataset", dict[str, int]]:
     """The cells that the options name, and the classes that were left out with their cells."""
     from quant.data import find_dataset
-    from quant.evaluate import with_channels
     from quant.evaluate_cli import parse_merge
 
     dataset = find_dataset(data, generated, seed, group_by=group_by)
     if channels is not None:
         names = tuple(name.strip() for name in channels.split(","))
         if set(names) <= set(dataset.channels):
-            dataset = with_channels(dataset, names)
+            dataset = dataset.with_channels(names)
         else:
             dataset = find_dataset(data, generated, seed, names, group_by=group_by)
     return dataset.with_merged_classes(parse_merge(merge)).without_small_classes(min_class)

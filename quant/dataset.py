@@ -80,6 +80,24 @@ class Dataset:
             chosen += random.permutation(members)[:per_class].tolist()
         return self.subset(sorted(chosen))
 
+    def channel_order(self, wanted: Sequence[str]) -> list[int]:
+        """Where each wanted channel stands. Raises IcsortError, with both lists, where one is missing."""
+        missing = [name for name in wanted if name not in self.channels]
+        if missing:
+            raise IcsortError(
+                f"{self.origin}: no channel {', '.join(missing)} (there are {', '.join(self.channels)}); wanted are "
+                f"{', '.join(wanted)}: name the data's channels with --channels, or give data that has them"
+            )
+        return [self.channels.index(name) for name in wanted]
+
+    def with_channels(self, wanted: tuple[str, ...]) -> "Dataset":
+        """The data with these channels, by name, in this order. Raises IcsortError where one is missing."""
+        if self.channels == wanted:
+            return self
+        order = self.channel_order(wanted)
+        images = tuple(np.ascontiguousarray(image[..., order]) for image in self.images)
+        return replace(self, images=images, channels=wanted)
+
     def with_merged_classes(self, merged: Mapping[str, Sequence[str]]) -> "Dataset":
         """The data with some classes counted as one (name -> classes), in the order of their first class."""
         unknown = [member for members in merged.values() for member in members if member not in self.classes]

@@ -19,7 +19,6 @@ from scipy.special import softmax
 from quant import metrics
 from quant.constants import Constants, Cut, cut_cells
 from quant.data import Dataset, read_folder
-from quant.dataset import MIN_CLASS
 from quant.export import fit_temperature
 from quant.integer import BATCH, IntegerNetwork
 from quant.metrics import Decisions
@@ -92,19 +91,30 @@ class Scored:
     logits: NDArray[np.int64]
 
 
-def read_cells(path: Path, wanted: Wanted, channels: Sequence[str] | None = None) -> Cells:
+def read_cells(
+    path: Path,
+    wanted: Wanted,
+    channels: Sequence[str] | None = None,
+    merged: Mapping[str, Sequence[str]] | None = None,
+    group_by: str | None = None,
+) -> Cells:
     """Cells for a package or run: a folder of labelled images, or the heldout.npz of a run.
 
     Channels are put in the wanted order by name, classes too; a class without cells here is left empty. Where the
     folder holds the very cells that the network was trained on, only their test part is taken. Raises IcsortError for
     channels that are missing, classes that the network does not know, or lines of another width.
+
+    channels: names of those of class stacks, in order. merged: classes of a folder that count as one (name -> classes).
+    group_by: see quant.grouping.
     """
     if path.is_file():
         dataset, background = _read_heldout(path)
-        empty = tuple(background[i] for i in channel_order(dataset, wanted.channels))
+        empty = tuple(background[i] for i in dataset.channel_order(wanted.channels))
         return Cells(align(dataset, wanted), empty, "held-out cells of a training run")
-    every = read_folder(path, channels)
-    trained = align(_without_small_unknown(every, wanted.classes), wanted)
+    every = read_folder(path, channels, group_by=group_by)
+    if merged:
+        every = every.with_merged_classes(merged)
+    trained = align(_known(every, wanted.classes), wanted)
     if trained.sha256() != wanted.data_hash:
         dataset = align(every, wanted)
         words = "all of them; whether some were trained on cannot be told"
@@ -129,7 +139,7 @@ def align(dataset: Dataset, wanted: Wanted) -> Dataset:
             "give images of the sorter that it was trained for"
         )
     index = np.asarray([wanted.classes.index(name) for name in dataset.classes])
-    return replace(with_channels(dataset, wanted.channels), labels=index[dataset.labels], classes=wanted.classes)
+    return replace(dataset.with_channels(wanted.channels), labels=index[dataset.labels], classes=wanted.classes)
 
 
 def empty_pixel(dataset: Dataset, trigger: Trigger) -> tuple[int, ...]:
@@ -142,26 +152,6 @@ def empty_pixel(dataset: Dataset, trigger: Trigger) -> tuple[int, ...]:
     if found[trigger.channel] * trigger.width >= trigger.threshold:
         found[:] = 0
     return tuple(found.tolist())
-
-
-def with_channels(dataset: Dataset, wanted: tuple[str, ...]) -> Dataset:
-    """The data with these channels in this order. Raises IcsortError where one is missing."""
-    if dataset.channels == wanted:
-        return dataset
-    order = channel_order(dataset, wanted)
-    images = tuple(np.ascontiguousarray(image[..., order]) for image in dataset.images)
-    return replace(dataset, images=images, channels=wanted)
-
-
-def channel_order(dataset: Dataset, wanted: Sequence[str]) -> list[int]:
-    """Where each wanted channel stands in the data. Raises IcsortError, with both lists, where one is missing."""
-    missing = [name for name in wanted if name not in dataset.channels]
-    if missing:
-        raise IcsortError(
-            f"{dataset.origin}: no channel {', '.join(missing)} (there are {', '.join(dataset.channels)}); the network "
-            f"wants {', '.join(wanted)}: name the data's channels with --channels, or give data that has them"
-        )
-    return [dataset.channels.index(name) for name in wanted]
 
 
 def score(network: IntegerNetwork, cells: Cells) -> Scored:
@@ -224,18 +214,22 @@ def evaluate(
     channels: Sequence[str] | None = None,
     merged: Mapping[str, Sequence[str]] | None = None,
     runs: Sequence[Path] = (),
+    group_by: str | None = None,
     posterior: float = 0.9,
 ) -> tuple[dict[str, Any], Decisions]:
     """Score a package on labelled cells (a folder, or a run's heldout.npz).
 
-    merged: classes that count as one. runs: training runs, float or quantized, to lay beside on the same cells.
-    posterior: least posterior of the gates whose promise is checked. Returns the machine-readable report and the
-    decisions that it counts.
+    merged: classes that count as one: of the data where the network was trained on them as one, else of the network.
+    group_by: the rule with which the training's data was split, where it is not the data's own. runs: training runs,
+    float or quantized, to lay beside on the same cells. posterior: least posterior of the gates whose promise is
+    checked. Returns the machine-readable report and the decisions that it counts.
     """
     network = IntegerNetwork(package_folder)
     package = network.manifest
-    groups = merge_classes(package.classes, merged or {})
-    cells = read_cells(data, Wanted.by_package(package), channels)
+    merged = merged or {}
+    trained_as = {name: members for name, members in merged.items() if name in package.classes}
+    groups = merge_classes(package.classes, {name: merged[name] for name in merged if name not in trained_as})
+    cells = read_cells(data, Wanted.by_package(package), channels, trained_as, group_by)
     scored = score(network, cells)
     found = gate_decisions(package, cells, scored, groups)
     raw = float_decisions(cells, scored.events, scored.logits * package.logits.scale, 1.0, groups)
@@ -250,7 +244,7 @@ def evaluate(
             "channels": list(package.channels),
             "hash": cells.dataset.sha256(),
         },
-        "merged": {name: list(members) for name, members in (merged or {}).items()},
+        "merged": {name: list(members) for name, members in merged.items()},
         **metrics.summary(found),
         "calibration": {
             "temperature": package.logits.temperature,
@@ -323,12 +317,10 @@ def _read_heldout(path: Path) -> tuple[Dataset, tuple[int, ...]]:
     return dataset, tuple(int(value) for value in background)
 
 
-def _without_small_unknown(dataset: Dataset, known: Sequence[str]) -> Dataset:
-    """Without the classes that training leaves out by default: too small, and so the network does not know them."""
-    counts = dataset.counts()
-    dropped = [name for name in dataset.classes if name not in known and counts[name] < MIN_CLASS]
-    kept = tuple(name for name in dataset.classes if name not in dropped)
-    if not dropped or not kept:
+def _known(dataset: Dataset, classes: Sequence[str]) -> Dataset:
+    """Without the classes that the network does not know: training leaves small ones out."""
+    kept = tuple(name for name in dataset.classes if name in classes)
+    if kept in ((), dataset.classes):
         return dataset
     position = np.asarray([kept.index(name) if name in kept else -1 for name in dataset.classes])
     cells = dataset.subset(np.flatnonzero(position[dataset.labels] >= 0))

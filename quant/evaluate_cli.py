@@ -27,6 +27,9 @@ def evaluate(
     merge: Annotated[
         list[str] | None, typer.Option(help="Classes that count as one: NAME=CLASS+CLASS; may be repeated.")
     ] = None,
+    group_by: Annotated[
+        str | None, typer.Option(help="As given to `icsort train`, to find the test part of its cells.")
+    ] = None,
     posterior: Annotated[float, typer.Option(min=0, max=1, help="Least posterior of the gates to check.")] = 0.9,
     channels: ChannelsOption = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an earlier evaluation at --out.")] = False,
@@ -46,6 +49,7 @@ def evaluate(
             data,
             channels=names(channels),
             merged=parse_merge(merge or []),
+            group_by=group_by,
             runs=run or [],
             posterior=posterior,
         )

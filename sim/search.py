@@ -159,7 +159,8 @@ def _scores(metrics: Mapping[str, Any]) -> dict[str, Any]:
 
 def costs(build: Mapping[str, Any]) -> dict[str, Any]:
     """Latency, rate and resources that a build.json predicts. share_of_board: the scarcest resource's, 1 is full."""
-    used = {kind: sum(layer["resources"][kind] for layer in build["layers"]) for kind in RESOURCES}
+    parts = [build["glue_resources"], *(layer["resources"] for layer in build["layers"])]
+    used = {kind: sum(part[kind] for part in parts) for kind in RESOURCES}
     return {
         "latency_us": build["net_latency_cycles"] / build["clock_mhz"],
         "last_pixel_us": build["last_pixel_latency_cycles"] / build["clock_mhz"],

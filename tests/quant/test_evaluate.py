@@ -2,6 +2,7 @@
 """Evaluation of a package: its integers are those of the QONNX model, its cells the ones that were asked for."""
 
 import base64
+import dataclasses
 import json
 import shutil
 from html.parser import HTMLParser
@@ -13,12 +14,13 @@ import tifffile
 from typer.testing import CliRunner
 
 from host.cli import app
-from quant.data import Dataset
+from quant.dataset import Dataset, concatenate
 from quant.evaluate import Wanted, evaluate, read_cells
 from quant.evaluate_cli import parse_merge
 from quant.export import run_qonnx
 from quant.integer import BATCH, IntegerNetwork
 from quant.models import Architecture
+from quant.splits import split
 from quant.untrained import untrained_package
 from sim.bit_true import manifest
 from sim.bit_true.errors import IcsortError
@@ -72,7 +74,7 @@ def test_own_training_cells_count_only_their_test_part(
     package_folder: Path, run_folder: Path, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     package = manifest.load(package_folder)
-    monkeypatch.setattr("quant.evaluate.read_folder", lambda *_: dataset)
+    monkeypatch.setattr("quant.evaluate.read_folder", lambda *_, **__: dataset)
     found, _ = evaluate(package_folder, Path("cells"))
     heldout, _ = evaluate(package_folder, run_folder / "heldout.npz")
     assert "test part" in found["data"]["part"]
@@ -80,6 +82,29 @@ def test_own_training_cells_count_only_their_test_part(
     assert found["confusion"] == heldout["confusion"]
     assert found["accuracy"]["value"] == pytest.approx(package.accuracy.accuracy)
     assert found["balanced_accuracy"]["value"] == pytest.approx(package.accuracy.balanced_accuracy)
+
+
+def test_training_cells_are_found_behind_choices_of_the_training(
+    package_folder: Path, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Channels left out, classes counted as one, a small class left out: the rest are still the cells trained on."""
+    trained = dataset.with_channels(("DNA", "Darkfield")).with_merged_classes({"Big": ["Large", "Mitotic"]})
+    trained = dataclasses.replace(trained, groups=np.arange(len(trained.labels)).astype(str))
+    package = Wanted.by_package(manifest.load(package_folder))
+    wanted = dataclasses.replace(
+        package, classes=trained.classes, channels=trained.channels, data_hash=trained.sha256(), split_seed=4
+    )
+    rare = dataset.subset([0, 1])
+    every = concatenate([dataset, dataclasses.replace(rare, labels=np.array([5, 5]), classes=dataset.classes)])
+    every = dataclasses.replace(
+        every, classes=(*dataset.classes, "Rare"), groups=np.arange(len(every.labels)).astype(str)
+    )
+    monkeypatch.setattr("quant.evaluate.read_folder", lambda *_, **__: every)
+    cells = read_cells(Path("cells"), wanted, merged={"Big": ["Large", "Mitotic"]})
+    expected = trained.subset(split(trained.labels, trained.classes, 4, trained.groups)["test"])
+    assert cells.dataset.sha256() == expected.sha256()
+    with pytest.raises(IcsortError, match="not know the class Rare"):
+        read_cells(Path("cells"), dataclasses.replace(wanted, data_hash="0" * 64), merged={"Big": ["Large", "Mitotic"]})
 
 
 def test_channels_are_found_by_name(package_folder: Path, stacks: Images, tmp_path: Path) -> None:

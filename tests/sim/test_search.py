@@ -62,7 +62,8 @@ def test_search_of_networks_that_are_there(system: System, tmp_path: Path) -> No
     assert made["validation"] == metrics["validation"]["balanced_accuracy"]
     assert made["test"] == metrics["test"]["balanced_accuracy"]
     assert made["latency_us"] * build["clock_mhz"] == pytest.approx(build["net_latency_cycles"])
-    assert made["resources"]["LUT"] == sum(layer["resources"]["LUT"] for layer in build["layers"])
+    layers = sum(layer["resources"]["LUT"] for layer in build["layers"])
+    assert made["resources"]["LUT"] == layers + build["glue_resources"]["LUT"]
     assert made["front"]
     assert found["smallest"]["name"] == names[0]
     assert "--learning-rate" in refused["refused"]
