@@ -16,7 +16,7 @@ from sim.images import generated_images, real_images
 
 SMALL = {
     "name": "small",
-    "model": ["--arch", "resnet8", "--width", "0.25", "--classes", "3", "--input", "2x16x12"],
+    "model": ["--arch", "student", "--classes", "3", "--input", "2x16x16"],
     "board": "virtual",
     "rate": 1000,
     "images": 3,
