@@ -28,6 +28,7 @@ COMMANDS = {
     "evaluate": ("quant.evaluate_cli", "evaluate", "quant", "Score a model package on cells, as the FPGA would."),
     "explain": ("quant.evaluate_cli", "explain", "quant", "Show what a network looks at, and what it confuses."),
     "compile": ("hw.cli", "compile_", "hw", "Compile a model package into SystemVerilog for a board."),
+    "synth": ("hw.cli", "synth", "hw", "Synthesize a build: what each layer takes of the FPGA."),
     "simulate": (
         "sim.cli",
         "simulate",
@@ -41,6 +42,7 @@ COMMANDS = {
         "sim",
         "Compile and simulate a list of networks; latency, rate, size and speed of each.",
     ),
+    "search": ("sim.cli", "search", "sim", "Train and compile a family of networks; find the smallest that is enough."),
     "demo": ("sim.cli", "demo", "sim", "The whole path, from training to a sort seen by the host, with a report."),
 }
 

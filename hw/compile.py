@@ -144,28 +144,37 @@ def compile_package(
     *,
     board: str = "virtual",
     folding: Path | None = None,
+    rate: float | None = None,
+    line_rate: float | None = None,
     force: bool = False,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Build:
     """Compile a model package into a build folder, whole or not at all.
 
     out: must not exist; with `force` a build that is there is replaced, and nothing else is. folding: a folding file
-    (see hw.folding) instead of the chosen one. progress: called with the name of each step before it runs.
+    (see hw.folding) for what it names; the rest is chosen. rate, line_rate: cells and lines a second that must be kept
+    up with (see hw.search.target). progress: called with the name of each step before it runs.
 
     Raises IcsortError for a bad package, board or folding, a network that is not covered, an output that cannot be
     written.
     """
     with result_folder(out, BUILD_FILE, force) as folder:
-        _compile_into(folder, package, board, folding, progress)
+        _compile_into(folder, package, board, folding, rate, line_rate, progress)
     return load_build(out)
 
 
 def _compile_into(
-    folder: Path, package: Path, board: str, folding: Path | None, progress: Callable[[str], None]
+    folder: Path,
+    package: Path,
+    board: str,
+    folding: Path | None,
+    rate: float | None,
+    line_rate: float | None,
+    progress: Callable[[str], None],
 ) -> None:
     # FINN takes seconds to import, and whoever only reads a build should not wait for it.
+    from hw import cycles, frontend, generator, search
     from hw import folding as fold
-    from hw import frontend, generator
 
     model = manifest.load(package)
     description = load_board(board)
@@ -180,14 +189,17 @@ def _compile_into(
         progress=progress,
     )
     progress("folding")
-    chosen = fold.load(folding, graph.model) if folding else fold.choose(graph.model)
+    layers = cycles.read(graph.model)
+    target = search.target(description, layers, rate, line_rate)
+    chosen = search.fold(graph.model, layers, target, lambda reached: progress(f"folding: {reached}"))
+    if folding:
+        chosen = fold.load(folding, layers, chosen, target.line_cycles)
     fold.apply(graph.model, chosen)
-    prediction = fold.predict(graph.model)
-    estimate = fold.estimate(graph.model, description["part"])
-    if description["budget_is"] == "limit":
-        fold.check_budget(estimate, description["budget"], description["name"])
+    prediction = cycles.predict(layers, chosen, target.line_cycles)
     progress("generator")
     network = generator.generate(graph, chosen, model.name)
+    resources, glue = search.resources(network, target.family)
+    search.check_budget(target, resources, glue)
 
     library = {str(path.relative_to(RTL)): path.read_bytes() for path in sorted(RTL.rglob("*.sv"))}
     memories = network.memory_files()
@@ -226,7 +238,9 @@ def _compile_into(
         "last_pixel_latency_cycles": prediction.after_last_pixel,
         "interval_cycles": prediction.interval,
         "cycles_are": "predicted",
-        "resources_are": "FINN's own estimate of its own kernels",
+        "line_cycles": prediction.line_cycles,
+        "resources_are": "predicted by icsort's model of its kernels, fitted to Yosys",
+        "glue_resources": glue,
         "layers": [
             {
                 "name": layer.name,
@@ -241,7 +255,7 @@ def _compile_into(
                 "fifo_depth": layer.fifo_depth,
                 "join_fifo_depths": layer.join_depths,
                 "near_ties": graph.near_ties.get(layer.name, 0),
-                "resources": estimate[layer.name],
+                "resources": resources[layer.name],
             }
             for layer in network.layers
         ],

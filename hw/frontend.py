@@ -1,196 +1,44 @@
 # SPDX-License-Identifier: Apache-2.0
 """From a QONNX file to FINN's hardware graph, without Vivado.
 
-`PASSES` is the whole conversion: an ordered list of named passes, FINN's and QONNX's own. After each one the graph is
-executed on test images and must give the same integer logits as the file it came from, so an error names the pass
-that made it. What the passes cannot take away (an uncovered operation, a float left between layers) is refused by the
-layer's name, as it stands in the file.
+`hw.passes` lists the whole conversion. After each pass the graph is executed on test images and must give the same
+integer logits as the file it came from, so an error names the pass that made it. What the passes cannot take away is
+refused by the layer's name, as it stands in the file, by `hw.lint` before them or by `check_hardware` after.
 """
 
-import contextlib
-import io
-import logging
 import time
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import onnx
-from finn.transformation.fpgadataflow.convert_to_hw.conv_inp_gen import InferConvInpGen
-from finn.transformation.fpgadataflow.convert_to_hw.duplicate_streams import InferDuplicateStreamsLayer
-from finn.transformation.fpgadataflow.convert_to_hw.elementwise_binary_operation import (
-    InferElementwiseBinaryOperation,
-)
-from finn.transformation.fpgadataflow.convert_to_hw.global_acc_pool import InferGlobalAccPoolLayer
-from finn.transformation.fpgadataflow.convert_to_hw.pool import InferPool
-from finn.transformation.fpgadataflow.convert_to_hw.quantized_matrix_vector_activation import (
-    InferQuantizedMatrixVectorActivation,
-)
-from finn.transformation.fpgadataflow.convert_to_hw.thresholding import InferThresholdingLayer
-from finn.transformation.fpgadataflow.convert_to_hw.vector_vector_activation import InferVectorVectorActivation
-from finn.transformation.fpgadataflow.minimize_accumulator_width import MinimizeAccumulatorWidth
-from finn.transformation.move_reshape import RemoveCNVtoFCFlatten
-from finn.transformation.qonnx.convert_qonnx_to_finn import ConvertQONNXtoFINN
-from finn.transformation.streamline import Streamline
-from finn.transformation.streamline.absorb import (
-    AbsorbConsecutiveTransposes,
-    AbsorbScalarBiasIntoMultiThreshold,
-    AbsorbTransposeIntoMultiThreshold,
-)
-from finn.transformation.streamline.collapse_repeated import CollapseRepeatedMul
-from finn.transformation.streamline.reorder import (
-    MakeMaxPoolNHWC,
-    MoveMulPastFork,
-    MoveMulPastJoinAdd,
-    MoveScalarLinearPastInvariants,
-    MoveScalarMulPastMatMul,
-    MoveTransposePastFork,
-    MoveTransposePastJoinAdd,
-)
-from finn.transformation.streamline.round_thresholds import RoundAndClipThresholds
 from onnx import NodeProto
 from onnx.external_data_helper import uses_external_data
 from qonnx.core.datatype import DataType
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
-from qonnx.transformation.base import Transformation
-from qonnx.transformation.composed import ComposedTransformation
-from qonnx.transformation.fold_constants import FoldConstantsFiltered
-from qonnx.transformation.general import GiveReadableTensorNames, GiveUniqueNodeNames
-from qonnx.transformation.infer_data_layouts import InferDataLayouts
-from qonnx.transformation.infer_datatypes import InferDataTypes
-from qonnx.transformation.infer_shapes import InferShapes
-from qonnx.transformation.lower_convs_to_matmul import LowerConvsToMatMul
-from qonnx.transformation.make_input_chanlast import MakeInputChannelsLast
-from qonnx.transformation.quant_constant_folding import FoldTransposeIntoQuantInit
+from qonnx.transformation.general import GiveReadableTensorNames
 
 from hw.execution import Executor
 from hw.fast_model import FastModel
+from hw.lint import MEAN, QUANTIZERS, WEIGHTED, is_join, lint, title
+from hw.passes import CLEAN, PASSES, ROUND_THRESHOLDS, Pass, quiet
 from sim.bit_true.errors import IcsortError
 
 HW_DOMAIN = "finn.custom_op.fpgadataflow"
 INPUT_TYPE = "UINT8"
-MAX_BITS = 8
 TOLERANCE = 0.25  # of one integer step of a logit: float32 rounds sums of 10^5 steps to hundredths of one
 SCALE_PRECISION = 2.0**-20  # the scale is a product of float32 factors, and not in the same order everywhere
 FLOAT32_INTEGERS = 2**24  # every integer up to here is exact in the float32 that thresholds and accumulators live in
 
-# What may stand in the QONNX file. FINN removes the constant arithmetic and the shape operations.
-WEIGHTED = ("Conv", "Gemm", "MatMul")
-ARITHMETIC = ("Add", "Sub", "Mul", "Div")
-SHAPE_ONLY = ("Transpose", "Reshape", "Flatten", "Squeeze")
-MEAN = ("GlobalAveragePool", "ReduceMean")
+
 DEFAULT_ATTRIBUTES: dict[str, dict[str, int | list[int]]] = {
     "Conv": {"strides": [1, 1], "pads": [0, 0, 0, 0], "dilations": [1, 1], "group": 1},
     "MaxPool": {"strides": [1, 1], "pads": [0, 0, 0, 0]},
 }
 QUANT_DOMAIN = "qonnx.custom_op.general"
-QUANTIZERS = ("Quant", "BipolarQuant")
-SOURCE_OPS = (*WEIGHTED, *ARITHMETIC, *SHAPE_ONLY, "BatchNormalization", "Relu", "Quant", "MaxPool", *MEAN)
-
-
-@dataclass(frozen=True)
-class Pass:
-    """One step of the conversion: transformations that run in order, checked together."""
-
-    name: str
-    transformations: tuple[Transformation, ...]
-
-    def apply(self, model: ModelWrapper) -> ModelWrapper:
-        """The transformed graph; FINN's own messages are kept off the terminal."""
-        with quiet():
-            for transformation in self.transformations:
-                model = model.transform(transformation)
-        return model
-
-
-class MeanToGlobalAveragePool(Transformation):  # type: ignore[misc]  # qonnx has no types
-    """ReduceMean over rows and columns, which exporters make of `x.mean((2, 3))`, to GlobalAveragePool and Flatten."""
-
-    def apply(self, model: ModelWrapper) -> tuple[ModelWrapper, bool]:
-        """One ReduceMean at a time."""
-        for index, node in enumerate(model.graph.node):
-            if node.op_type != "ReduceMean":
-                continue
-            result = node.output[0]
-            pooled = result
-            shape = model.get_tensor_shape(node.input[0])
-            if not _attribute(node, "keepdims", [1])[0]:
-                pooled = model.make_new_valueinfo_name()
-                model.set_tensor_shape(pooled, [*shape[:2], 1, 1])
-                model.graph.node.insert(index + 1, onnx.helper.make_node("Flatten", [pooled], [result], axis=1))
-            pool = onnx.helper.make_node("GlobalAveragePool", [node.input[0]], [pooled], name=node.name)
-            model.graph.node.insert(index, pool)
-            model.graph.node.remove(node)
-            return model, True
-        return model, False
-
-
-def is_join(model: ModelWrapper, node: NodeProto) -> bool:
-    """Whether an Add takes two computed tensors: a residual connection, not a constant."""
-    return node.op_type == "Add" and all(model.get_initializer(name) is None for name in node.input)
-
-
-TIDY = (GiveUniqueNodeNames(), GiveReadableTensorNames(), InferDataTypes(), InferDataLayouts())
-TRANSPOSES = (AbsorbTransposeIntoMultiThreshold(), AbsorbConsecutiveTransposes())
-
-# As QONNX's cleanup_model, but all constants folded in one sweep.
-CLEAN = (
-    InferShapes(),
-    FoldConstantsFiltered(lambda _, node: node.op_type not in QUANTIZERS),
-    FoldTransposeIntoQuantInit(),
-    GiveUniqueNodeNames(),
-    GiveReadableTensorNames(),
-)
-
-PASSES: tuple[Pass, ...] = (
-    Pass("means to global pools", (MeanToGlobalAveragePool(),)),
-    Pass(
-        "channels-last input",
-        (MakeInputChannelsLast(), GiveUniqueNodeNames(), GiveReadableTensorNames(), InferShapes()),
-    ),
-    Pass("QONNX to FINN", (ConvertQONNXtoFINN(),)),
-    Pass("tidy", TIDY),
-    # Before any scale moves: a signed quantizer's bias that stays behind would be moved into the thresholds of a
-    # quantizer after it, and leave a signed type on a tensor that is not signed any more.
-    Pass("signs into thresholds", (AbsorbScalarBiasIntoMultiThreshold(), *TIDY)),
-    Pass("scales past forks", (MoveMulPastFork(), *TIDY)),
-    Pass("streamline", (Streamline(),)),
-    Pass("scales past joins", (ComposedTransformation([MoveMulPastJoinAdd(), MoveMulPastFork()]), *TIDY)),
-    Pass("streamline behind joins", (Streamline(),)),
-    Pass("convolutions to matrix products", (LowerConvsToMatMul(),)),
-    Pass("transposes past thresholds", TRANSPOSES),
-    Pass(
-        "transposes past forks and joins",
-        (
-            ComposedTransformation([*TRANSPOSES, MoveTransposePastFork(), MoveTransposePastJoinAdd()]),
-            InferDataLayouts(),
-        ),
-    ),
-    Pass("pools to NHWC", (MakeMaxPoolNHWC(), *TRANSPOSES, InferDataLayouts())),
-    Pass("thresholds to hardware", (InferThresholdingLayer(),)),
-    Pass("global pools to hardware", (InferGlobalAccPoolLayer(), AbsorbConsecutiveTransposes(), InferDataLayouts())),
-    # The division by the number of pixels, to the end: what comes behind it is integer then.
-    Pass(
-        "division past the last product",
-        (MoveScalarLinearPastInvariants(), MoveScalarMulPastMatMul(), CollapseRepeatedMul(), *TIDY),
-    ),
-    Pass("depthwise products to hardware", (InferVectorVectorActivation(),)),
-    Pass("matrix products to hardware", (InferQuantizedMatrixVectorActivation(),)),
-    Pass("pools to hardware", (InferPool(),)),
-    Pass("windows to hardware", (InferConvInpGen(),)),
-    Pass("remove flatten", (RemoveCNVtoFCFlatten(),)),
-    Pass("joins to hardware", (InferElementwiseBinaryOperation(is_join),)),
-    Pass("forks to hardware", (InferDuplicateStreamsLayer(),)),
-    Pass("accumulator widths", (MinimizeAccumulatorWidth(), InferDataTypes())),
-    Pass("names", (GiveUniqueNodeNames(), GiveReadableTensorNames())),
-)
-# Alone and last: it clips thresholds to the accumulator, so the accumulator's type must be final.
-ROUND_THRESHOLDS = Pass("thresholds to integers", (RoundAndClipThresholds(),))
 
 
 @dataclass(frozen=True)
@@ -207,19 +55,6 @@ class HardwareGraph:
     sources: dict[str, str]
     near_ties: dict[str, int]
     seconds: dict[str, float] = field(default_factory=dict)
-
-
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """FINN prints, logs and warns about every step; none of it is for the user, who gets one line or none."""
-    previous = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(previous)
 
 
 def convert(
@@ -327,41 +162,6 @@ def clean(model: ModelWrapper) -> ModelWrapper:
     return model
 
 
-def lint(model: ModelWrapper) -> None:
-    """Refuse, by the layer's name in the file, what no pass can take away. Raises IcsortError with the remedy."""
-    for node in model.graph.node:
-        if node.op_type not in SOURCE_OPS:
-            raise IcsortError(
-                f"layer {_title(node)} is not covered: the hardware knows {', '.join(SOURCE_OPS)}; "
-                "build the network without it"
-            )
-        if node.op_type in ("Conv", "MaxPool"):
-            if _attribute(node, "auto_pad", [b"NOTSET"])[0] not in (b"NOTSET", b"VALID"):
-                raise IcsortError(f"layer {_title(node)}: auto_pad is not covered; use no padding")
-            plain: list[tuple[str, int, str]] = [("dilations", 1, "use dilation 1")]
-            if node.op_type == "MaxPool":
-                plain += [("pads", 0, "use no padding"), ("ceil_mode", 0, "let the pool round down")]
-            elif not _is_depthwise(model, node):
-                plain.append(("group", 1, "use group 1, or as many groups as channels in and out"))
-            for name, value, remedy in plain:
-                values = _attribute(node, name, [value])
-                if any(found != value for found in values):
-                    raise IcsortError(f"layer {_title(node)}: {name} {values} is not covered; {remedy}")
-        if node.op_type in ARITHMETIC and all(model.get_initializer(name) is None for name in node.input):
-            _check_join(model, node)
-        if node.op_type == "ReduceMean" and sorted(axis % 4 for axis in _mean_axes(model, node)) != [2, 3]:
-            raise IcsortError(f"layer {_title(node)}: a mean is covered over rows and columns only; use axes 2 and 3")
-        if node.op_type == "Quant":
-            bits = _constant(model, node, 3)
-            if not (np.all(_constant(model, node, 2) == 0) and bits.size == 1 and 1 <= float(bits.flat[0]) <= MAX_BITS):
-                raise IcsortError(
-                    f"layer {_title(node)}: the quantizer needs zero point 0 and one width of 1 to {MAX_BITS} bits"
-                )
-    for node in model.graph.node:
-        if node.op_type in WEIGHTED:
-            _check_quantized(model, node)
-
-
 def count_near_ties(model: ModelWrapper) -> dict[str, int]:
     """For each Thresholding layer, how many float thresholds lie within float32 rounding of an integer.
 
@@ -397,93 +197,6 @@ def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 
-def _title(node: NodeProto) -> str:
-    return f"'{node.name}' ({node.op_type})"
-
-
-def _attribute(node: NodeProto, name: str, default: list[Any]) -> list[Any]:
-    for attribute in node.attribute:
-        if attribute.name == name:
-            value = onnx.helper.get_attribute_value(attribute)
-            return list(value) if isinstance(value, list | tuple) else [value]
-    return default
-
-
-def _constant(model: ModelWrapper, node: NodeProto, index: int) -> npt.NDArray[np.float32]:
-    value = model.get_initializer(node.input[index])
-    if value is None:
-        raise IcsortError(f"layer {_title(node)}: '{node.input[index]}' is computed; it must be a constant of the file")
-    return np.asarray(value)
-
-
-def _is_depthwise(model: ModelWrapper, node: NodeProto) -> bool:
-    weight = _weight_source(model, node.input[1])
-    group = _attribute(node, "group", [1])[0]
-    return bool(weight is not None and weight.ndim == 4 and weight.shape[:2] == (group, 1))
-
-
-def _weight_source(model: ModelWrapper, tensor: str) -> npt.NDArray[np.float32] | None:
-    producer = model.find_producer(tensor)
-    if producer is not None and producer.op_type == "Quant":
-        tensor = producer.input[0]
-    value = model.get_initializer(tensor)
-    return None if value is None else np.asarray(value)
-
-
-def _mean_axes(model: ModelWrapper, node: NodeProto) -> list[int]:
-    if len(node.input) > 1:  # an input since opset 18
-        return [int(axis) for axis in _constant(model, node, 1)]
-    return [int(axis) for axis in _attribute(node, "axes", [])]
-
-
-def _check_join(model: ModelWrapper, node: NodeProto) -> None:
-    """Both branches of a residual Add must be integers of one scale, or their sum is no integer."""
-    if node.op_type != "Add":
-        raise IcsortError(f"layer {_title(node)}: two branches can be joined by Add only; build the network without it")
-    scales = [_scale(model, node, tensor) for tensor in node.input]
-    if scales[0] != scales[1]:
-        raise IcsortError(
-            f"layer {_title(node)}: its branches are quantized with different scales, {scales[0]:.6g} and "
-            f"{scales[1]:.6g}; send both through one shared quantizer"
-        )
-
-
-def _scale(model: ModelWrapper, join: NodeProto, tensor: str) -> float:
-    """What one integer of a branch is worth, from the quantizer that it came from."""
-    producer = model.find_producer(tensor)
-    while producer is not None and producer.op_type in (*SHAPE_ONLY, "MaxPool"):
-        producer = model.find_producer(producer.input[0])
-    if producer is not None and is_join(model, producer):
-        return _scale(model, join, producer.input[0])
-    if producer is None or producer.op_type != "Quant":
-        source = "the image" if producer is None else _title(producer)
-        raise IcsortError(
-            f"layer {_title(join)}: a branch comes from {source} without a quantizer; "
-            "send both branches through one shared quantizer"
-        )
-    scale = _constant(model, producer, 1)
-    if scale.size != 1:
-        raise IcsortError(
-            f"layer {_title(join)}: quantizer {_title(producer)} in front of it has a scale for each channel; "
-            "send both branches through one shared quantizer with one scale"
-        )
-    return float(scale.flat[0])
-
-
-def _check_quantized(model: ModelWrapper, node: NodeProto) -> None:
-    weight = model.find_producer(node.input[1])
-    if weight is None or weight.op_type != "Quant":
-        raise IcsortError(f"layer {_title(node)}: its weights are float; give the layer a weight quantizer")
-    producer = model.find_producer(node.input[0])
-    while producer is not None and (producer.op_type in (*SHAPE_ONLY, *MEAN, "MaxPool") or is_join(model, producer)):
-        producer = model.find_producer(producer.input[0])
-    if producer is not None and producer.op_type != "Quant":
-        raise IcsortError(
-            f"layer {_title(node)}: float values reach it from {_title(producer)}; "
-            "put an activation quantizer between them"
-        )
-
-
 def _check_interface(model: ModelWrapper, path: Path, shape: tuple[int, int, int], classes: int) -> None:
     if len(model.graph.input) != 1 or len(model.graph.output) != 1:
         raise IcsortError(
@@ -505,7 +218,7 @@ def _split_scale(model: ModelWrapper, path: Path) -> tuple[ModelWrapper, float]:
     factor = model.get_initializer(last.input[1]) if last.op_type == "Mul" else None
     if factor is None or factor.size != 1:
         raise IcsortError(
-            f"{path.name}: the logits do not end in one scale for all classes (layer {_title(last)}); "
+            f"{path.name}: the logits do not end in one scale for all classes (layer {title(last)}); "
             "quantize the last layer's weights per tensor and give it no bias"
         )
     integer = last.input[0]
@@ -525,32 +238,34 @@ def check_hardware(model: ModelWrapper) -> None:
     for node in model.graph.node:
         if node.domain != HW_DOMAIN:
             raise IcsortError(
-                f"layer {_title(node)}: FINN's passes left it as a float operation; "
+                f"layer {title(node)}: FINN's passes left it as a float operation; "
                 "quantize what feeds it or build the network without it"
             )
         streams = 2 if node.op_type == "ElementwiseAdd" else 1
         for tensor in (*node.input[:streams], *node.output):
             if not model.get_tensor_datatype(tensor).is_integer():
-                raise IcsortError(f"layer {_title(node)}: '{tensor}' is still float; quantize it")
+                raise IcsortError(f"layer {title(node)}: '{tensor}' is still float; quantize it")
         if node.op_type == "Thresholding":  # FINN may move a bias away and leave the signed type behind
             output, attributes = model.get_tensor_datatype(node.output[0]), getCustomOp(node)
             low = attributes.get_nodeattr("ActVal")
             high = low + attributes.get_nodeattr("numSteps")
+            if output == DataType["BIPOLAR"]:
+                low, high = 2 * low - 1, 2 * high - 1
             if low < output.min() or high > output.max():
-                raise IcsortError(f"layer {_title(node)}: gives {low} to {high} but FINN typed it {output.name}")
+                raise IcsortError(f"layer {title(node)}: gives {low} to {high} but FINN typed it {output.name}")
         for tensor in node.input[streams:]:
             values = model.get_initializer(tensor)
             if values is None or not np.array_equal(values, np.rint(values)):
-                raise IcsortError(f"layer {_title(node)}: '{tensor}' must hold constant integers")
+                raise IcsortError(f"layer {title(node)}: '{tensor}' must hold constant integers")
             if np.abs(values).max() >= FLOAT32_INTEGERS:
-                raise IcsortError(f"layer {_title(node)}: '{tensor}' holds integers beyond 2^24, not exact in float32")
+                raise IcsortError(f"layer {title(node)}: '{tensor}' holds integers beyond 2^24, not exact in float32")
 
 
 # What hardware layers do, in the file's operations: the layers that `_sources` pairs.
 ORIGINS = {
     "MVAU": WEIGHTED,
     "VVAU": ("Conv",),
-    "Thresholding": ("Quant",),
+    "Thresholding": QUANTIZERS,
     "Pool": ("MaxPool",),
     "GlobalAccPool": MEAN,
     "ElementwiseAdd": ("Add",),
@@ -586,7 +301,7 @@ def _sources(source: ModelWrapper, model: ModelWrapper) -> dict[str, str]:
                 continue
             raise IcsortError(
                 f"FINN made {'nothing' if node is None else node.op_type} of "
-                f"{'the image' if found is None else 'layer ' + _title(found)}; build the network without it"
+                f"{'the image' if found is None else 'layer ' + title(found)}; build the network without it"
             )
         for extra in passed:
             if extra.op_type == "DuplicateStreams":

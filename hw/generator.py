@@ -9,15 +9,16 @@ the heads of the kernels.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from math import lcm
 
 import numpy as np
 import numpy.typing as npt
 from onnx import NodeProto
-from qonnx.core.datatype import BaseDataType
+from qonnx.core.datatype import BaseDataType, DataType
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
 
-from hw.folding import JOIN_FIFOS, Folding
+from hw.folding import JOIN_FIFOS, Folding, Unit
 from hw.frontend import HardwareGraph
 from sim.bit_true.errors import IcsortError
 from sim.bit_true.manifest import Manifest
@@ -26,22 +27,25 @@ LICENSE = "// SPDX-License-Identifier: Apache-2.0\n"
 NET = "icsort_net"
 BUILD = "icsort_build"
 GAIN_BITS = 18
+BLOCK_DEPTH = 128
+BLOCK_BITS = 4096  # of the 18 Kibit of a block RAM
 
 Parameters = dict[str, int | str]
 
 
 @dataclass(frozen=True)
 class Memory:
-    """A file for $readmemh: `words` of `bits` bits, one a line, address 0 first. `parameter` of the kernel names it."""
+    """A file for $readmemh: a word a row of `rows`, address 0 first, elements of `bits` bits; `parameter` of the kernel
+    names it. rows: (words, elements) integers."""
 
     parameter: str
     bits: int
-    words: list[int]
+    rows: npt.NDArray[np.int64]
 
     def text(self) -> str:
         """The file's contents, every word with all its hexadecimal digits."""
-        digits = (self.bits + 3) // 4
-        return "".join(f"{word:0{digits}x}\n" for word in self.words)
+        digits = (self.bits * self.rows.shape[1] + 3) // 4
+        return "".join(f"{word:0{digits}x}\n" for word in pack(self.rows, self.bits))
 
 
 @dataclass(frozen=True)
@@ -90,11 +94,15 @@ class Layer:
 
 @dataclass(frozen=True)
 class Network:
-    """What is generated of a graph: layers in stream order, the text of icsort_net.sv, bits of one logit."""
+    """What is generated of a graph: layers in stream order, the text of icsort_net.sv, bits of one logit.
+
+    glue: parameters of every fifo and width_converter between the layers, as (name, kernel, parameters).
+    """
 
     layers: tuple[Layer, ...]
     verilog: str
     logit_bits: int
+    glue: tuple[tuple[str, str, Parameters], ...]
 
     def memory_files(self) -> dict[str, str]:
         """File name -> contents of every memory, in stream order."""
@@ -114,7 +122,7 @@ def generate(graph: HardwareGraph, folding: Folding, title: str) -> Network:
         if node.op_type not in KERNELS:
             raise IcsortError(f"{where}: {node.op_type} is not covered; there are kernels for {', '.join(KERNELS)}")
         try:
-            instance = KERNELS[node.op_type](model, node)
+            instance = KERNELS[node.op_type](model, node, folding[node.name])
         except _NotCoveredError as reason:
             raise IcsortError(f"{where}: {reason}") from None
         inputs = tuple(node.input[: len(instance.in_bits)])
@@ -122,8 +130,8 @@ def generate(graph: HardwareGraph, folding: Folding, title: str) -> Network:
             raise IcsortError(f"{where}: its input goes to another layer as well, without a fork; compile again")
         used |= set(inputs)
         entry = folding[node.name]
-        joins = tuple(entry[key] for key in JOIN_FIFOS if key in entry)
-        outputs, depth = tuple(node.output), entry["fifo_depth"]
+        joins = tuple(int(entry[key]) for key in JOIN_FIFOS if key in entry)
+        outputs, depth = tuple(node.output), int(entry["fifo_depth"])
         layers.append(Layer(node.name, node.op_type, graph.sources[node.name], instance, inputs, outputs, depth, joins))
     image, output = model.graph.input[0].name, model.graph.output[0].name
     last = next(layer for layer in layers if output in layer.outputs)
@@ -131,16 +139,16 @@ def generate(graph: HardwareGraph, folding: Folding, title: str) -> Network:
         raise IcsortError(f"layer '{last.source}': the logits must come straight from a matrix product")
     logit_bits = int(last.instance.parameters["ACC_BITS"])
     pixel_bits = _shape(model, image)[-1] * _type(model, image).bitwidth()
-    text = _verilog(layers, title, (image, pixel_bits), (output, _shape(model, output)[-1] * logit_bits))
-    return Network(tuple(layers), text, logit_bits)
+    text, glue = _verilog(layers, title, (image, pixel_bits), (output, _shape(model, output)[-1] * logit_bits))
+    return Network(tuple(layers), text, logit_bits, tuple(glue))
 
 
 class _NotCoveredError(Exception):
     """Why a kernel cannot do a node's work; the caller adds the layer's name."""
 
 
-def sliding_window(model: ModelWrapper, node: NodeProto) -> Instance:
-    """FINN's ConvolutionInputGenerator: whole windows, no padding, no dilation."""
+def sliding_window(model: ModelWrapper, node: NodeProto, unit: Unit) -> Instance:
+    """FINN's ConvolutionInputGenerator: whole windows or SIMD channels of a tap, no padding, no dilation."""
     get = getCustomOp(node).get_nodeattr
     if any(d != 1 for d in get("Dilation")):
         raise _NotCoveredError(f"dilation {list(get('Dilation'))} is not covered; use dilation 1")
@@ -150,75 +158,82 @@ def sliding_window(model: ModelWrapper, node: NodeProto) -> Instance:
         "IFM_H": int(ifm_h), "IFM_W": int(ifm_w), "CHANNELS": channels, "BITS": bits,
         "K_H": int(k_h), "K_W": int(k_w), "STRIDE_H": int(s_h), "STRIDE_W": int(s_w),
     }  # fmt: skip
+    if not unit["parallel_window"]:
+        simd = int(unit["SIMD"])
+        lines = window_lines(int(ifm_h), int(k_h), int(s_h))
+        style = ram_style(lines * int(ifm_w) * (channels // simd), simd * bits)
+        parameters |= {"SIMD": simd, "LINES": lines, "DEPTHWISE": get("depthwise"), "RAM_STYLE": style}
+        return Instance("sliding_window_folded", parameters, (simd * bits,), simd * bits)
     return Instance("sliding_window", parameters, (channels * bits,), int(k_h * k_w) * channels * bits)
 
 
-def fmpad(model: ModelWrapper, node: NodeProto) -> Instance:
-    """FINN's FMPadding, a whole pixel a beat."""
+def fmpad(model: ModelWrapper, node: NodeProto, unit: Unit) -> Instance:
+    """FINN's FMPadding."""
+    _refuse_bipolar(model, node)
     get = getCustomOp(node).get_nodeattr
     (ifm_h, ifm_w), (top, left, bottom, right) = get("ImgDim"), get("Padding")
-    channels, bits = get("NumChannels"), _type(model, node.input[0]).bitwidth()
+    channels, simd, bits = get("NumChannels"), int(unit["SIMD"]), _type(model, node.input[0]).bitwidth()
     parameters: Parameters = {
-        "IFM_H": int(ifm_h), "IFM_W": int(ifm_w), "CHANNELS": channels, "SIMD": channels, "BITS": bits,
+        "IFM_H": int(ifm_h), "IFM_W": int(ifm_w), "CHANNELS": channels, "SIMD": simd, "BITS": bits,
         "PAD_TOP": int(top), "PAD_LEFT": int(left), "PAD_BOTTOM": int(bottom), "PAD_RIGHT": int(right),
     }  # fmt: skip
-    return Instance("fmpad", parameters, (channels * bits,), channels * bits)
+    return Instance("fmpad", parameters, (simd * bits,), simd * bits)
 
 
-def mvau(model: ModelWrapper, node: NodeProto) -> Instance:
+def mvau(model: ModelWrapper, node: NodeProto, unit: Unit) -> Instance:
     """FINN's MVAU without activation. Weights and accumulators are signed, as wide as the weights at hand need."""
     get = getCustomOp(node).get_nodeattr
     if not get("noActivation") or get("binaryXnorMode"):
         raise _NotCoveredError("thresholds or XNOR inside the matrix unit are not covered")
-    mw, mh, simd, pe = (get(key) for key in ("MW", "MH", "SIMD", "PE"))
-    activation = _type(model, node.input[0])
-    if activation.bitwidth() == 1 and activation.signed():
-        raise _NotCoveredError("bipolar activations are not covered; use at least 2 bits")
-    weights = _integers(model, node.input[1]).T  # (MH, MW)
-    weight_bits = max(2, _signed_bits(weights))
+    mw, mh, simd, pe = get("MW"), get("MH"), int(unit["SIMD"]), int(unit["PE"])
+    bits, signed, bipolar = _coding(_type(model, node.input[0]))
+    weights, weight_bits = _weights(model, node)
+    weights = weights.T  # (MH, MW)
     acc_bits = _result_bits(model, node)
     rows = weights.reshape(mh // pe, pe, mw // simd, simd).transpose(0, 2, 1, 3).reshape(-1, pe * simd)
-    memory = Memory("WEIGHTS_FILE", pe * simd * weight_bits, pack(rows, weight_bits))
+    memory = Memory("WEIGHTS_FILE", weight_bits, rows)
     parameters: Parameters = {
-        "MW": mw, "MH": mh, "SIMD": simd, "PE": pe, "ACT_BITS": activation.bitwidth(),
-        "ACT_SIGNED": int(activation.signed()), "WEIGHT_BITS": weight_bits, "ACC_BITS": acc_bits,
+        "MW": mw, "MH": mh, "SIMD": simd, "PE": pe, "ACT_BITS": bits, "ACT_SIGNED": signed, "ACT_BIPOLAR": bipolar,
+        "WEIGHT_BITS": weight_bits, "ACC_BITS": acc_bits, "RAM_STYLE": unit.get("ram_style", "auto"),
     }  # fmt: skip
-    return Instance("mvau", parameters, (simd * activation.bitwidth(),), pe * acc_bits, memory)
+    return Instance("mvau", parameters, (simd * bits,), pe * acc_bits, memory)
 
 
-def vvau(model: ModelWrapper, node: NodeProto) -> Instance:
-    """FINN's VVAU without activation, behind a window generator that sends whole windows."""
+def vvau(model: ModelWrapper, node: NodeProto, unit: Unit) -> Instance:
+    """FINN's VVAU without activation, behind a window generator in the same mode."""
     get = getCustomOp(node).get_nodeattr
     if not get("noActivation"):
         raise _NotCoveredError("thresholds inside the depthwise unit are not covered")
-    channels, taps, simd, pe = get("Channels"), int(np.prod(get("Kernel"))), get("SIMD"), get("PE")
-    activation = _type(model, node.input[0])
-    if activation.bitwidth() == 1 and activation.signed():
-        raise _NotCoveredError("bipolar activations are not covered; use at least 2 bits")
-    weights = _integers(model, node.input[1]).reshape(channels, taps)
-    weight_bits = max(2, _signed_bits(weights))
+    channels, taps = get("Channels"), int(np.prod(get("Kernel")))
+    simd, pe = int(unit["SIMD"]), int(unit["PE"])
+    bits, signed, bipolar = _coding(_type(model, node.input[0]))
+    weights, weight_bits = _weights(model, node)
+    weights = weights.reshape(channels, taps)
     acc_bits = _result_bits(model, node)
     rows = weights.reshape(channels // pe, pe, taps // simd, simd).transpose(0, 2, 1, 3).reshape(-1, pe * simd)
-    memory = Memory("WEIGHTS_FILE", pe * simd * weight_bits, pack(rows, weight_bits))
+    memory = Memory("WEIGHTS_FILE", weight_bits, rows)
     parameters: Parameters = {
-        "CHANNELS": channels, "KERNEL": taps, "SIMD": simd, "PE": pe, "ACT_BITS": activation.bitwidth(),
-        "ACT_SIGNED": int(activation.signed()), "WEIGHT_BITS": weight_bits, "ACC_BITS": acc_bits, "WHOLE_WINDOW": 1,
+        "CHANNELS": channels, "KERNEL": taps, "SIMD": simd, "PE": pe, "ACT_BITS": bits, "ACT_SIGNED": signed,
+        "ACT_BIPOLAR": bipolar, "WEIGHT_BITS": weight_bits, "ACC_BITS": acc_bits,
+        "WHOLE_WINDOW": unit["parallel_window"], "RAM_STYLE": unit.get("ram_style", "auto"),
     }  # fmt: skip
-    return Instance("vvau", parameters, (taps * channels * activation.bitwidth(),), pe * acc_bits, memory)
+    in_elements = taps * channels if unit["parallel_window"] else pe
+    return Instance("vvau", parameters, (in_elements * bits,), pe * acc_bits, memory)
 
 
-def stream_fork(model: ModelWrapper, node: NodeProto) -> Instance:
+def stream_fork(model: ModelWrapper, node: NodeProto, unit: Unit) -> Instance:
     """FINN's DuplicateStreams."""
-    pe, copies = getCustomOp(node).get_nodeattr("PE"), len(node.output)
+    pe, copies = int(unit["PE"]), len(node.output)
     bits = pe * _type(model, node.input[0]).bitwidth()
     return Instance("stream_fork", {"WIDTH": bits, "OUTPUTS": copies}, (bits,), bits, outputs=copies)
 
 
-def stream_add(model: ModelWrapper, node: NodeProto) -> Instance:
+def stream_add(model: ModelWrapper, node: NodeProto, unit: Unit) -> Instance:
     """FINN's ElementwiseAdd of two streams of one shape."""
+    _refuse_bipolar(model, node)
     if _shape(model, node.input[0]) != _shape(model, node.input[1]):
         raise _NotCoveredError("the branches have different shapes; join pixels and channels one to one")
-    pe, out_bits = getCustomOp(node).get_nodeattr("PE"), _result_bits(model, node)
+    pe, out_bits = int(unit["PE"]), _result_bits(model, node)
     lhs, rhs = (_type(model, tensor) for tensor in node.input)
     parameters: Parameters = {
         "PE": pe, "LHS_BITS": lhs.bitwidth(), "LHS_SIGNED": int(lhs.signed()),
@@ -227,10 +242,11 @@ def stream_add(model: ModelWrapper, node: NodeProto) -> Instance:
     return Instance("stream_add", parameters, (pe * lhs.bitwidth(), pe * rhs.bitwidth()), pe * out_bits)
 
 
-def global_acc_pool(model: ModelWrapper, node: NodeProto) -> Instance:
+def global_acc_pool(model: ModelWrapper, node: NodeProto, unit: Unit) -> Instance:
     """FINN's GlobalAccPool: sums; the division went into the scale of the logits."""
+    _refuse_bipolar(model, node)
     get = getCustomOp(node).get_nodeattr
-    pe, data, out_bits = get("PE"), _type(model, node.input[0]), _type(model, node.output[0]).bitwidth()
+    pe, data, out_bits = int(unit["PE"]), _type(model, node.input[0]), _type(model, node.output[0]).bitwidth()
     parameters: Parameters = {
         "CHANNELS": get("NumChannels"), "PE": pe, "PIXELS": int(np.prod(_shape(model, node.input[0])[:-1])),
         "BITS": data.bitwidth(), "SIGNED": int(data.signed()), "OUT_BITS": out_bits,
@@ -238,18 +254,16 @@ def global_acc_pool(model: ModelWrapper, node: NodeProto) -> Instance:
     return Instance("global_acc_pool", parameters, (pe * data.bitwidth(),), pe * out_bits)
 
 
-def threshold(model: ModelWrapper, node: NodeProto) -> Instance:
+def threshold(model: ModelWrapper, node: NodeProto, unit: Unit) -> Instance:
     """FINN's Thresholding. One set of thresholds for all channels is written out for each."""
     get = getCustomOp(node).get_nodeattr
-    channels, pe, bias = (get(key) for key in ("NumChannels", "PE", "ActVal"))
+    channels, pe, bias = get("NumChannels"), int(unit["PE"]), get("ActVal")
     output = _type(model, node.output[0])
-    if output.bitwidth() == 1 and output.signed():
-        raise _NotCoveredError("bipolar activations are not covered; use at least 2 bits")
     bits, signed = _threshold_input(model, node)
     thresholds = _reachable(model, node)
     steps = thresholds.shape[1]
     thresholds = np.broadcast_to(thresholds, (channels, steps))
-    memory = Memory("THRESHOLDS_FILE", pe * steps * bits, pack(thresholds.reshape(channels // pe, pe * steps), bits))
+    memory = Memory("THRESHOLDS_FILE", bits, thresholds.reshape(channels // pe, pe * steps))
     parameters: Parameters = {
         "CHANNELS": channels, "PE": pe, "IN_BITS": bits, "IN_SIGNED": int(signed), "STEPS": steps,
         "OUT_BITS": output.bitwidth(), "OUT_BIAS": int(bias),
@@ -257,21 +271,18 @@ def threshold(model: ModelWrapper, node: NodeProto) -> Instance:
     return Instance("threshold", parameters, (pe * bits,), pe * output.bitwidth(), memory)
 
 
-def max_pool(model: ModelWrapper, node: NodeProto) -> Instance:
+def max_pool(model: ModelWrapper, node: NodeProto, _unit: Unit) -> Instance:
     """FINN's Pool with function MaxPool, behind its own window generator."""
     get = getCustomOp(node).get_nodeattr
     if get("Function") != "MaxPool":
         raise _NotCoveredError(f"pool function {get('Function')} is not covered; use max pooling")
     k_h, k_w = get("KernelSize")
-    channels, data = get("Channels"), _type(model, node.input[0])
-    parameters: Parameters = {
-        "CHANNELS": channels, "BITS": data.bitwidth(), "SIGNED": int(data.signed()), "WINDOW": int(k_h * k_w)
-    }  # fmt: skip
-    bits = channels * data.bitwidth()
-    return Instance("max_pool", parameters, (int(k_h * k_w) * bits,), bits)
+    channels, (bits, signed, _) = get("Channels"), _coding(_type(model, node.input[0]))
+    parameters: Parameters = {"CHANNELS": channels, "BITS": bits, "SIGNED": signed, "WINDOW": int(k_h * k_w)}
+    return Instance("max_pool", parameters, (int(k_h * k_w) * channels * bits,), channels * bits)
 
 
-KERNELS: Mapping[str, Callable[[ModelWrapper, NodeProto], Instance]] = {
+KERNELS: Mapping[str, Callable[[ModelWrapper, NodeProto, Unit], Instance]] = {
     "FMPadding": fmpad,
     "ConvolutionInputGenerator": sliding_window,
     "MVAU": mvau,
@@ -282,6 +293,16 @@ KERNELS: Mapping[str, Callable[[ModelWrapper, NodeProto], Instance]] = {
     "ElementwiseAdd": stream_add,
     "GlobalAccPool": global_acc_pool,
 }
+
+
+def window_lines(height: int, kernel: int, stride: int) -> int:
+    """Lines of a folded window generator that hold the first windows of a frame beside the last of the one before."""
+    return kernel + height - (height - kernel) // stride * stride
+
+
+def ram_style(depth: int, bits: int) -> str:
+    """Where a memory of `depth` words of `bits` bits goes: what would leave a block RAM nearly empty goes into LUTs."""
+    return "block" if depth >= BLOCK_DEPTH and depth * bits >= BLOCK_BITS else "distributed"
 
 
 def pack(rows: npt.NDArray[np.int64], bits: int) -> list[int]:
@@ -360,9 +381,15 @@ endmodule
 """
 
 
-def _verilog(layers: list[Layer], title: str, image: tuple[str, int], output: tuple[str, int]) -> str:
-    """The text of the module. image, output: tensor and bits in a beat of the network's input and output."""
+def _verilog(
+    layers: list[Layer], title: str, image: tuple[str, int], output: tuple[str, int]
+) -> tuple[str, list[tuple[str, str, Parameters]]]:
+    """The text of the module, and the FIFOs and converters that stand in it besides the layers.
+
+    image, output: tensor and bits in a beat of the network's input and output.
+    """
     body: list[str] = []
+    glue: list[tuple[str, str, Parameters]] = []
     wires: list[tuple[str, int, int]] = []  # name, bits, copies
     # Tensor of the graph -> the stream that carries it: signals of its handshake, and bits in a beat.
     streams = {image[0]: (_signals("s_axis"), image[1])}
@@ -380,41 +407,40 @@ def _verilog(layers: list[Layer], title: str, image: tuple[str, int], output: tu
             )
         body.append(f"{note}  {kernel} #(\n{parameters}\n  ) u_{name} (\n{text}\n  );\n")
 
-    def behind(kernel: str, name: str, signals: dict[str, str], bits: int, bindings: list[str]) -> dict[str, str]:
-        """An instance without parameters of the network's own behind a stream; its output is called like it."""
+    def behind(kernel: str, name: str, signals: dict[str, str], bits: int, parameters: Parameters) -> dict[str, str]:
+        """An instance between layers, behind a stream; its output is called like it."""
         wires.append((name, bits, 1))
+        glue.append((name, kernel, parameters))
+        bindings = [f".{key:<14} ({value})" for key, value in parameters.items()]
         place(kernel, name, bindings, [("s_axis", signals), ("m_axis", _signals(name))], "")
         return _signals(name)
 
-    def converted(stream: tuple[dict[str, str], int], name: str, needed: int, where: str) -> dict[str, str]:
+    def converted(stream: tuple[dict[str, str], int], name: str, needed: int) -> dict[str, str]:
         signals, bits = stream
         if bits == needed:
             return signals
-        if max(bits, needed) % min(bits, needed):
-            raise IcsortError(
-                f"{where}: beats of {bits} bits cannot become beats of {needed} bits; "
-                "fold it and the layer before it so that one divides the other"
-            )
-        widths = [f".IN_WIDTH       ({bits})", f".OUT_WIDTH      ({needed})"]
-        return behind("width_converter", name, signals, needed, widths)
+        common = lcm(bits, needed)
+        if common not in (bits, needed):  # as wide as both divide, so that neither slows the other
+            signals = converted(stream, f"{name}_joined", common)
+            return converted((signals, common), name, needed)
+        return behind("width_converter", name, signals, needed, {"IN_WIDTH": bits, "OUT_WIDTH": needed})
 
     def buffered(signals: dict[str, str], name: str, bits: int, depth: int) -> dict[str, str]:
-        return behind("fifo", name, signals, bits, [f".WIDTH          ({bits})", f".DEPTH          ({depth})"])
+        return behind("fifo", name, signals, bits, {"WIDTH": bits, "DEPTH": depth})
 
     for layer in layers:
         name, instance = layer.label, layer.instance
-        where = f"layer '{layer.source}' (FINN's {layer.name})"
         sides = ("s_axis",) if len(layer.inputs) == 1 else ("s_axis_lhs", "s_axis_rhs")
         pins = []
         for side, tensor, bits in zip(sides, layer.inputs, instance.in_bits, strict=True):
             label = f"{name}{side.removeprefix('s_axis')}"
-            signals = converted(streams[tensor], f"{label}_in", bits, where)
+            signals = converted(streams[tensor], f"{label}_in", bits)
             if layer.join_depths:
                 signals = buffered(signals, f"{label}_fifo", bits, layer.join_depths[sides.index(side)])
             pins.append((side, signals))
         pins.append(("m_axis", _signals(name)))
         wires.append((name, instance.out_bits, instance.outputs))
-        bindings = [f".{key:<15} ({value})" for key, value in instance.parameters.items()]
+        bindings = [f".{key:<15} ({_literal(value)})" for key, value in instance.parameters.items()]
         if instance.memory:
             bindings.append(f'.{instance.memory.parameter:<15} ({{MEM_DIR, "{layer.memory_file}"}})')
         place(instance.kernel, name, bindings, pins, f"  // {layer.name}, from layer '{_printable(layer.source)}'\n")
@@ -426,7 +452,7 @@ def _verilog(layers: list[Layer], title: str, image: tuple[str, int], output: tu
                 buffered(signals, f"{name}_fifo{number}", instance.out_bits, layer.fifo_depth),
                 instance.out_bits,
             )
-    logits = converted(streams[output[0]], "logits", output[1], "the logits")
+    logits = converted(streams[output[0]], "logits", output[1])
     in_bits, out_bits = image[1], output[1]
     declarations = "".join(
         f"  logic {_range(width * copies):<10} {name}_tdata;\n"
@@ -434,7 +460,7 @@ def _verilog(layers: list[Layer], title: str, image: tuple[str, int], output: tu
         for name, width, copies in wires
     )
     instances = "\n".join(body)
-    return f"""{LICENSE}//
+    text = f"""{LICENSE}//
 // {NET}: the network as a stream, from pixels to logits: {_printable(title)}.
 // Generated by `icsort compile` from FINN's hardware graph (graph.onnx); parallelism and FIFO depths are in build.json.
 //
@@ -469,6 +495,7 @@ endmodule
 
 `default_nettype wire
 """
+    return text, glue
 
 
 def _signals(name: str) -> dict[str, str]:
@@ -480,6 +507,10 @@ def _copy(signals: dict[str, str], index: int, bits: int) -> dict[str, str]:
     return {
         pin: f"{signal}[{f'{index * bits} +: {bits}' if pin == 'tdata' else index}]" for pin, signal in signals.items()
     }
+
+
+def _literal(value: int | str) -> str:
+    return f'"{value}"' if isinstance(value, str) else str(value)
 
 
 def _range(bits: int) -> str:
@@ -502,6 +533,25 @@ def _shape(model: ModelWrapper, tensor: str) -> list[int]:
 
 def _type(model: ModelWrapper, tensor: str) -> BaseDataType:
     return model.get_tensor_datatype(tensor)
+
+
+def _coding(data: BaseDataType) -> tuple[int, int, int]:
+    """Bits of an element of a stream, and whether it is signed or bipolar (one bit, 1 is +1 and 0 is -1)."""
+    bipolar = data == DataType["BIPOLAR"]
+    return int(data.bitwidth()), int(data.signed() and not bipolar), int(bipolar)
+
+
+def _weights(model: ModelWrapper, node: NodeProto) -> tuple[npt.NDArray[np.int64], int]:
+    """Weights as they are stored, and the bits of one: a single bit for bipolar ones, else two's complement."""
+    weights = _integers(model, node.input[1])
+    if _type(model, node.input[1]) == DataType["BIPOLAR"]:
+        return (weights + 1) // 2, 1
+    return weights, max(2, _signed_bits(weights))
+
+
+def _refuse_bipolar(model: ModelWrapper, node: NodeProto) -> None:
+    if any(_coding(_type(model, tensor))[2] for tensor in node.input if model.get_initializer(tensor) is None):
+        raise _NotCoveredError("values of -1 and 1 in one bit have no zero and no sum; use at least 2 bits")
 
 
 def _integers(model: ModelWrapper, tensor: str) -> npt.NDArray[np.int64]:

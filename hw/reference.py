@@ -16,6 +16,7 @@ from hw import frontend
 from hw.compile import Build
 from hw.execution import Executor
 from hw.fast_model import FastModel
+from hw.passes import quiet
 from sim.bit_true import manifest
 from sim.bit_true.errors import IcsortError
 
@@ -76,7 +77,7 @@ def qonnx_logits(
 
 
 def _tensors(model: FastModel, image: npt.NDArray[np.uint8]) -> dict[str, npt.NDArray[np.float32]]:
-    with frontend.quiet():
+    with quiet():
         return Executor().execute(model, [frontend.float_input(model, image)])[0]
 
 

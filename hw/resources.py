@@ -23,7 +23,7 @@ RESOURCES = ("LUT", "FF", "DSP", "BRAM_18K", "URAM")
 FAMILIES = ("xc7", "xcup")  # 7 series and UltraScale+, as Yosys names them
 COEFFICIENTS = Path(__file__).parent / "resources.json"
 
-_LUT_COST: dict[str, dict[str, dict[str, float]]] = json.loads(COEFFICIENTS.read_text(encoding="utf-8"))["lut"]
+_LUT_COST: dict[str, dict[str, float]] = json.loads(COEFFICIENTS.read_text(encoding="utf-8"))["lut"]
 _BLOCK_WORDS = {  # bits in a word -> words, in half a block (BRAM_18K) and in a whole one (two of them)
     1: {36: 512, 18: 1024, 9: 2048, 4: 4096, 2: 8192, 1: 16384},
     2: {72: 512, 36: 1024, 18: 2048, 9: 4096, 4: 8192, 2: 16384, 1: 32768},
@@ -68,7 +68,7 @@ def layer_resources(kernel: str, parameters: Parameters, family: str) -> Resourc
     LUT6 or smaller, as logic, memory or shift register; carry chains and wide multiplexers are not counted.
     """
     use = _KERNELS[kernel]({**_DEFAULTS, **parameters}, family)
-    cost = _LUT_COST[family][kernel]
+    cost = _LUT_COST[kernel]
     lut = sum(cost[term] * amount for term, amount in use.lut.items())
     return {"LUT": round(lut), "FF": use.ff, "DSP": use.dsp, "BRAM_18K": use.bram, "URAM": use.uram}
 

@@ -103,6 +103,42 @@ def convert(
 
 
 @app.command()
+def generate(
+    out: OutOption,
+    per_class: Annotated[int, typer.Option(min=1, help="Cells of each class.")] = 100,
+    classes: Annotated[int, typer.Option(min=2, max=36, help="How many of the 36 classes, from the first on.")] = 36,
+    size: Annotated[int, typer.Option(min=8, max=512, help="Lines of an image.")] = 64,
+    columns: Annotated[int | None, typer.Option(min=8, max=512, help="Pixels of a line; without it, --size.")] = None,
+    pixel_um: Annotated[float, typer.Option(min=0.05, max=5.0, help="Pitch of pixels and lines in micrometres.")] = 0.5,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the cells; the same seed gives the same pixels.")] = 0,
+    force: ForceOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Generate cells with a physical model of the microscope: seven channels, up to 36 classes.
+
+    Example: icsort data generate --per-class 1000 --out out/generated
+    """
+    import time
+    from itertools import islice
+
+    from quant.fire import Instrument
+    from quant.generated import generate as cells
+    from quant.shards import write_shards
+    from quant.study_classes import KINDS
+
+    kinds = dict(islice(KINDS.items(), classes))
+    instrument = Instrument(columns=columns or size, pixel_um=pixel_um)
+    began = time.process_time()
+    manifest = write_shards(out, cells(kinds, per_class, size, instrument, seed), force)
+    speed = manifest["cells"] / (time.process_time() - began)
+    if as_json:
+        typer.echo(json.dumps(manifest))
+        return
+    typer.echo(f"{manifest['cells']} cells of {classes} classes, {speed:.0f} cells a second of processor time")
+    typer.echo(f"shards: {out}")
+
+
+@app.command()
 def benchmark(
     shards: Annotated[Path, typer.Argument(help="Folder of shards.")],
     images: Annotated[int, typer.Option(min=1, help="Images to load; the set is passed as often as needed.")] = 100_000,

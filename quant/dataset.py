@@ -3,7 +3,7 @@
 
 import hashlib
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -79,6 +79,17 @@ class Dataset:
             members = np.flatnonzero(self.labels == label)
             chosen += random.permutation(members)[:per_class].tolist()
         return self.subset(sorted(chosen))
+
+    def with_merged_classes(self, merged: Mapping[str, Sequence[str]]) -> "Dataset":
+        """The data with some classes counted as one (name -> classes), in the order of their first class."""
+        unknown = [member for members in merged.values() for member in members if member not in self.classes]
+        if unknown:
+            raise IcsortError(f"--merge names the class {unknown[0]}; the data has {', '.join(self.classes)}")
+        name_of = {member: name for name, members in merged.items() for member in members}
+        new = [name_of.get(name, name) for name in self.classes]
+        classes = tuple(dict.fromkeys(new))
+        index = np.asarray([classes.index(name) for name in new])
+        return replace(self, labels=index[self.labels], classes=classes)
 
     def without_small_classes(self, minimum: int = MIN_CLASS) -> tuple["Dataset", dict[str, int]]:
         """The data without the classes of fewer than `minimum` cells, and those classes with their cells.

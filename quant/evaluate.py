@@ -20,11 +20,11 @@ from quant import metrics
 from quant.constants import Constants, Cut, cut_cells
 from quant.data import Dataset, read_folder
 from quant.dataset import MIN_CLASS
-from quant.export import Run, fit_temperature, load_run
+from quant.export import fit_temperature
 from quant.integer import BATCH, IntegerNetwork
 from quant.metrics import Decisions
+from quant.runs import HELDOUT_FILE, Run, load_run
 from quant.splits import split
-from quant.train import HELDOUT_FILE
 from sim.bit_true import gate
 from sim.bit_true.errors import IcsortError
 from sim.bit_true.event import Trigger

@@ -3,18 +3,13 @@
 
 import hashlib
 import io
-import json
 import logging
 import math
 import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
-from dataclasses import dataclass
 from pathlib import Path
-from pickle import UnpicklingError
-from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -26,12 +21,11 @@ from qonnx.util.cleanup import cleanup_model
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
-from quant import train
-from quant.constants import Constants, cut_cells
-from quant.models import Architecture, Network
+from quant.constants import Constants
+from quant.models import Network
+from quant.runs import CHECKED_CELLS, load_run
 from sim.bit_true import manifest
 from sim.bit_true.errors import IcsortError
-from sim.bit_true.event import Trigger
 from sim.bit_true.output import result_folder
 
 with warnings.catch_warnings():
@@ -45,66 +39,6 @@ LOGIT_TOLERANCE = 1e-4
 MULTIPLIER_BITS = 18
 FRACTION_BITS = 8
 TEMPERATURES = (0.25, 20.0)  # the lower bound is met where no validation cell is wrong, which proves no certainty
-CHECKED_CELLS = 64
-
-
-@dataclass(frozen=True)
-class Run:
-    """A run folder as read back: configuration, metrics, network, held-out pixels (N, C, H, W), validation logits."""
-
-    name: str
-    config: dict[str, Any]
-    metrics: dict[str, Any]
-    model: Network
-    constants: Constants
-    heldout_pixels: torch.Tensor
-    validation_logits: NDArray[np.float32]
-    validation_labels: NDArray[np.int64]
-
-
-def load_run(folder: Path) -> Run:
-    """Read a run folder. Raises IcsortError for one that is missing, incomplete or of another version."""
-    if not (folder / train.CONFIG_FILE).is_file():
-        raise IcsortError(
-            f"{folder}: is not a run (no {train.CONFIG_FILE}); make one with `icsort train --out {folder}`"
-        )
-    try:
-        config = json.loads((folder / train.CONFIG_FILE).read_text(encoding="utf-8"))
-        if (config["format"], config["version"]) != (train.RUN_FORMAT, train.RUN_VERSION):
-            raise IcsortError(f"{folder}: was made by another version of icsort; train again")
-        metrics = json.loads((folder / train.METRICS_FILE).read_text(encoding="utf-8"))
-        shape = config["input"]
-        constants = Constants(
-            trigger=Trigger(
-                config["trigger"]["channel"],
-                config["trigger"]["threshold"],
-                shape["height"],
-                shape["width"],
-                config["line"]["x_offset"],
-            ),
-            line_width=config["line"]["width"],
-            background_line=tuple(config["background_line"]),
-            background=tuple(config["preprocess"]["background"]),
-            gain=tuple(config["preprocess"]["gain"]),
-            shift=config["preprocess"]["shift"],
-        )
-        model = Architecture(**config["architecture"]).build(
-            shape["channels"], len(config["classes"]), shape["height"], shape["width"]
-        )
-        model.load_state_dict(torch.load(folder / train.CHECKPOINT_FILE, weights_only=True))
-        model.eval()
-        with np.load(folder / train.HELDOUT_FILE, allow_pickle=False) as stored:
-            images = stored["images"]
-        with np.load(folder / train.VALIDATION_FILE, allow_pickle=False) as stored:
-            validation_logits, validation_labels = stored["logits"], stored["labels"]
-        windows = cut_cells(list(images[:CHECKED_CELLS]), constants).windows
-        pixels = torch.from_numpy(constants.pixels(windows).transpose(0, 3, 1, 2).astype(np.float32))
-        return Run(
-            folder.resolve().name, config, metrics, model, constants, pixels, validation_logits, validation_labels
-        )
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, EOFError, UnpicklingError, BadZipFile) as error:
-        detail = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise IcsortError(f"{folder}: is not a complete run ({detail}); train again") from None
 
 
 def export_package(run_folder: Path, out: Path, name: str | None = None, force: bool = False) -> manifest.Manifest:

@@ -64,7 +64,8 @@ class Activation(nn.Module):
 
     def __init__(self, bits: int, *, signed: bool, step: Step | None = None) -> None:
         super().__init__()
-        self.low, self.high = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if signed else (0, 2**bits - 1)
+        self.low: int = -(2 ** (bits - 1)) if signed else 0
+        self.high: int = self.low + 2**bits - 1
         self.borrowed = step is not None
         self.step = step or Step()
         kind, layer = (Int8ActPerTensorFloat, qnn.QuantIdentity) if signed else (Uint8ActPerTensorFloat, qnn.QuantReLU)

@@ -72,6 +72,11 @@ class Network(nn.Module):
         """Whether hardware can be made of it."""
         return any(isinstance(module, Activation) for module in self.modules())
 
+    @property
+    def weights(self) -> int:
+        """Number of trained parameters."""
+        return sum(parameter.numel() for parameter in self.parameters())
+
     def settle_thresholds(self) -> None:
         """Call once after training: keeps the thresholds of all layers clear of whole numbers (see quant.layers)."""
         self.trunk.settle(torch.ones((), dtype=torch.float64))
@@ -216,7 +221,7 @@ def _mobilenet_v2(channels: int, options: Options) -> Chain:
 
 TRUNKS: dict[str, Callable[[int, Options], Chain]] = {
     "student": _student,
-    "resnet8": lambda channels, options: _resnet(channels, options, (24, 48, 64), (1, 1, 1), 1, small=True),
+    "resnet8": lambda channels, options: _resnet(channels, options, (24, 40, 56), (1, 1, 1), 1, small=True),
     "resnet18": lambda channels, options: _resnet(channels, options, (64, 128, 256, 512), (2, 2, 2, 2), 1),
     "resnet50": lambda channels, options: _resnet(channels, options, (64, 128, 256, 512), (3, 4, 6, 3), 4),
     "mobilenet_v2": _mobilenet_v2,

@@ -11,6 +11,7 @@ from cocotb_tools.check_results import get_results
 from filelock import FileLock
 
 from sim import verilate
+from sim.bit_true.cache import cache_folder
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 RTL = REPOSITORY / "hw" / "rtl"
@@ -45,7 +46,7 @@ def run_bench(
         repr((sorted(parameters.items()), VERILATOR_OPTIONS, COMPILER_OPTIONS)).encode(),
     ]
     key += [path.read_bytes() for path in sources]
-    build = verilate.cache_folder("bench", key)
+    build = cache_folder("bench", key)
     saved = dict(os.environ)
     os.environ.update(verilate.environment())
     os.environ["MAKEFLAGS"] += f" {COMPILER_OPTIONS}"

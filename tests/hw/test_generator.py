@@ -94,12 +94,13 @@ def test_thresholds_that_are_never_reached_widen_the_accumulator():
     for highest in (15, 16):
         model.set_initializer("t", np.float32([[-3, 4, highest]]))
         model.set_tensor_datatype("t", DataType["INT6"])
-        mvau, threshold = (generator.KERNELS[node.op_type](model, node) for node in model.graph.node)
+        mvau, threshold = (
+            generator.KERNELS[node.op_type](model, node, {"PE": 1, "SIMD": 1}) for node in model.graph.node
+        )
         assert mvau.parameters["ACC_BITS"] == threshold.parameters["IN_BITS"]
         bits = int(threshold.parameters["IN_BITS"])
-        assert threshold.memory.words == [
-            sum((value & (2**bits - 1)) << (i * bits) for i, value in enumerate((-3, 4, highest)))
-        ]
+        word = sum((value & (2**bits - 1)) << (i * bits) for i, value in enumerate((-3, 4, highest)))
+        assert [int(line, 16) for line in threshold.memory.text().split()] == [word]
         widths[highest] = bits
     assert widths == {15: 5, 16: 6}
 
@@ -118,12 +119,12 @@ def test_thresholds_that_no_value_reaches_are_left_out():
     for tensor, kind in {"x": "UINT4", "y": "UINT2"}.items():
         model.set_tensor_datatype(tensor, DataType[kind])
     model.set_initializer("t", np.float32([[3, 7, 16], [4, 15, 16]]))
-    instance = generator.KERNELS["Thresholding"](model, model.graph.node[0])
+    instance = generator.KERNELS["Thresholding"](model, model.graph.node[0], {"PE": 1})
     assert (instance.parameters["STEPS"], instance.parameters["IN_BITS"]) == (2, 4)
-    assert instance.memory.words == [3 + (7 << 4), 4 + (15 << 4)]
+    assert [int(line, 16) for line in instance.memory.text().split()] == [3 + (7 << 4), 4 + (15 << 4)]
     model.set_initializer("t", np.float32([[3, 7, 16], [4, 5, 15]]))
     with pytest.raises(Exception, match="a threshold above the range of the input"):
-        generator.KERNELS["Thresholding"](model, model.graph.node[0])
+        generator.KERNELS["Thresholding"](model, model.graph.node[0], {"PE": 1})
 
 
 def test_a_layer_without_a_kernel_is_refused_by_name():

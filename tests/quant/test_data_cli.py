@@ -108,3 +108,17 @@ def test_benchmark_passes_over_the_shards(folder: Path, tmp_path: Path) -> None:
     rows = json.loads(done.stdout)
     assert rows[-1]["images"] >= 300
     assert all(row["images_per_second"] > 0 and row["rss_mb"] > 0 for row in rows)
+
+
+def test_generate_writes_shards(tmp_path: Path) -> None:
+    words = ("generate", "--classes", 3, "--per-class", 2, "--size", 64, "--columns", 104, "--seed", 7)
+    for name in ("a", "b"):
+        done = icsort(*words, "--out", tmp_path / name)
+        assert done.returncode == 0, done.stderr
+    dataset = read_folder(tmp_path / "a")
+    assert {image.shape for image in dataset.images} == {(64, 104, 7)}
+    assert dataset.counts() == {"HeLa": 2, "HEK293": 2, "K562": 2}
+    assert "no real data" in dataset.origin
+    assert dataset.sha256() == read_folder(tmp_path / "b").sha256()
+    assert "too small" in icsort(*words, "--size", 20, "--out", tmp_path / "c").stderr
+    assert not (tmp_path / "c").exists()

@@ -18,6 +18,8 @@ from quant.evaluate import Wanted, evaluate, read_cells
 from quant.evaluate_cli import parse_merge
 from quant.export import run_qonnx
 from quant.integer import BATCH, IntegerNetwork
+from quant.models import Architecture
+from quant.untrained import untrained_package
 from sim.bit_true import manifest
 from sim.bit_true.errors import IcsortError
 from sim.bit_true.preprocess import preprocess
@@ -51,6 +53,19 @@ def test_integers_equal_qonnx_on_every_cell(package_folder: Path, dataset: Datas
     assert np.array_equal(found, expected)
     assert len(np.unique(found, axis=0)) > BATCH  # a dead network would prove nothing
     assert np.array_equal(network.logits(pixels[5:6]), expected[5:6])
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("name", ["mobilenet_v2", "resnet8", "resnet50"])
+def test_integers_of_deep_networks_equal_qonnx(name: str, dataset: Dataset, tmp_path: Path, seed: int) -> None:
+    architecture = Architecture(name, width_multiplier=0.125, depth_multiplier=0.34, stem="3x3")
+    package = untrained_package(architecture, dataset, tmp_path / name, name=name, seed=seed)
+    numbers = package.preprocess
+    pixels = preprocess(np.stack(dataset.images[::20]), numbers.background, numbers.gain, numbers.shift)
+    floats = run_qonnx(tmp_path / name / "model.onnx", pixels.transpose(0, 3, 1, 2).astype(np.float32))
+    found = IntegerNetwork(tmp_path / name).logits(pixels)
+    assert np.array_equal(found, np.rint(floats.astype(np.float64) / package.logits.scale).astype(np.int64))
+    assert len(np.unique(found, axis=0)) > len(pixels) // 2
 
 
 def test_own_training_cells_count_only_their_test_part(

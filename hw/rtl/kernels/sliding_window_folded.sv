@@ -12,9 +12,11 @@
 //               it, whichever is later. The parts of a window that are there leave before the window is complete.
 //   Interval    one beat a cycle on both sides, also over the ends of rows and frames. A row of windows lets go of the
 //               lines above the next row with its last beat (below the last row, once the frame is in), and a
-//               line is written again the cycle after that: the input runs up to STRIDE_H lines ahead.
-//   Memory      K_H + STRIDE_H lines, one word a beat, one write and one registered read a cycle. RAM_STYLE is the
-//               ram_style attribute of that memory: "auto", "distributed", "block" or "ultra".
+//               line is written again the cycle after that: the input runs up to LINES - K_H lines ahead. Frames follow
+//               each other without a bubble if the last row of windows and the first of the next frame have room,
+//               that is with LINES = K_H + IFM_H - (rows of windows - 1) * STRIDE_H.
+//   Memory      LINES lines, at least K_H + STRIDE_H, one word a beat, one write and one registered read a cycle.
+//               RAM_STYLE is the ram_style attribute of that memory: "auto", "distributed", "block" or "ultra".
 //   Reset       the next beat in is the first of a frame, and so is the next beat out.
 //   Overflow    cannot happen: no beat is taken while all lines are in use.
 `default_nettype none
@@ -29,6 +31,7 @@ module sliding_window_folded #(
     parameter int unsigned K_W       = 3,
     parameter int unsigned STRIDE_H  = 1,
     parameter int unsigned STRIDE_W  = 1,
+    parameter int unsigned LINES     = K_H + STRIDE_H,
     parameter int unsigned DEPTHWISE = 0,
     parameter              RAM_STYLE = "auto",
     localparam int unsigned BeatBits = SIMD * BITS
@@ -53,6 +56,9 @@ module sliding_window_folded #(
   if (K_H > IFM_H || K_W > IFM_W) begin : gen_image_error
     $error("sliding_window_folded: the window K_H x K_W does not fit in the image IFM_H x IFM_W");
   end
+  if (LINES < K_H + STRIDE_H) begin : gen_lines_error
+    $error("sliding_window_folded: LINES must be at least K_H + STRIDE_H");
+  end
   if (DEPTHWISE > 1) begin : gen_depthwise_error
     $error("sliding_window_folded: DEPTHWISE must be 0 or 1");
   end
@@ -65,12 +71,11 @@ module sliding_window_folded #(
   localparam int unsigned OutH      = (IFM_H - K_H) / STRIDE_H + 1;
   localparam int unsigned OutW      = (IFM_W - K_W) / STRIDE_W + 1;
   localparam int unsigned Line      = IFM_W * Fold;                       // beats
-  localparam int unsigned Lines     = K_H + STRIDE_H;
   localparam int unsigned LastSkip  = IFM_H - (OutH - 1) * STRIDE_H;      // lines from the last row's top to the next frame
-  localparam int unsigned Depth     = Lines * Line;
+  localparam int unsigned Depth     = LINES * Line;
   localparam int unsigned LineBits  = $clog2(Line + 1);
   localparam int unsigned AddrBits  = Depth > 1 ? $clog2(Depth) : 1;
-  localparam int unsigned LevelBits = $clog2(Lines + 1);
+  localparam int unsigned LevelBits = $clog2(LINES + 1);
   localparam int unsigned FoldBits  = Fold > 1 ? $clog2(Fold) : 1;
   localparam int unsigned KhBits    = K_H > 1 ? $clog2(K_H) : 1;
   localparam int unsigned KwBits    = K_W > 1 ? $clog2(K_W) : 1;
@@ -89,7 +94,7 @@ module sliding_window_folded #(
   wire accept    = s_axis_tvalid && s_axis_tready;
   wire line_done = accept && write_q == LineBits'(Line - 1);
 
-  assign s_axis_tready = level_q != LevelBits'(Lines);
+  assign s_axis_tready = level_q != LevelBits'(LINES);
 
   // ---- The beat to read: tap (kh_q, kw_q) of channels fold_q in window (oh_q, ow_q).
 
@@ -121,7 +126,7 @@ module sliding_window_folded #(
   wire                  let_go = (release_q || (take && last_beat)) && level_q >= skip;
 
   function automatic logic [AddrBits-1:0] forward(input logic [AddrBits-1:0] address, input int unsigned count);
-    // Addresses of lines go round; count < Lines or count = Lines, which goes all the way.
+    // Addresses of lines go round; count < LINES or count = LINES, which goes all the way.
     automatic logic [AddrBits:0] sum = {1'b0, address} + (AddrBits + 1)'(count * Line);
     return AddrBits'(sum >= (AddrBits + 1)'(Depth) ? sum - (AddrBits + 1)'(Depth) : sum);
   endfunction

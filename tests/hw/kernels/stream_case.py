@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from sim import verilate
 from sim.bench import RTL, run_bench
+from sim.bit_true.cache import cache_folder
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,9 @@ class StreamCase:
         assert len(self.outputs) == len(self.output_cycles)
 
 
+PARTS = {"mvau": ["dot_product"], "vvau": ["dot_product"]}  # the modules inside a kernel
+
+
 def check(kernel: str, parameters: Mapping[str, int | str], case: StreamCase, folder: Path, seed: int) -> None:
     """Run the stream bench on `kernel`; raises AssertionError where it differs from `case`."""
     path = folder / "case.json"
@@ -37,7 +40,7 @@ def check(kernel: str, parameters: Mapping[str, int | str], case: StreamCase, fo
     run_bench(
         kernel,
         "tests.hw.kernels.bench_stream",
-        [RTL / "kernels" / f"{kernel}.sv"],
+        [RTL / "kernels" / f"{module}.sv" for module in [kernel, *PARTS.get(kernel, [])]],
         parameters=parameters,
         environment={"ICSORT_STREAM_CASE": str(path)},
         seed=seed,
@@ -46,7 +49,7 @@ def check(kernel: str, parameters: Mapping[str, int | str], case: StreamCase, fo
 
 def memory_file(text: str) -> str:
     """Path of a file with this text, the same for the same text, so that compiled models stay valid between runs."""
-    path = verilate.cache_folder("bench-memory", [text.encode()]) / "memory.hex"
+    path = cache_folder("bench-memory", [text.encode()]) / "memory.hex"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
     return str(path)

@@ -15,7 +15,7 @@ def lint(kernel: str, parameters: Parameters) -> subprocess.CompletedProcess[str
     source = RTL / "kernels" / f"{kernel}.sv"
     flags = [f"-G{name}={value}" for name, value in parameters.items()]
     return subprocess.run(
-        ["verilator", "--lint-only", "-Wall", "--top-module", kernel, *flags, str(source)],
+        ["verilator", "--lint-only", "-Wall", "-y", str(source.parent), "--top-module", kernel, *flags, str(source)],
         env=verilate.environment(),
         capture_output=True,
         text=True,
@@ -37,7 +37,10 @@ LEGAL: list[tuple[str, Parameters]] = [
     ("mvau", {"SIMD": 1, "ACT_SIGNED": 1}),
     ("mvau", {"WEIGHT_BITS": 1, "ACC_BITS": 11}),
     ("mvau", {"RAM_STYLE": '"distributed"'}),
-    ("vvau", {"RAM_STYLE": '"ultra"'}),
+    ("mvau", {"MULT_STYLE": '"dsp"', "MH": 7, "PE": 7}),
+    ("mvau", {"MULT_STYLE": '"dsp"', "MH": 7, "PE": 7, "DSP_A_BITS": 27, "ACT_SIGNED": 1, "ACC_BITS": 7}),
+    ("mvau", {"MULT_STYLE": '"lut"', "WEIGHT_BITS": 8}),
+    ("vvau", {"RAM_STYLE": '"block"', "MULT_STYLE": '"dsp"'}),
     ("mvau", {"WEIGHT_BITS": 1, "ACT_BITS": 1, "ACT_BIPOLAR": 1, "ACC_BITS": 3}),
     ("mvau", {"ACT_BITS": 1, "ACT_BIPOLAR": 1, "ACC_BITS": 6}),
     ("threshold", {}),
@@ -96,12 +99,14 @@ ILLEGAL: list[tuple[str, Parameters, str]] = [
     ("sliding_window", {"CHANNELS": 0}, "at least 1"),
     ("mvau", {"MW": 10, "SIMD": 4}, "multiple of SIMD"),
     ("mvau", {"MH": 10, "PE": 4}, "multiple of PE"),
-    ("mvau", {"WEIGHT_BITS": 0}, "WEIGHT_BITS and ACC_BITS must be at least 1"),
-    ("mvau", {"ACC_BITS": 0}, "ACC_BITS must be at least 1"),
-    ("mvau", {"ACT_SIGNED": 2}, "ACT_SIGNED and ACT_BIPOLAR must be 0 or 1"),
-    ("mvau", {"RAM_STYLE": '"bram"'}, "RAM_STYLE must be auto"),
-    ("vvau", {"RAM_STYLE": '"bram"'}, "RAM_STYLE must be auto"),
-    ("mvau", {"ACT_BIPOLAR": 1}, "ACT_BIPOLAR needs ACT_BITS = 1"),
+    ("dot_product", {"NF": 0}, "NF, SF, SIMD and PE must be at least 1"),
+    ("dot_product", {"WEIGHT_BITS": 0}, "WEIGHT_BITS and ACC_BITS must be at least 1"),
+    ("dot_product", {"ACC_BITS": 0}, "ACC_BITS must be at least 1"),
+    ("dot_product", {"ACT_SIGNED": 2}, "ACT_SIGNED, ACT_BIPOLAR and SHARED_ACT must be 0 or 1"),
+    ("dot_product", {"RAM_STYLE": '"ultra"'}, "RAM_STYLE must be auto, distributed or block"),
+    ("dot_product", {"MULT_STYLE": '"fabric"'}, "MULT_STYLE must be auto, lut or dsp"),
+    ("dot_product", {"DSP_A_BITS": 17}, "DSP_A_BITS must be at least 18"),
+    ("dot_product", {"ACT_BIPOLAR": 1}, "ACT_BIPOLAR needs ACT_BITS = 1"),
     ("threshold", {"CHANNELS": 10, "PE": 4}, "multiple of PE"),
     ("threshold", {"PER_TENSOR": 2}, "PER_TENSOR must be 0 or 1"),
     ("threshold", {"STEPS": 0}, "STEPS must be 1 to 255"),
@@ -131,9 +136,7 @@ ILLEGAL: list[tuple[str, Parameters, str]] = [
     ("sliding_window_folded", {"RAM_STYLE": '"bram"'}, "RAM_STYLE must be auto"),
     ("vvau", {"SIMD": 2}, "multiple of SIMD"),
     ("vvau", {"PE": 3}, "multiple of PE"),
-    ("vvau", {"WEIGHT_BITS": 0}, "WEIGHT_BITS and ACC_BITS must be at least 1"),
     ("vvau", {"WHOLE_WINDOW": 2}, "WHOLE_WINDOW must be 0 or 1"),
-    ("vvau", {"ACT_BIPOLAR": 1}, "ACT_BIPOLAR needs ACT_BITS = 1"),
 ]
 
 

@@ -12,7 +12,9 @@ VECTORS = 5
 Layer = tuple[int, int, int, int, str, str]  # MW, MH, SIMD, PE, types of activations and weights
 
 
-def run(layer: Layer, rng: np.random.Generator, folder: Path, seed: int) -> None:
+def run(
+    layer: Layer, rng: np.random.Generator, folder: Path, seed: int, style: dict[str, int | str] | None = None
+) -> None:
     mw, mh, simd, pe, act_type, weight_type = layer
     act, weight = DataType[act_type], DataType[weight_type]
     weights = finn_node.random_values(rng, (mw, mh), weight_type)
@@ -55,7 +57,7 @@ def run(layer: Layer, rng: np.random.Generator, folder: Path, seed: int) -> None
         "WEIGHT_BITS": weight.bitwidth(),
         "ACC_BITS": DataType[acc_type].bitwidth(),
         "WEIGHTS_FILE": memory,
-    }
+    } | (style or {})
     check("mvau", parameters, case, folder, seed)
 
 
@@ -82,6 +84,33 @@ def run(layer: Layer, rng: np.random.Generator, folder: Path, seed: int) -> None
 )
 def test_values_and_cycles(layer: Layer, tmp_path: Path, seed: int) -> None:
     run(layer, np.random.default_rng(sum(map(ord, repr(layer)))), tmp_path, seed)
+
+
+@pytest.mark.parametrize(
+    ("layer", "style"),
+    [
+        ((12, 7, 4, 7, "UINT4", "INT4"), {"MULT_STYLE": "dsp"}),  # rows by 2, 2 and 3
+        ((10, 5, 2, 5, "INT8", "INT8"), {"MULT_STYLE": "dsp"}),
+        ((6, 8, 3, 8, "UINT2", "TERNARY"), {"MULT_STYLE": "dsp", "DSP_A_BITS": 27}),
+        ((1, 3, 1, 3, "INT5", "INT6"), {"MULT_STYLE": "dsp"}),  # the product is the result
+        ((12, 6, 4, 3, "INT8", "INT8"), {"MULT_STYLE": "lut"}),
+        *(
+            pytest.param(*case, marks=pytest.mark.full)
+            for case in (
+                ((12, 6, 4, 3, "INT4", "INT4"), {"MULT_STYLE": "dsp"}),
+                ((10, 8, 5, 4, "UINT8", "INT8"), {"MULT_STYLE": "dsp"}),
+                ((6, 4, 3, 4, "BIPOLAR", "INT4"), {"MULT_STYLE": "dsp"}),
+                ((6, 4, 3, 4, "INT4", "BIPOLAR"), {"MULT_STYLE": "dsp"}),  # no multiplier
+                ((6, 3, 3, 1, "UINT4", "INT4"), {"MULT_STYLE": "dsp"}),  # one row: in LUTs after all
+                ((3, 4, 1, 4, "INT5", "INT6"), {"MULT_STYLE": "dsp"}),
+                ((12, 6, 4, 3, "UINT8", "INT3"), {"MULT_STYLE": "lut"}),
+            )
+        ),
+    ],
+    ids=str,
+)
+def test_multiplier_styles(layer: Layer, style: dict[str, int | str], tmp_path: Path, seed: int) -> None:
+    run(layer, np.random.default_rng(sum(map(ord, repr(layer)))), tmp_path, seed, style)
 
 
 def test_xnor_mode(tmp_path: Path, seed: int) -> None:
@@ -123,4 +152,5 @@ def test_random_parameters(index: int, tmp_path: Path, seed: int) -> None:
     sf, nf, simd, pe = (int(value) for value in rng.integers(1, [5, 5, 12, 6], endpoint=True))
     act_bits, weight_bits = (int(value) for value in rng.integers([1, 2], [8, 8], endpoint=True))
     act_type = finn_node.datatype(act_bits, bool(act_bits > 1 and rng.integers(2)))
-    run((sf * simd, nf * pe, simd, pe, act_type, f"INT{weight_bits}"), rng, tmp_path, seed)
+    style = {"MULT_STYLE": str(rng.choice(["auto", "lut", "dsp"])), "DSP_A_BITS": int(rng.choice([25, 27]))}
+    run((sf * simd, nf * pe, simd, pe, act_type, f"INT{weight_bits}"), rng, tmp_path, seed, style)

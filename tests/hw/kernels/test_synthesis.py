@@ -124,18 +124,18 @@ def has_memory(counts: dict[str, int]) -> bool:
 @pytest.mark.usefixtures("memory_files")
 def test_convolution(tmp_path: Path) -> None:
     cells = synthesize(CONVOLUTION, tmp_path)
-    assert set(cells) == {"sliding_window", "width_converter", "mvau", "fifo", "threshold", "max_pool"}
+    assert set(cells) == {"sliding_window", "width_converter", "mvau", "dot_product", "fifo", "threshold", "max_pool"}
     # The window, one column read ahead, two counters and two countdowns; the lines are in memory.
     assert registers(cells["sliding_window"]) <= WINDOW + 2 * PIXEL + 20
     assert has_memory(cells["sliding_window"])
     # Twelve words would be LUTs if it were left to the tool.
-    assert cells["mvau"].get("RAMB18E1", 0) == 1
+    assert cells["dot_product"].get("RAMB18E1", 0) == 1
 
 
 @pytest.mark.usefixtures("memory_files")
 def test_residual(tmp_path: Path) -> None:
     cells = synthesize(RESIDUAL, tmp_path)
-    kernels = "stream_fork fmpad sliding_window_folded vvau stream_add global_acc_pool label_select"
+    kernels = "stream_fork fmpad sliding_window_folded vvau dot_product stream_add global_acc_pool label_select"
     assert set(cells) == set(kernels.split())
     assert registers(cells["label_select"]) == 15 + 6 + 6 + 1  # best so far, its number, count of beats, valid
     # One beat, its valid bit and two counters (a row has 448 beats, the frame 14 rows): no image.
@@ -145,7 +145,7 @@ def test_residual(tmp_path: Path) -> None:
     assert cells["sliding_window_folded"].get("RAMB18E1", 0) == 1
     assert registers(cells["sliding_window_folded"]) <= 96
     # 288 words would be a block if it were left to the tool.
-    assert not has_memory(cells["vvau"])
+    assert not has_memory(cells["dot_product"])
     assert registers(cells["stream_fork"]) == 8 + 2
     assert registers(cells["stream_add"]) == 2 * 11 + 1
     # One sum read ahead, one on offer, two counters; the 64 sums are in memory.

@@ -21,6 +21,7 @@ class Layer:
     act_type: str
     weight_type: str
     whole_window: bool = False
+    mult_style: str = "auto"
 
 
 def run(layer: Layer, rng: np.random.Generator, folder: Path, seed: int) -> None:
@@ -72,6 +73,7 @@ def run(layer: Layer, rng: np.random.Generator, folder: Path, seed: int) -> None
         "ACC_BITS": DataType[acc_type].bitwidth(),
         "WHOLE_WINDOW": int(layer.whole_window),
         "WEIGHTS_FILE": memory,
+        "MULT_STYLE": layer.mult_style,
     }
     case = StreamCase(inputs, finn_node.beats(result, pe, acc_type), input_cycles, output_cycles)
     check("vvau", parameters, case, folder, seed)
@@ -91,6 +93,7 @@ def run(layer: Layer, rng: np.random.Generator, folder: Path, seed: int) -> None
         Layer(6, (2, 3), 2, 3, "INT4", "BIPOLAR"),
         Layer(4, (3, 3), 3, 2, "BIPOLAR", "BIPOLAR"),  # counts equal pairs
         Layer(4, (3, 3), 9, 2, "BIPOLAR", "INT3"),
+        Layer(4, (3, 3), 3, 2, "INT8", "INT8", mult_style="lut"),
         Layer(6, (3, 3), 1, 2, "UINT4", "INT4", whole_window=True),
         Layer(6, (3, 3), 3, 3, "INT4", "INT3", whole_window=True),
         Layer(4, (3, 3), 9, 2, "UINT4", "INT4", whole_window=True),

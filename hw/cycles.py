@@ -1,0 +1,355 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Cycles of a folded network: when each layer gets, does and gives what, followed pixel by pixel through one frame.
+
+The model knows the kernels by what their headers promise (latency, interval, order of beats) and nothing else of
+them. Lines arrive as the instrument sends them: one each `line_cycles` cycles, a pixel a cycle within the line. FIFOs
+are taken never to stop anybody: a layer that is slower than a burst lets it wait in the window generators' lines and
+at the inputs of joins, and that does not change when its own work gets done.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from math import lcm
+
+import numpy as np
+import numpy.typing as npt
+from qonnx.core.modelwrapper import ModelWrapper
+from qonnx.custom_op.registry import getCustomOp
+
+Units = Mapping[str, Mapping[str, int | str]]
+Times = npt.NDArray[np.int64]
+
+# Latencies that the headers of the RTL state, in cycles; tests/hw/test_net.py measures them together.
+FIFO_CYCLES = 1
+CONVERTER_CYCLES = 1
+WINDOW_CYCLES = 1
+FOLDED_WINDOW_CYCLES = 2
+PAD_CYCLES = 1
+FORK_CYCLES = 1
+ADD_CYCLES = 1
+SUM_CYCLES = 1
+LONG_AGO = -(1 << 40)
+
+
+@dataclass(frozen=True)
+class Node:
+    """What cycles and folding need to know of a hardware layer, read from the graph once.
+
+    inputs, outputs: the tensors that stream. height, width: pixels (or windows) at the input; elements: of one of them.
+    kernel, stride: of a window generator or pool. pad: top, left, bottom, right. rows, columns: MH and MW of an MVAU.
+    taps: of a VVAU's or pool's kernel, channels: its channels. steps: of a Thresholding. whole: whether a vector
+    of an MVAU arrives as one pixel or window, and not pixel by pixel (behind a flatten).
+    """
+
+    name: str
+    op: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    height: int
+    width: int
+    elements: int
+    kernel: tuple[int, int] = (1, 1)
+    stride: tuple[int, int] = (1, 1)
+    pad: tuple[int, int, int, int] = (0, 0, 0, 0)
+    rows: int = 0
+    columns: int = 0
+    channels: int = 0
+    taps: int = 1
+    steps: int = 0
+    whole: bool = True
+    depthwise: bool = False
+
+
+@dataclass(frozen=True)
+class Graph:
+    """The network's hardware layers in stream order. image: tensor that the pixels enter by; logits: the last one."""
+
+    nodes: tuple[Node, ...]
+    image: str
+    logits: str
+    height: int
+    width: int
+    channels: int
+    classes: int
+
+    @cached_property
+    def position(self) -> dict[str, int]:
+        """Layer -> its number in stream order."""
+        return {node.name: number for number, node in enumerate(self.nodes)}
+
+    @cached_property
+    def consumer(self) -> dict[str, Node]:
+        """Tensor -> the layer that takes it; a tensor that two layers take went through a fork before."""
+        return {tensor: node for node in self.nodes for tensor in node.inputs}
+
+    @cached_property
+    def producer(self) -> dict[str, Node]:
+        """Tensor -> the layer that gives it; the image has none."""
+        return {tensor: node for node in self.nodes for tensor in node.outputs}
+
+
+def read(model: ModelWrapper) -> Graph:
+    """FINN's hardware graph as `Graph`."""
+    nodes = []
+    for node in model.graph.node:
+        get = getCustomOp(node).get_nodeattr
+        shape = model.get_tensor_shape(node.input[0])
+        height, width = (shape[1], shape[2]) if len(shape) == 4 else (1, int(np.prod(shape[:-1])))
+        inputs = node.input[: 2 if node.op_type == "ElementwiseAdd" else 1]
+        known: dict[str, object] = {}
+        if node.op_type == "FMPadding":
+            known = {"pad": tuple(int(side) for side in get("Padding"))}
+        elif node.op_type == "ConvolutionInputGenerator":
+            known = {"kernel": _pair(get("ConvKernelDim")), "stride": _pair(get("Stride"))}
+            known |= {"channels": get("IFMChannels"), "depthwise": bool(get("depthwise"))}
+        elif node.op_type == "Pool":
+            known = {"taps": int(np.prod(get("KernelSize"))), "channels": get("Channels")}
+        elif node.op_type == "MVAU":
+            known = {"rows": get("MH"), "columns": get("MW"), "whole": get("MW") == shape[-1]}
+        elif node.op_type == "VVAU":
+            known = {"taps": int(np.prod(get("Kernel"))), "channels": get("Channels")}
+        elif node.op_type == "Thresholding":
+            known = {"steps": get("numSteps")}
+        nodes.append(
+            Node(node.name, node.op_type, tuple(inputs), tuple(node.output), height, width, int(shape[-1]), **known)  # type: ignore[arg-type]
+        )
+    image, logits = model.graph.input[0].name, model.graph.output[0].name
+    _, height, width, channels = model.get_tensor_shape(image)
+    return Graph(tuple(nodes), image, logits, height, width, channels, int(model.get_tensor_shape(logits)[-1]))
+
+
+def _pair(values: Sequence[int]) -> tuple[int, int]:
+    return int(values[0]), int(values[1])
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Cycles of one frame whose lines arrive each `line_cycles` cycles, the first pixel in cycle 0.
+
+    latency: first pixel -> logits valid at the output. after_last_pixel: last pixel -> logits valid; negative where
+    the network does not need the last rows. interval: cycles between frames that come without pause. layers: layer ->
+    (busy cycles a frame, cycle in which its last beat is in the FIFO behind it).
+    """
+
+    latency: int
+    after_last_pixel: int
+    interval: int
+    line_cycles: int
+    layers: dict[str, tuple[int, int]]
+
+
+@dataclass(frozen=True)
+class Stream:
+    """A tensor as it flows: when the last beat of each pixel can be taken by the next layer (an array (H, W) of
+    cycles), elements in a beat, and cycles between the first and the last beat of a pixel."""
+
+    times: Times
+    lanes: int
+    spread: int = 0
+
+    def later(self, cycles: int) -> "Stream":
+        return replace(self, times=self.times + cycles)
+
+    def through(self, beats: int, cycles: int) -> "Stream":
+        """Behind a kernel that takes and gives `beats` beats a pixel, one a cycle, each after `cycles` cycles."""
+        times = _serve(self.times - min(self.spread, beats - 1), beats)
+        return replace(self, times=times + cycles, spread=max(self.spread, beats - 1))
+
+    def converted(self, elements: int, needed: int) -> "Stream":
+        """Behind the width converters to beats of `needed` elements; `elements` in a pixel."""
+        if self.lanes == needed:
+            return self
+        common = lcm(self.lanes, needed)
+        if common not in (self.lanes, needed):
+            return self.converted(elements, common).converted(elements, needed)
+        if needed > self.lanes:
+            return Stream(self.times + CONVERTER_CYCLES, needed, self.spread if needed < elements else 0)
+        ratio, beats = self.lanes // needed, elements // needed
+        times = _serve(self.times - min(self.spread, beats - ratio), beats)
+        return Stream(times + CONVERTER_CYCLES, needed, max(self.spread, beats - 1))
+
+
+@dataclass(frozen=True)
+class Flow:
+    """streams: tensor -> as it leaves the FIFO. layers: layer -> (busy cycles a frame, cycle of its last beat).
+    joins: layer -> what arrives at its two inputs."""
+
+    streams: dict[str, Stream]
+    layers: dict[str, tuple[int, int]]
+    joins: dict[str, tuple[Stream, Stream]]
+
+
+def arrivals(graph: Graph, line_cycles: int) -> Times:
+    """Cycles (H, W) in which the pixels of a frame arrive."""
+    rows, columns = np.indices((graph.height, graph.width), dtype=np.int64)
+    return rows * line_cycles + columns
+
+
+def predict(graph: Graph, units: Units, line_cycles: int) -> Prediction:
+    """Follow one frame through the graph, folded as `units` (a hw.folding.Folding) says.
+
+    line_cycles: between the first pixels of two lines, at least the width.
+    """
+    flow = follow(graph, units, line_cycles)
+    done = latency(graph, flow)
+    interval = graph.height * line_cycles
+    for node in graph.nodes:
+        before = graph.producer.get(node.inputs[0])
+        wait = pause(before, units[before.name]) if before and node.op in ("MVAU", "VVAU", "Pool") else 0
+        interval = max(interval, flow.layers[node.name][0] + wait)
+    last = int(arrivals(graph, line_cycles)[-1, -1])
+    return Prediction(done, done - last, interval, line_cycles, flow.layers)
+
+
+def pause(node: Node, unit: Mapping[str, int | str]) -> int:
+    """Cycles a frame in which a layer gives nothing to the next although it has work: whole windows are shifted in, so
+    that pixels which complete no window take a cycle each. A folded window generator has lines to spare for them."""
+    if node.op != "ConvolutionInputGenerator" or not unit["parallel_window"]:
+        return 0
+    (k_h, k_w), (s_h, s_w) = node.kernel, node.stride
+    windows = ((node.height - k_h) // s_h + 1) * ((node.width - k_w) // s_w + 1)
+    return node.height * node.width - windows
+
+
+def latency(graph: Graph, flow: Flow) -> int:
+    """Cycle in which all logits are valid at the output."""
+    return int(flow.streams[graph.logits].converted(graph.classes, graph.classes).times[-1, -1])
+
+
+def follow(graph: Graph, units: Units, line_cycles: int, before: Flow | None = None, first: int = 0) -> Flow:
+    """One frame through the layers from number `first` on; `before` has what the layers ahead of it gave."""
+    if before is None:
+        streams = {graph.image: Stream(arrivals(graph, line_cycles), graph.channels)}
+        layers: dict[str, tuple[int, int]] = {}
+        joins: dict[str, tuple[Stream, Stream]] = {}
+    else:
+        streams, layers, joins = dict(before.streams), dict(before.layers), dict(before.joins)
+    for node in graph.nodes[first:]:
+        unit = units[node.name]
+        lanes = beat_lanes(node, unit)
+        came = streams[node.inputs[0]].converted(node.elements, lanes)
+        if node.op == "ElementwiseAdd":
+            sides = came, streams[node.inputs[1]].converted(node.elements, lanes)
+            joins[node.name] = sides
+            times = np.maximum(*(side.times for side in sides)) + FIFO_CYCLES
+            came = Stream(times, lanes, max(side.spread for side in sides))
+        out, busy = LAYERS[node.op](node, unit, came)
+        out = out.later(FIFO_CYCLES)
+        layers[node.name] = (busy, int(out.times[-1, -1]))
+        for tensor in node.outputs:
+            streams[tensor] = out
+    return Flow(streams, layers, joins)
+
+
+def beat_lanes(node: Node, unit: Mapping[str, int | str]) -> int:
+    """Elements in a beat at a layer's input, as its kernel takes it."""
+    if node.op in ("VVAU", "Pool"):
+        return int(unit["PE"]) if takes_taps(unit) else node.elements
+    return int(unit["SIMD" if node.op in ("MVAU", "FMPadding", "ConvolutionInputGenerator") else "PE"])
+
+
+def takes_taps(unit: Mapping[str, int | str]) -> bool:
+    """Whether a VVAU or pool takes its windows tap by tap, PE channels at a time, and not whole."""
+    return not unit["parallel_window"]
+
+
+def _padding(node: Node, _unit: Mapping[str, int | str], came: Stream) -> tuple[Stream, int]:
+    top, left, bottom, right = node.pad
+    beats = node.elements // came.lanes
+    # Zeros wait for nothing but their turn; those above the frame have gone before it comes.
+    begins = came.times - min(came.spread, beats - 1)
+    padded = _serve(np.pad(begins, ((0, bottom), (left, right)), constant_values=LONG_AGO), beats)
+    border = np.full((top, padded.shape[1]), LONG_AGO)
+    times = np.concatenate([border, padded]) + PAD_CYCLES
+    return Stream(times, came.lanes, max(came.spread, beats - 1)), times.size * beats
+
+
+def _windows(node: Node, unit: Mapping[str, int | str], came: Stream) -> tuple[Stream, int]:
+    (k_h, k_w), (s_h, s_w) = node.kernel, node.stride
+    complete = came.times[k_h - 1 :: s_h, k_w - 1 :: s_w]
+    if unit["parallel_window"]:
+        return Stream(complete + WINDOW_CYCLES, k_h * k_w * node.elements), came.times.size
+    # What is there of a window leaves before it is complete. Only the beats of its last pixel come behind that pixel;
+    # in depthwise order each channel's last tap, that is from the first channels' last tap on.
+    taps, fold = k_h * k_w, node.elements // came.lanes
+    beats = taps * fold
+    complete = complete + FOLDED_WINDOW_CYCLES
+    begins = complete - came.spread - (taps - 1) if node.depthwise else complete - (beats - 1)
+    times = np.maximum(_serve(begins, beats), complete)
+    return Stream(times, came.lanes, beats - 1), max(times.size * beats, came.times.size * fold)
+
+
+def _pool(node: Node, _unit: Mapping[str, int | str], came: Stream) -> tuple[Stream, int]:
+    return Stream(came.times + max(1, _log2(node.taps)), node.channels), came.times.size
+
+
+def _matrix(node: Node, unit: Mapping[str, int | str], came: Stream) -> tuple[Stream, int]:
+    pe, simd = int(unit["PE"]), int(unit["SIMD"])
+    beats, groups = node.columns // simd, node.rows // pe
+    latency = 2 + _log2(simd) + (beats > 1)
+    if node.whole:  # beats that came one by one are done by the time the last is there
+        times = _serve(came.times - min(came.spread, beats - 1), beats * groups)
+        return Stream(times + latency, pe, (groups - 1) * beats), beats * groups * times.size
+    # One pass as the beats come, then the buffered vector again for each further group of rows.
+    times = came.through(beats // came.times.size, 0).times[-1:, -1:] + (groups - 1) * beats
+    return Stream(times + latency, pe, (groups - 1) * beats), beats * groups
+
+
+def _depthwise(node: Node, unit: Mapping[str, int | str], came: Stream) -> tuple[Stream, int]:
+    pe, simd = int(unit["PE"]), int(unit["SIMD"])
+    beats, groups = node.taps // simd, node.channels // pe
+    latency = 2 + _log2(simd) + (beats > 1)
+    if takes_taps(unit):
+        times = came.through(beats * groups, latency).times
+    else:
+        times = _serve(came.times, beats * groups) + latency
+    return Stream(times, pe, (groups - 1) * beats), beats * groups * times.size
+
+
+def _thresholds(node: Node, _unit: Mapping[str, int | str], came: Stream) -> tuple[Stream, int]:
+    return _element_by_element(node, came, 3 if node.steps > 16 else 2)
+
+
+def _fork(node: Node, _unit: Mapping[str, int | str], came: Stream) -> tuple[Stream, int]:
+    return _element_by_element(node, came, FORK_CYCLES)
+
+
+def _add(node: Node, _unit: Mapping[str, int | str], came: Stream) -> tuple[Stream, int]:
+    return _element_by_element(node, came, ADD_CYCLES)
+
+
+def _sum(node: Node, _unit: Mapping[str, int | str], came: Stream) -> tuple[Stream, int]:
+    summed, busy = _element_by_element(node, came, SUM_CYCLES)
+    return replace(summed, times=summed.times[-1:, -1:]), busy
+
+
+def _element_by_element(node: Node, came: Stream, cycles: int) -> tuple[Stream, int]:
+    beats = node.elements // came.lanes
+    return came.through(beats, cycles), came.times.size * beats
+
+
+LAYERS = {
+    "FMPadding": _padding,
+    "ConvolutionInputGenerator": _windows,
+    "Pool": _pool,
+    "MVAU": _matrix,
+    "VVAU": _depthwise,
+    "Thresholding": _thresholds,
+    "DuplicateStreams": _fork,
+    "ElementwiseAdd": _add,
+    "GlobalAccPool": _sum,
+}
+
+
+def _log2(number: int) -> int:
+    """Levels of a binary tree over `number` leaves."""
+    return (number - 1).bit_length()
+
+
+def _serve(begins: Times, cycles: int) -> Times:
+    """When a server that spends `cycles` on each item, in order, is in the last cycle of each."""
+    flat = begins.reshape(-1)
+    steps = np.arange(flat.size, dtype=np.int64) * cycles
+    begun = np.maximum.accumulate(flat - steps) + steps
+    return (begun + cycles - 1).reshape(begins.shape)

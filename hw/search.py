@@ -1,0 +1,381 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Folding for latency: the fewest cycles from the last line to the logits that a board's resources allow.
+
+FINN folds for throughput: each layer just fast enough for a rate. A sorter waits for what is left to do when the last
+line has come, and that is mostly the work of the last layers, whose rate is low. `fold`
+
+1. gives every layer the cheapest PE and SIMD with which it keeps up with the required rate. What is cheap depends on
+   what is scarce: while one resource is over the budget its price rises (a subgradient step of the dual problem);
+2. spends the rest where it gains most: again and again the step of one layer that saves the most cycles for its price,
+   by the cycle model of the whole network, until nothing fits or nothing gains.
+
+Resources are those of every kernel, FIFO and width converter that the generator will place (hw.resources).
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from heapq import heapify, heappop, heappush
+from itertools import pairwise
+from math import lcm
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from qonnx.core.modelwrapper import ModelWrapper
+
+from hw.cycles import Flow, Graph, Node, beat_lanes, follow, latency, pause
+from hw.folding import JOIN_FIFOS, MULTIPLIERS, RESOURCES, Folding, Unit, complete, derive, divisors, window_unit
+from hw.generator import KERNELS, Instance, Network, ram_style, window_lines
+from hw.resources import family_of, layer_resources
+from sim.bit_true.errors import IcsortError
+
+Progress = Callable[[str], None]
+Amounts = npt.NDArray[np.float64]  # of RESOURCES, in that order
+
+SHALLOW = 64  # words of weights that a LUT holds; fewer are constants or LUTs, never block RAM
+PRICE_STEP = 1.15
+PRICE_ROUNDS = 80
+LOOK_AHEAD = (0, 1, 3, 7)  # the steps of a layer that are tried: small ones may gain nothing where a larger one does
+
+
+@dataclass(frozen=True)
+class Target:
+    """What to fold for. budget: LUT, DSP, BRAM_18K, URAM of `board`; family: "xc7" or "xcup".
+
+    limited: whether the budget is a limit. If not, it only weighs one resource against another, and the folding is the
+    cheapest for the rate. line_cycles: between the first pixels of two lines. frame_cycles: between two cells at the
+    required rate.
+    """
+
+    board: str
+    family: str
+    budget: Mapping[str, int]
+    limited: bool
+    line_cycles: int
+    frame_cycles: int
+
+    @cached_property
+    def limits(self) -> Amounts:
+        return np.array([self.budget.get(key, 0) for key in RESOURCES], float)
+
+
+def target(board: Mapping[str, Any], graph: Graph, rate: float | None, line_rate: float | None) -> Target:
+    """What a board (hw.compile.load_board) is to do. rate: cells a second; line_rate: lines a second.
+
+    Without a rate, a pixel each cycle without pause, as far as borders allow; without a line rate, lines as far apart
+    as the rate leaves them. Raises IcsortError for rates that the clock cannot follow.
+    """
+    clock = board["clock_mhz"] * 1e6
+    pixels = graph.height * graph.width
+    if rate is None:  # a border around the pixels takes time as well
+        windows = [node for node in graph.nodes if node.op == "ConvolutionInputGenerator"]
+        frame_cycles = max(pixels, *(node.height * node.width for node in windows), pixels)
+        line_cycles = graph.width
+    else:
+        frame_cycles = int(clock / rate)
+        line_cycles = frame_cycles // graph.height
+    if line_rate is not None:
+        line_cycles = int(clock / line_rate)
+    if frame_cycles < pixels:
+        raise IcsortError(
+            f"{rate:g} cells/s leave {frame_cycles} cycles for a cell of {pixels} pixels, which come one a cycle; "
+            f"at most {clock / pixels:.0f} cells/s at {board['clock_mhz']:g} MHz"
+        )
+    if line_cycles < graph.width:
+        raise IcsortError(
+            f"{line_rate or rate:g} lines/s leave {line_cycles} cycles for a line of {graph.width} pixels, which come "
+            f"one a cycle; at most {clock / graph.width:.0f} lines/s at {board['clock_mhz']:g} MHz"
+        )
+    limited = board["budget_is"] == "limit"
+    return Target(board["name"], family_of(board["part"]), board["budget"], limited, line_cycles, frame_cycles)
+
+
+def resources(network: Network, family: str) -> tuple[dict[str, dict[str, int]], dict[str, int]]:
+    """RESOURCES of each layer of a generated network, and of all FIFOs and width converters between them."""
+    layers = {
+        layer.name: _amounts(*_key(layer.instance.kernel, layer.instance.parameters), family)
+        for layer in network.layers
+    }
+    glue = sum((_amounts(*_key(kernel, made), family) for _, kernel, made in network.glue), np.zeros(len(RESOURCES)))
+    return {name: _named(amounts) for name, amounts in layers.items()}, _named(glue)
+
+
+def check_budget(target: Target, layers: Mapping[str, Mapping[str, int]], glue: Mapping[str, int]) -> None:
+    """Raises IcsortError where a network needs more than the board has, naming the largest layer."""
+    for key in RESOURCES if target.limited else ():
+        total = glue[key] + sum(amounts[key] for amounts in layers.values())
+        if total > target.budget.get(key, 0):
+            largest = max(layers, key=lambda name: layers[name][key])
+            raise IcsortError(
+                f"the network needs {total} {key}, board '{target.board}' has {target.budget.get(key, 0)}; {largest} "
+                f"takes {layers[largest][key]}: give a folding file with smaller PE or SIMD there, or another board"
+            )
+
+
+def _named(amounts: Amounts) -> dict[str, int]:
+    return {key: round(amount) for key, amount in zip(RESOURCES, amounts, strict=True)}
+
+
+@dataclass(frozen=True)
+class Option:
+    """One way to fold a layer that multiplies: its unit, cycles a frame, resources with what it brings along."""
+
+    unit: Unit
+    busy: int
+    amounts: Amounts
+
+
+class Inventory:
+    """Every instance that the generator will place for a folding, without generating it."""
+
+    def __init__(self, model: ModelWrapper, graph: Graph, family: str) -> None:
+        self.graph, self.family = graph, family
+        start = derive(graph, {node.name: {"PE": 1, "SIMD": 1} for node in graph.nodes if node.op in MULTIPLIERS})
+        self._made = {proto.name: KERNELS[proto.op_type](model, proto, start[proto.name]) for proto in model.graph.node}
+        self._bits = {graph.image: 8}  # of an element of each tensor
+        for node in graph.nodes:
+            lanes = _out_lanes(node, start[node.name])
+            for tensor in node.outputs:
+                self._bits[tensor] = self._made[node.name].out_bits // lanes
+
+    def kernel(self, node: Node, unit: Mapping[str, int | str]) -> tuple[str, dict[str, int | str]]:
+        """Kernel and parameters of a layer folded as `unit` says."""
+        made: Instance = self._made[node.name]
+        parameters = dict(made.parameters)
+        for key, parameter in (("PE", "PE"), ("SIMD", "SIMD"), ("ram_style", "RAM_STYLE")):
+            if key in unit and parameter in parameters:
+                parameters[parameter] = unit[key]
+        if node.op == "VVAU":
+            parameters["WHOLE_WINDOW"] = unit["parallel_window"]
+        if node.op == "DuplicateStreams":
+            parameters["WIDTH"] = int(unit["PE"]) * self._bits[node.inputs[0]]
+        if node.op == "ConvolutionInputGenerator":
+            return self._windows(node, unit, parameters)
+        return made.kernel, parameters
+
+    def _windows(
+        self, node: Node, unit: Mapping[str, int | str], made: dict[str, int | str]
+    ) -> tuple[str, dict[str, int | str]]:
+        keys = ("IFM_H", "IFM_W", "CHANNELS", "BITS", "K_H", "K_W", "STRIDE_H", "STRIDE_W")
+        common: dict[str, int | str] = {key: made[key] for key in keys}
+        if unit["parallel_window"]:
+            return "sliding_window", common
+        simd = int(unit["SIMD"])
+        lines = window_lines(node.height, node.kernel[0], node.stride[0])
+        style = ram_style(lines * node.width * node.elements // simd, simd * int(made["BITS"]))
+        own: dict[str, int | str] = {"SIMD": simd, "LINES": lines, "DEPTHWISE": int(node.depthwise), "RAM_STYLE": style}
+        return "sliding_window_folded", common | own
+
+    def glue(self, folding: Folding) -> Iterator[tuple[str, dict[str, int | str]]]:
+        """Kernel and parameters of every FIFO and width converter between the layers."""
+        lanes = {self.graph.image: self.graph.channels}
+        for node in self.graph.nodes:
+            unit = folding[node.name]
+            for number, tensor in enumerate(node.inputs):
+                needed = beat_lanes(node, unit)
+                yield from self._converters(tensor, lanes[tensor], needed)
+                if JOIN_FIFOS[number] in unit:
+                    yield self._fifo(tensor, needed, int(unit[JOIN_FIFOS[number]]))
+            for tensor in node.outputs:
+                lanes[tensor] = _out_lanes(node, unit)
+                yield self._fifo(tensor, lanes[tensor], int(unit["fifo_depth"]))
+        yield from self._converters(self.graph.logits, lanes[self.graph.logits], self.graph.classes)
+
+    def _converters(self, tensor: str, lanes: int, needed: int) -> Iterator[tuple[str, dict[str, int | str]]]:
+        steps = [lanes, needed] if needed % lanes == 0 or lanes % needed == 0 else [lanes, lcm(lanes, needed), needed]
+        for before, after in pairwise(steps):
+            if before != after:
+                bits = self._bits[tensor]
+                yield "width_converter", {"IN_WIDTH": before * bits, "OUT_WIDTH": after * bits}
+
+    def _fifo(self, tensor: str, lanes: int, depth: int) -> tuple[str, dict[str, int | str]]:
+        return "fifo", {"WIDTH": lanes * self._bits[tensor], "DEPTH": depth}
+
+    def amounts(self, node: Node, unit: Mapping[str, int | str]) -> Amounts:
+        """RESOURCES of one layer."""
+        return _amounts(*_key(*self.kernel(node, unit)), self.family)
+
+    def total(self, folding: Folding) -> Amounts:
+        """RESOURCES of the whole network."""
+        layers = sum((self.amounts(node, folding[node.name]) for node in self.graph.nodes), np.zeros(len(RESOURCES)))
+        return layers + sum(_amounts(*_key(*made), self.family) for made in self.glue(folding))
+
+
+def _key(kernel: str, parameters: Mapping[str, int | str]) -> tuple[str, tuple[tuple[str, int | str], ...]]:
+    return kernel, tuple(parameters.items())
+
+
+@lru_cache(maxsize=1 << 17)
+def _amounts(kernel: str, parameters: tuple[tuple[str, int | str], ...], family: str) -> Amounts:
+    needed = layer_resources(kernel, dict(parameters), family)
+    return np.array([needed[key] for key in RESOURCES], float)
+
+
+def _out_lanes(node: Node, unit: Mapping[str, int | str]) -> int:
+    if node.op == "ConvolutionInputGenerator" and unit["parallel_window"]:
+        return node.elements * node.kernel[0] * node.kernel[1]
+    return int(unit["SIMD" if node.op in ("FMPadding", "ConvolutionInputGenerator") else "PE"])
+
+
+def fold(model: ModelWrapper, graph: Graph, target: Target, progress: Progress = lambda _: None) -> Folding:
+    """The folding with the lowest latency from the last line that the search finds within the target's budget.
+
+    Raises IcsortError where the budget does not allow the required rate: which resource is short, by how much, and
+    the rate that would fit.
+    """
+    search = _Search(Inventory(model, graph, target.family), target)
+    search.keep_up()
+    if target.limited:
+        search.spend(progress)
+    return complete(graph, search.chosen(), target.line_cycles)
+
+
+class _Search:
+    def __init__(self, inventory: Inventory, target: Target) -> None:
+        self.inventory, self.target, self.graph = inventory, target, inventory.graph
+        self.sites = {node.name: options(inventory, node) for node in self.graph.nodes if node.op in MULTIPLIERS}
+        self.at: dict[str, Option] = {}
+        self.price = 1.0 / np.maximum(target.limits, 1.0)
+
+    def chosen(self) -> Folding:
+        return {name: option.unit for name, option in self.at.items()}
+
+    def keep_up(self) -> None:
+        """The cheapest folding with which every layer does a frame in `frame_cycles`."""
+        short = self._cheapest(self.target.frame_cycles)
+        if short is None:
+            return
+        slowest = sum(max(option.busy for option in options) for options in self.sites.values())
+        fits = self.target.frame_cycles
+        while fits < slowest:
+            fits = fits * 5 // 4
+            if self._cheapest(fits) is None:
+                raise IcsortError(f"{short}; what fits takes {fits} cycles a cell")
+        raise IcsortError(f"{short}; it does not fit at any rate")
+
+    def _cheapest(self, frame_cycles: int) -> str | None:
+        """Sets `at`. Returns what is short where no prices bring it within the budget."""
+        limits = self.target.limits
+        self.price = 1.0 / np.maximum(limits, 1.0)
+        for name, options in self.sites.items():
+            if min(option.busy for option in options) > frame_cycles:
+                least = min(option.busy for option in options)
+                return f"{name} takes {least} cycles a cell however it is folded; the rate allows {frame_cycles}"
+        total = limits
+        for _ in range(PRICE_ROUNDS):
+            for name, options in self.sites.items():
+                able = [option for option in options if option.busy <= frame_cycles]
+                self.at[name] = min(able, key=lambda option: (float(option.amounts @ self.price), option.busy))
+            total = self.inventory.total(complete(self.graph, self.chosen(), self.target.line_cycles))
+            over = total > limits
+            if not over.any() or not self.target.limited:
+                return None
+            self.price[over] *= PRICE_STEP ** (1 + np.log2(total[over] / np.maximum(limits[over], 1.0)))
+        worst = int(np.argmax(total / np.maximum(limits, 1.0)))
+        key = RESOURCES[worst]
+        sizes = {name: option.amounts[worst] for name, option in self.at.items()}
+        largest = max(sizes, key=lambda name: sizes[name])
+        return (
+            f"the network needs {total[worst]:.0f} {key} for a cell each {frame_cycles} cycles, board "
+            f"'{self.target.board}' has {limits[worst]:.0f}; {largest} takes {sizes[largest]:.0f}"
+        )
+
+    def spend(self, progress: Progress) -> None:
+        """Steps that save cycles between the last line and the logits, the best for its price first."""
+        line_cycles = self.target.line_cycles
+        flow = follow(self.graph, derive(self.graph, self.chosen()), line_cycles)
+        reached = latency(self.graph, flow)
+        # The gain of a step changes little while others are taken, so it is computed anew only when its turn comes. A
+        # layer without a gain may have one later, when those about it have become faster.
+        heap: list[tuple[float, str]] = []
+        while True:
+            if not heap:
+                steps = {name: self._best_step(name, flow, reached) for name in self.sites}
+                heap = [(-step[0], name) for name, step in steps.items() if step]
+                heapify(heap)
+            if not heap:
+                return
+            _, name = heappop(heap)
+            step = self._best_step(name, flow, reached)
+            if step is None:
+                continue
+            if heap and step[0] < -heap[0][0]:
+                heappush(heap, (-step[0], name))
+                continue
+            self.at[name] = step[1]
+            flow = follow(self.graph, derive(self.graph, self.chosen()), line_cycles)
+            reached = latency(self.graph, flow)
+            progress(f"{reached} cycles")
+            heappush(heap, (-step[0], name))
+
+    def _best_step(self, name: str, flow: Flow, reached: int) -> tuple[float, Option] | None:
+        """The option of a layer that gains most cycles for its price, and that gain; None where none gains and fits."""
+        now = self.at[name]
+        cost = float(now.amounts @ self.price)
+        best: tuple[float, Option] | None = None
+        first = self._first(name)
+        front = _front([option for option in self.sites[name] if option.busy < now.busy], self.price)
+        for option in [front[ahead] for ahead in LOOK_AHEAD if ahead < len(front)]:
+            tried = derive(self.graph, {**self.chosen(), name: option.unit})
+            gained = reached - latency(self.graph, follow(self.graph, tried, self.target.line_cycles, flow, first))
+            if gained <= 0:
+                continue
+            ratio = gained / max(float(option.amounts @ self.price) - cost, 1e-9)
+            if best is None or ratio > best[0]:
+                whole = complete(self.graph, {**self.chosen(), name: option.unit}, self.target.line_cycles)
+                if (self.inventory.total(whole) <= self.target.limits).all():
+                    best = ratio, option
+        return best
+
+    def _first(self, name: str) -> int:
+        """Number of the first layer that another folding of `name` changes: its padding or windows."""
+        node = self.graph.nodes[self.graph.position[name]]
+        return min(
+            self.graph.position[each.name] for each, _ in _with_surroundings(self.graph, node, self.at[name].unit)
+        )
+
+
+def options(inventory: Inventory, node: Node) -> list[Option]:
+    """Every PE and SIMD of a layer, its weights in LUTs or in block RAM, with its windows and thresholds."""
+    rows, columns = (node.rows, node.columns) if node.op == "MVAU" else (node.channels, node.taps)
+    simds = divisors(node.elements if node.op == "MVAU" else node.taps)
+    vectors = node.height * node.width if node.op == "VVAU" or node.whole else 1
+    options = []
+    for pe in divisors(rows):
+        for simd in simds:
+            words = (columns // simd) * (rows // pe)
+            for style in ("distributed", "block") if words >= SHALLOW else ("distributed",):
+                unit: Unit = {"PE": pe, "SIMD": simd, "ram_style": style}
+                if node.op == "VVAU":
+                    unit["parallel_window"] = int(simd != 1)
+                parts = _with_surroundings(inventory.graph, node, unit)
+                amounts = sum((inventory.amounts(*part) for part in parts), np.zeros(len(RESOURCES)))
+                busy = words * vectors + max(pause(part, its) for part, its in parts)
+                options.append(Option(unit, busy, amounts))
+    return options
+
+
+def _with_surroundings(graph: Graph, node: Node, unit: Unit) -> list[tuple[Node, Unit]]:
+    """A layer that multiplies, and those that are folded as it is: padding, windows, thresholds."""
+    parts = [(node, unit)]
+    following = graph.consumer.get(node.outputs[0])
+    if following is not None and following.op == "Thresholding":
+        parts.append((following, {"PE": unit["PE"]}))
+    before = graph.producer.get(node.inputs[0])
+    if before is not None and before.op == "ConvolutionInputGenerator":
+        window = window_unit(graph, before, {node.name: unit})
+        parts.append((before, window))
+        padding = graph.producer.get(before.inputs[0])
+        if padding is not None and padding.op == "FMPadding":
+            parts.append((padding, {"SIMD": window["SIMD"]}))
+    return parts
+
+
+def _front(options: list[Option], price: Amounts) -> list[Option]:
+    """Those that no other beats in both cycles and price, the slowest first."""
+    front: list[Option] = []
+    for option in sorted(options, key=lambda o: (o.busy, float(o.amounts @ price))):
+        if not front or float(option.amounts @ price) < float(front[-1].amounts @ price):
+            front.append(option)
+    return front[::-1]

@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The training loop: epochs of one network on one set of samples, resumable to the bit, in one process or several."""
+
+import copy
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from sklearn.metrics import balanced_accuracy_score
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, kl_div, log_softmax, softmax
+from torch.nn.parallel import DistributedDataParallel
+from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR, LRScheduler, OneCycleLR
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from tqdm import tqdm
+
+from quant.layers import keep_gammas_positive
+from quant.models import Network
+from quant.processes import Processes
+from quant.recipe import Recipe
+from quant.samples import Samples
+from sim.bit_true.errors import IcsortError
+
+BATCH = 256  # cells that are scored at once
+SHORTEST = 10  # steps of a cycle; torch divides by zero for fewer
+Row = dict[str, float]
+Teacher = Callable[[Tensor], Tensor]
+
+
+@dataclass
+class Progress:
+    """What a training has come to: a row an epoch, and the weights of the best one by the validation part."""
+
+    history: list[Row] = field(default_factory=list)
+    best: dict[str, Tensor] = field(default_factory=dict)
+
+
+class Fitting:
+    """One training: network, optimizer, schedule, averaged weights and random draws, whose whole state can be saved."""
+
+    def __init__(
+        self,
+        model: Network,
+        training: Samples,
+        validation: Samples,
+        recipe: Recipe,
+        weights: Tensor,
+        seed: int,
+        processes: Processes,
+        teacher: Teacher | None = None,
+    ) -> None:
+        """weights: (classes,) of the loss. teacher: pixels (n, C, H, W) to logits (n, classes)."""
+        self.model = model.to(processes.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.training, self.validation, self.recipe = training, validation, recipe
+        self.processes, self.teacher = processes, teacher
+        self.loss_of = nn.CrossEntropyLoss(weights.to(processes.device), label_smoothing=recipe.label_smoothing)
+        self.parallel: nn.Module = DistributedDataParallel(self.model) if processes.count > 1 else self.model
+        self.optimizer = torch.optim.AdamW(
+            self.model.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
+        )
+        self.steps = math.ceil(len(training.labels) / recipe.batch)
+        self.schedule = _schedule(self.optimizer, recipe, self.steps * recipe.epochs)
+        self.averaged = (
+            AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(recipe.average), use_buffers=True)
+            if recipe.average
+            else None
+        )
+        self.order = torch.Generator().manual_seed(seed)  # the same in all processes, which share each batch
+        self.draw = torch.Generator().manual_seed(seed + 1 + processes.rank)
+        self.progress = Progress()
+
+    def state(self) -> dict[str, Any]:
+        """All that `restore` needs to go on as if nothing had happened."""
+        return {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "averaged": None if self.averaged is None else self.averaged.state_dict(),
+            "order": self.order.get_state(),
+            "draw": self.processes.gather(self.draw.get_state()),
+            "history": self.progress.history,
+            "best": self.progress.best,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take up what `state` gave. Raises IcsortError for another number of processes."""
+        if len(state["draw"]) != self.processes.count:
+            raise IcsortError(
+                f"the training was begun with {len(state['draw'])} processes, not {self.processes.count}; "
+                "resume it with as many"
+            )
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.schedule.load_state_dict(state["schedule"])
+        if self.averaged is not None:
+            self.averaged.load_state_dict(state["averaged"])
+        self.order.set_state(state["order"])
+        self.draw.set_state(state["draw"][self.processes.rank])
+        self.progress = Progress(state["history"], state["best"])
+
+    def run(self, after_epoch: Callable[[Row], None], progress: bool) -> Progress:
+        """Train the epochs that are left. after_epoch: called in the first process, when the epoch can be saved."""
+        done = len(self.progress.history)
+        with tqdm(total=self.recipe.epochs, initial=done, desc="train", unit="epoch", disable=not progress) as bar:
+            for epoch in range(done + 1, self.recipe.epochs + 1):
+                loss = self._epoch(epoch)
+                row: Row = {"epoch": epoch, "learning_rate": float(self.schedule.get_last_lr()[0]), "train_loss": loss}
+                kept = self.model if self.averaged is None else self.averaged.module
+                scores = score(predict(kept, self.validation.upright()), self.validation.labels)
+                row |= {f"validation_{name}": value for name, value in scores.items() if name != "cells"}
+                self.progress.history.append(row)
+                if rank(row) == max(map(rank, self.progress.history)):
+                    self.progress.best = copy.deepcopy(kept.state_dict())
+                after_epoch(row)
+                bar.set_postfix(loss=f"{loss:.3f}", balanced=f"{row['validation_balanced_accuracy']:.3f}")
+                bar.update()
+        return self.progress
+
+    def _epoch(self, epoch: int) -> float:
+        """One pass over the training cells. Returns the mean loss of this process's share."""
+        self.model.train()
+        total, cells = 0.0, 0
+        for whole in torch.randperm(len(self.training.labels), generator=self.order).tensor_split(self.steps):
+            indices = whole[self.processes.rank :: self.processes.count]
+            pixels = self.training.batch(indices, self.recipe.shift, self.recipe.jitter, self.draw)
+            loss = self._loss(self.processes.to_device(pixels), self.processes.to_device(self.training.labels[indices]))
+            self.optimizer.zero_grad()
+            loss.backward()
+            self.optimizer.step()
+            self.schedule.step()
+            if self.model.quantized:
+                keep_gammas_positive(self.model)
+            if self.averaged is not None:
+                self.averaged.update_parameters(self.model)
+            total += float(loss.detach()) * len(indices)
+            cells += len(indices)
+        if not math.isfinite(total):
+            raise IcsortError(
+                f"training diverged in epoch {epoch} (the loss is {total}); try a smaller --learning-rate"
+            )
+        return total / cells
+
+    def _loss(self, pixels: Tensor, labels: Tensor) -> Tensor:
+        logits = self.parallel(pixels)
+        loss: Tensor = self.loss_of(logits, labels)
+        if self.teacher is None:
+            return loss
+        softness, share = self.recipe.softness, self.recipe.distillation
+        with torch.no_grad():
+            wanted = self.teacher(pixels)
+        found = log_softmax(logits / softness, dim=1)
+        follow = kl_div(found, softmax(wanted / softness, dim=1), reduction="batchmean") * softness**2
+        return (1 - share) * loss + share * follow
+
+
+def _schedule(optimizer: torch.optim.Optimizer, recipe: Recipe, steps: int) -> LRScheduler:
+    if recipe.schedule == "one-cycle":
+        return OneCycleLR(optimizer, recipe.learning_rate, total_steps=max(steps, SHORTEST) + 1, pct_start=0.2)
+    if recipe.schedule == "cosine":
+        return CosineAnnealingLR(optimizer, steps)
+    return LambdaLR(optimizer, lambda _: 1.0)
+
+
+def rank(row: Row) -> tuple[float, float, float]:
+    """Order of epochs, all of the validation part: mean of accuracy and balanced accuracy, loss, the later one.
+
+    Balanced accuracy alone hangs on the few cells of the rarest classes and would pick an epoch by their luck.
+    """
+    mean = (row["validation_accuracy"] + row["validation_balanced_accuracy"]) / 2
+    return mean, -row["validation_loss"], row["epoch"]
+
+
+def predict(model: nn.Module, pixels: Tensor) -> Tensor:
+    """Logits (N, classes) of pixels uint8 (N, C, H, W), on the CPU; the network is in evaluation mode afterwards."""
+    device = next(model.parameters()).device
+    model.eval()
+    with torch.no_grad():
+        return torch.cat([model(batch.to(device).float()).cpu() for batch in torch.split(pixels, BATCH)])
+
+
+def score(logits: Tensor, labels: Tensor) -> Row:
+    """Loss, accuracy, balanced accuracy and number of cells. logits: (N, classes), labels: (N,)."""
+    predicted = logits.argmax(dim=1)
+    return {
+        "loss": float(cross_entropy(logits, labels)),
+        "accuracy": float((predicted == labels).double().mean()),
+        "balanced_accuracy": float(balanced_accuracy_score(labels.numpy(), predicted.numpy())),
+        "cells": len(labels),
+    }

@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The search against the generator (what is placed), the cycle model (what is gained) and all foldings (small ones)."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+from qonnx.core.modelwrapper import ModelWrapper
+
+from hw import cycles, folding, generator, search
+from hw.compile import compile_package, load_board
+from hw.frontend import HardwareGraph
+from sim.bit_true.errors import IcsortError
+from tests.hw.networks import Basic, BranchNetwork, Inverted, make_package
+
+NETWORK = BranchNetwork(height=7, width=8, blocks=(Basic(4), Inverted(6, stride=2)), head=8)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory) -> ModelWrapper:
+    folder = tmp_path_factory.mktemp("search")
+    return ModelWrapper(str(compile_package(make_package(folder / "package", NETWORK, 1), folder / "build").graph))
+
+
+@pytest.fixture(scope="module")
+def graph(model) -> cycles.Graph:
+    return cycles.read(model)
+
+
+def target(graph: cycles.Graph, budget: dict[str, int], frame_cycles: int) -> search.Target:
+    return search.Target("test", "xc7", budget, True, frame_cycles // graph.height, frame_cycles)
+
+
+PLENTY = {"LUT": 10**6, "DSP": 10**4, "BRAM_18K": 10**4, "URAM": 0}
+
+
+def test_inventory_is_what_the_generator_places(model, graph, seed):
+    random = np.random.default_rng(seed)
+    inventory = search.Inventory(model, graph, "xc7")
+    for _ in range(5):
+        chosen = {}
+        for node in graph.nodes:
+            if node.op in folding.MULTIPLIERS:
+                options = search.options(inventory, node)
+                chosen[node.name] = options[random.integers(len(options))].unit
+        whole = folding.complete(graph, chosen, 100)
+        sources = {node.name: node.name for node in graph.nodes}
+        network = generator.generate(HardwareGraph(model, 1.0, sources, {}), whole, "test")
+        placed = [(kernel, parameters) for _, kernel, parameters in network.glue]
+        placed += [(layer.instance.kernel, layer.instance.parameters) for layer in network.layers]
+        counted = [*inventory.glue(whole), *(inventory.kernel(node, whole[node.name]) for node in graph.nodes)]
+        frozen = [Counter((kernel, *sorted(made.items())) for kernel, made in made_of) for made_of in (placed, counted)]
+        assert frozen[0] == frozen[1]
+        layers, glue = search.resources(network, "xc7")
+        total = {key: glue[key] + sum(layer[key] for layer in layers.values()) for key in glue}
+        assert list(total.values()) == list(inventory.total(whole))
+
+
+def test_a_larger_budget_is_never_slower_and_is_kept(model, graph):
+    inventory = search.Inventory(model, graph, "xc7")
+    reached = []
+    for luts in (6_000, 9_000, 30_000):
+        budget = {**PLENTY, "LUT": luts}
+        goal = target(graph, budget, 4000)
+        found = search.fold(model, graph, goal)
+        assert (inventory.total(found) <= goal.limits).all()
+        prediction = cycles.predict(graph, found, goal.line_cycles)
+        assert prediction.interval <= 4000
+        reached.append(prediction.after_last_pixel)
+    assert reached == sorted(reached, reverse=True)
+    assert reached[0] > reached[-1]
+
+
+def test_with_plenty_nothing_faster_is_left_out(model, graph):
+    """No single layer can be folded otherwise and gain a thirtieth: checked with every option of every layer."""
+    goal = target(graph, PLENTY, 4000)
+    found = search.fold(model, graph, goal)
+    inventory = search.Inventory(model, graph, "xc7")
+    chosen = {node.name: found[node.name] for node in graph.nodes if node.op in folding.MULTIPLIERS}
+    best = cycles.predict(graph, found, goal.line_cycles).after_last_pixel
+    for node in graph.nodes:
+        for option in search.options(inventory, node) if node.name in chosen else ():
+            other = folding.complete(graph, {**chosen, node.name: option.unit}, goal.line_cycles)
+            assert cycles.predict(graph, other, goal.line_cycles).after_last_pixel >= best * 29 // 30
+
+
+def test_the_rate_alone_takes_the_cheapest(model, graph):
+    """Without a limit: each layer by itself against every PE and SIMD that keeps up."""
+    goal = search.Target("test", "xc7", PLENTY, False, 60, 500)
+    found = search.fold(model, graph, goal)
+    inventory = search.Inventory(model, graph, "xc7")
+    price = 1.0 / np.maximum(goal.limits, 1.0)
+    for node in graph.nodes:
+        if node.op in folding.MULTIPLIERS:
+            able = [option for option in search.options(inventory, node) if option.busy <= 500]
+            mine = next(o for o in able if all(found[node.name][key] == value for key, value in o.unit.items()))
+            assert mine.amounts @ price == min(option.amounts @ price for option in able)
+
+
+@pytest.mark.parametrize(
+    ("budget", "frame_cycles", "message"),
+    [
+        (
+            {**PLENTY, "LUT": 7_000},
+            100,
+            r"needs \d+ LUT for a cell each 100 cycles, board 'test' has 7000; .*what fits",
+        ),
+        ({**PLENTY, "LUT": 50}, 4000, "board 'test' has 50; .*it does not fit at any rate"),
+    ],
+)
+def test_a_budget_that_is_too_small(budget, frame_cycles, message, model, graph):
+    with pytest.raises(IcsortError, match=message):
+        search.fold(model, graph, target(graph, budget, frame_cycles))
+
+
+def test_what_is_said_to_fit_does_fit(model, graph):
+    goal = target(graph, {**PLENTY, "LUT": 7_000}, 100)
+    with pytest.raises(IcsortError) as refused:
+        search.fold(model, graph, goal)
+    fits = int(str(refused.value).rpartition("what fits takes ")[2].split()[0])
+    found = search.fold(model, graph, target(graph, dict(goal.budget), fits))
+    assert (search.Inventory(model, graph, "xc7").total(found) <= goal.limits).all()
+
+
+@pytest.mark.parametrize(
+    ("rate", "line_rate", "message"),
+    [(3e6, None, "at most 1785714 cells/s at 100 MHz"), (1000.0, 2e7, "at most 12500000 lines/s at 100 MHz")],
+)
+def test_rates_that_no_folding_reaches(rate, line_rate, message, graph):
+    with pytest.raises(IcsortError, match=message):
+        search.target(load_board("virtual"), graph, rate, line_rate)
+
+
+def test_finn_folds_for_throughput_and_waits_longer(model, graph):
+    """FINN's own SetFolding at the same rate, placed on our kernels: fewer resources, and a longer wait at the end."""
+    goal = target(graph, PLENTY, 2000)
+    theirs = folding.complete(graph, folding.finn_throughput(model, "xc7z020clg400-1", 2000), goal.line_cycles)
+    ours = search.fold(model, graph, goal)
+    late, early = (cycles.predict(graph, found, goal.line_cycles).after_last_pixel for found in (theirs, ours))
+    assert early < late
+    busy = [cycles.predict(graph, theirs, goal.line_cycles).layers[name][0] for name in theirs]
+    assert max(busy) <= 2000
