@@ -22,6 +22,7 @@ from sim.simulate_net import Cycles, NetSimulation, simulate_net
 from sim.simulate_net import Progress as Report
 
 RESULT_FILE = "simulation.json"
+WIDE = 110  # columns of a terminal in which the layers' names have room as well
 
 
 def sorter(build: Build, cells: Cells, rate: float, line_gap: int, as_json: bool) -> bool:
@@ -121,17 +122,27 @@ def _print_sorter(found: Simulation) -> None:
 
 
 def _print_network(found: NetSimulation, console: Console) -> None:
-    table = Table(title="layers, in cycles of the first image through an empty network")
+    table = Table(title="layers, in cycles of the first image through an empty network", box=None, padding=(0, 1, 0, 0))
     table.add_column("instance", no_wrap=True)
-    for heading in ("first beat", "last beat", "predicted", "after last pixel", "adds", "stalled", "idle"):
-        table.add_column(heading, justify="right")
-    table.add_column("FIFO peak", justify="right", no_wrap=True)
-    table.add_column("from layer", no_wrap=True)
+    for heading in (
+        "first\nbeat",
+        "last\nbeat",
+        "pre-\ndicted",
+        "after\nlast px",
+        "adds",
+        "stall",
+        "idle",
+        "FIFO\npeak",
+    ):
+        table.add_column(heading, justify="right", no_wrap=True)
+    if console.width >= WIDE:
+        table.add_column("from layer")
     for layer in found.layers:
         figures = (layer.first_beat, layer.last_beat, layer.predicted, layer.after_last_pixel, layer.added)
         held = "\n".join(f"{fifo.peak_steady}|{fifo.peak}/{fifo.depth}" for fifo in layer.fifos)
         shares = (f"{share:.0%}" for share in (layer.stalled, layer.idle))
-        table.add_row(layer.instance, *map(str, figures), *shares, held, layer.source)
+        source = (layer.source,) if console.width >= WIDE else ()
+        table.add_row(layer.instance, *map(str, figures), *shares, held, *source)
     console.print(table)
     print("FIFO peak: beats held at most in the steady run | in all runs / depth")
     print(f"logits equal              {found.logits_equal} of {found.logits_compared} (RTL = QONNX = FINN's graph)")
