@@ -175,7 +175,7 @@ def _teacher(folders: tuple[Path, ...], configuration: dict[str, Any], group: Pr
         for key in ("classes", "channels", "input", "trigger", "preprocess"):
             if run.config[key] != configuration[key]:
                 raise IcsortError(f"--teacher {run.name}: was trained with another {key}; train it like this one")
-    models = [run.model.to(group.device, memory_format=torch.channels_last).eval() for run in runs]
+    models = [group.place(run.model).eval() for run in runs]
 
     def answer(pixels: Tensor) -> Tensor:
         logits: Tensor = torch.stack([torch.log_softmax(model(pixels), dim=1) for model in models]).logsumexp(dim=0)
@@ -189,8 +189,8 @@ def _check_same_split(run: Run, configuration: dict[str, Any], option: str) -> N
     theirs, ours = run.config["data"], configuration["data"]
     if theirs["hash"] == ours["hash"] and theirs["split_seed"] != ours["split_seed"]:
         raise IcsortError(
-            f"{option} {run.name}: was trained on this data with split seed {theirs['split_seed']} and has seen cells that "
-            f"are held out here; use --seed {theirs['split_seed']}"
+            f"{option} {run.name}: was trained on this data with split seed {theirs['split_seed']} and has seen "
+            f"cells that are held out here; use --seed {theirs['split_seed']}"
         )
 
 
