@@ -52,7 +52,7 @@ class Fitting:
         teacher: Teacher | None = None,
     ) -> None:
         """weights: (classes,) of the loss. teacher: pixels (n, C, H, W) to logits (n, classes)."""
-        self.model = model.to(processes.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.model = processes.place(model)
         self.training, self.validation, self.recipe = training, validation, recipe
         self.processes, self.teacher = processes, teacher
         self.loss_of = nn.CrossEntropyLoss(weights.to(processes.device), label_smoothing=recipe.label_smoothing)
@@ -63,7 +63,7 @@ class Fitting:
         self.steps = math.ceil(len(training.labels) / recipe.batch)
         self.schedule = _schedule(self.optimizer, recipe, self.steps * recipe.epochs)
         self.averaged = (
-            AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(recipe.average), use_buffers=True)
+            AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(recipe.average), use_buffers=True)  # type: ignore[no-untyped-call]
             if recipe.average
             else None
         )
@@ -127,7 +127,7 @@ class Fitting:
             pixels = self.training.batch(indices, self.recipe.shift, self.recipe.jitter, self.draw)
             loss = self._loss(self.processes.to_device(pixels), self.processes.to_device(self.training.labels[indices]))
             self.optimizer.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             self.optimizer.step()
             self.schedule.step()
             if self.model.quantized:

@@ -53,6 +53,10 @@ class Step(nn.Module):
         del x, threshold
         return self.log.exp()
 
+    def get(self) -> Tensor:
+        """The step, shape (), for arithmetic outside of training."""
+        return self.log.detach().exp()
+
     def set(self, value: float | Tensor) -> None:
         """Assign the step itself, not its logarithm."""
         with torch.no_grad():
@@ -93,16 +97,16 @@ class Activation(nn.Module):
 
     def settle(self, step: Tensor) -> Tensor:
         """For a quantizer of integers worth `step` each (a residual sum): keep its thresholds off whole numbers."""
-        own = self.step().detach().double()
+        own = self.step.get().double()
         if self.borrowed or own == step:
             return own
-        candidates = own / step * (1 + NUDGE * torch.arange(-64, 65, dtype=torch.float64))
+        candidates: Tensor = own / step * (1 + NUDGE * torch.arange(-64, 65, dtype=torch.float64))
         thresholds = candidates[:, None] * self.levels().abs()
         clear = ((thresholds - thresholds.round()).abs() / thresholds.clamp(min=1.0)).amin(dim=1)
         usable = torch.where(clear > TIE_MARGIN, (candidates * step - own).abs(), torch.inf)
         best = usable.argmin() if usable.isfinite().any() else clear.argmax()
         self.step.set(candidates[best] * step)
-        return self.step().detach().double()
+        return self.step.get().double()
 
 
 def activation(
@@ -165,7 +169,7 @@ class Unit(nn.Module):
         norm = self.norm
         with torch.no_grad():
             accumulator = (step * self.conv.quant_weight().scale.double()).flatten()
-            own = self.act.step().double()
+            own = self.act.step.get().double()
             variance, mean = norm.get_buffer("running_var"), norm.get_buffer("running_mean")
             deviation = (variance.double() + norm.eps).sqrt() / norm.weight.double()
             thresholds = (self.act.levels() * own - norm.bias.double()[:, None]) * deviation[:, None]
@@ -192,7 +196,7 @@ class Chain(nn.Sequential):
     def settle(self, step: Tensor) -> Tensor:
         """Each part with the step of the one before."""
         for part in self:
-            step = part.settle(step)
+            step = part.settle(step)  # type: ignore[operator]  # torch types all parts as plain modules
         return step
 
 
@@ -200,9 +204,10 @@ def head(inputs: int, classes: int, weight_bits: int | None) -> nn.Linear:
     """Linear layer without bias; one scale for all of its weights, so that all logits have one."""
     if weight_bits is None:
         return nn.Linear(inputs, classes, bias=False)
-    return qnn.QuantLinear(
+    linear: nn.Linear = qnn.QuantLinear(
         inputs, classes, bias=False, weight_quant=Int8WeightPerTensorFloat, weight_bit_width=weight_bits
     )
+    return linear
 
 
 def keep_gammas_positive(network: nn.Module) -> None:
@@ -219,8 +224,8 @@ def turn_gammas_positive(network: nn.Module) -> None:
         for module in network.modules():
             if isinstance(module, Unit):
                 sign = torch.where(module.norm.weight < 0, -1.0, 1.0)
-                module.conv.weight *= sign[:, None, None, None]
-                module.norm.weight *= sign
+                module.conv.weight.mul_(sign[:, None, None, None])
+                module.norm.weight.mul_(sign)
                 module.norm.get_buffer("running_mean").mul_(sign)
     keep_gammas_positive(network)
 

@@ -85,14 +85,14 @@ class Network(nn.Module):
         """Logit of one accumulator step: the last activation's step times the head's scale, over pooled positions."""
         with torch.no_grad():
             step = [module for module in self.trunk.modules() if isinstance(module, Activation)][-1].step()
-            scale = float(step) * float(self.head.quant_weight().scale)
+            scale = float(step) * float(self.head.quant_weight().scale)  # type: ignore[operator]  # of brevitas
         return scale if self.flat else scale / self.positions
 
 
 class Residual(nn.Module):
     """The sum of a branch and a shortcut, quantized again. The branch ends in the shortcut's step."""
 
-    def __init__(self, branch: Chain, shortcut: nn.Module | None, act: nn.Module) -> None:
+    def __init__(self, branch: Chain, shortcut: Unit | None, act: nn.Module) -> None:
         super().__init__()
         self.branch = branch
         self.shortcut = shortcut
@@ -108,6 +108,7 @@ class Residual(nn.Module):
         joined = self.branch.settle(step)
         if self.shortcut is not None:
             self.shortcut.settle(step)
+        assert isinstance(self.act, Activation)
         return self.act.settle(joined)
 
 

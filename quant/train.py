@@ -175,7 +175,7 @@ def _teacher(folders: tuple[Path, ...], configuration: dict[str, Any], group: Pr
         for key in ("classes", "channels", "input", "trigger", "preprocess"):
             if run.config[key] != configuration[key]:
                 raise IcsortError(f"--teacher {run.name}: was trained with another {key}; train it like this one")
-    models = [run.model.to(group.device).eval() for run in runs]
+    models = [group.place(run.model).eval() for run in runs]
 
     def answer(pixels: Tensor) -> Tensor:
         logits: Tensor = torch.stack([torch.log_softmax(model(pixels), dim=1) for model in models]).logsumexp(dim=0)

@@ -51,7 +51,7 @@ def untrained_package(
     torch.manual_seed(seed)
     model = architecture.build(len(dataset.channels), count, constants.trigger.height, constants.trigger.width)
     fit_steps(model, pixels[:BATCH])
-    fit_norms(model, pixels.split(BATCH))
+    fit_norms(model, torch.split(pixels, BATCH))
     model.eval()
     model.settle_thresholds()
     return write_package(
