@@ -76,10 +76,12 @@ module dot_product #(
   if (ACT_BIPOLAR == 1 && (ACT_BITS != 1 || ACT_SIGNED != 0)) begin : gen_bipolar_error
     $error("dot_product: ACT_BIPOLAR needs ACT_BITS = 1 and ACT_SIGNED = 0");
   end
-  if (string'(RAM_STYLE) != "auto" && string'(RAM_STYLE) != "distributed" && string'(RAM_STYLE) != "block") begin : gen_ram_error
+  if (string'(RAM_STYLE) != "auto" && string'(RAM_STYLE) != "distributed"
+      && string'(RAM_STYLE) != "block") begin : gen_ram_error
     $error("dot_product: RAM_STYLE must be auto, distributed or block");
   end
-  if (string'(MULT_STYLE) != "auto" && string'(MULT_STYLE) != "lut" && string'(MULT_STYLE) != "dsp") begin : gen_mult_error
+  if (string'(MULT_STYLE) != "auto" && string'(MULT_STYLE) != "lut"
+      && string'(MULT_STYLE) != "dsp") begin : gen_mult_error
     $error("dot_product: MULT_STYLE must be auto, lut or dsp");
   end
   if (DSP_A_BITS < 18) begin : gen_port_error

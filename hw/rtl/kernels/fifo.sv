@@ -3,6 +3,9 @@
 // fifo: synchronous first-word-fall-through FIFO for AXI4-Stream.
 //
 //   Handshake   AXI4-Stream on both sides; both ready and valid come from registers (no combinational path through).
+//   Memory      DEPTH words. RAM_STYLE "distributed" reads it in the cycle in which the beat leaves; "block" and "ultra"
+//               a cycle before, into a register, beside which a register of one beat takes what the memory has not
+//               got yet: the same behaviour. "auto" is "block" for more than 256 beats, else "distributed".
 //   Latency     1 cycle from an accepted input beat to m_axis_tvalid.
 //   Interval    1 beat a cycle, also when full or empty (DEPTH >= 2).
 //   Reset       empties the FIFO; beats inside are lost.
@@ -13,6 +16,7 @@
 module fifo #(
     parameter int unsigned WIDTH = 8,
     parameter int unsigned DEPTH = 2,
+    parameter              RAM_STYLE = "auto",
     localparam int unsigned CountBits = $clog2(DEPTH + 1)
 ) (
     input  wire logic                 clk,
@@ -34,9 +38,15 @@ module fifo #(
   if (DEPTH < 2) begin : gen_depth_error
     $error("fifo: DEPTH must be at least 2, or a full FIFO halves the rate");
   end
+  if (string'(RAM_STYLE) != "auto" && string'(RAM_STYLE) != "distributed" && string'(RAM_STYLE) != "block"
+      && string'(RAM_STYLE) != "ultra") begin : gen_style_error
+    $error("fifo: RAM_STYLE must be auto, distributed, block or ultra");
+  end
 
   localparam int unsigned AddrBits = $clog2(DEPTH);
+  localparam bit          Ahead    = string'(RAM_STYLE) == "auto" ? DEPTH > 256 : string'(RAM_STYLE) != "distributed";
 
+  (* ram_style = string'(RAM_STYLE) != "auto" ? RAM_STYLE : Ahead ? "block" : "distributed" *)
   logic [WIDTH-1:0]     mem [DEPTH];
   logic [AddrBits-1:0]  wr_q, rd_q;
   logic [CountBits-1:0] count_q;
@@ -47,7 +57,6 @@ module fifo #(
 
   assign s_axis_tready = count_q != CountBits'(DEPTH);
   assign m_axis_tvalid = count_q != '0;
-  assign m_axis_tdata  = mem[rd_q];
   assign count         = count_q;
 
   wire push = s_axis_tvalid && s_axis_tready;
@@ -66,6 +75,22 @@ module fifo #(
       rd_q    <= '0;
       count_q <= '0;
     end
+  end
+
+  if (Ahead) begin : gen_read_ahead
+    logic [WIDTH-1:0]    read_q, pushed_q;
+    logic                from_push_q;  // the beat to offer was on its way into the memory when it was read
+    wire  [AddrBits-1:0] next_rd = pop ? next(rd_q) : rd_q;
+
+    assign m_axis_tdata = from_push_q ? pushed_q : read_q;
+
+    always_ff @(posedge clk) begin
+      read_q      <= mem[next_rd];
+      pushed_q    <= s_axis_tdata;
+      from_push_q <= push && wr_q == next_rd;
+    end
+  end else begin : gen_read
+    assign m_axis_tdata = mem[rd_q];
   end
 
 endmodule

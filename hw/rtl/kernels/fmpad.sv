@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// fmpad: puts a border of zeros around every frame (FINN: FMPadding).
+// fmpad: puts a border of PAD_VALUE around every frame (FINN: FMPadding, which has zeros).
 //
 //   Input       pixels row by row, CHANNELS / SIMD beats each; the first channel at the LSB.
 //               IFM_H * IFM_W * CHANNELS / SIMD beats a frame, frames back to back.
 //   Output      the same order, (PAD_TOP + IFM_H + PAD_BOTTOM) * (PAD_LEFT + IFM_W + PAD_RIGHT) pixels a frame.
 //   Handshake   AXI4-Stream. m_axis_tvalid and m_axis_tdata come from registers; s_axis_tready is
 //               m_axis_tready || !m_axis_tvalid in the same cycle, but low while the border is made.
-//   Latency     1 cycle from a beat of the image to the same beat. Zeros wait for no input: the border above a frame
-//               leaves before the frame comes, straight after a reset and after the border below the frame before.
+//   Latency     1 cycle from a beat of the image to the same beat. The border waits for no input: what is above a
+//               frame leaves before the frame comes, straight after a reset and after the border below the frame before.
 //   Interval    one output beat a cycle.
 //   Memory      none: counters and one beat.
 //   Reset       the next beat out is the first of a frame, and so is the next beat in.
@@ -25,6 +25,7 @@ module fmpad #(
     parameter int unsigned PAD_LEFT   = 1,
     parameter int unsigned PAD_BOTTOM = 1,
     parameter int unsigned PAD_RIGHT  = 1,
+    parameter int          PAD_VALUE  = 0,
     localparam int unsigned BeatBits  = SIMD * BITS
 ) (
     input  wire logic                 clk,
@@ -43,6 +44,10 @@ module fmpad #(
   end
   if (SIMD < 1 || CHANNELS < 1 || CHANNELS % SIMD != 0) begin : gen_simd_error
     $error("fmpad: CHANNELS must be a multiple of SIMD, and both at least 1");
+  end
+  // The least value of a signed tensor pads it for a max_pool.
+  if (longint'(PAD_VALUE) >= (64'sd1 << BITS) || longint'(PAD_VALUE) < -(64'sd1 << (BITS - 1))) begin : gen_value_error
+    $error("fmpad: PAD_VALUE does not fit in BITS");
   end
 
   localparam int unsigned Fold    = CHANNELS / SIMD;
@@ -69,7 +74,7 @@ module fmpad #(
   always_ff @(posedge clk) begin
     if (enable) m_axis_tvalid <= take;
     if (take) begin
-      m_axis_tdata <= image ? s_axis_tdata : '0;
+      m_axis_tdata <= image ? s_axis_tdata : {SIMD{BITS'(PAD_VALUE)}};
       col_q        <= col_q + 1'b1;
       if (col_q == ColBits'(Width - 1)) begin
         col_q <= '0;

@@ -9,7 +9,8 @@
 //               and the beat that comes next belongs to the last pixel; m_axis_tready acts on it in the same cycle.
 //   Latency     1 cycle from a beat of the last pixel to the sums of its channels.
 //   Interval    one beat a cycle, without a bubble between frames.
-//   Memory      one sum a channel, one word of PE sums a beat of a pixel, registered read.
+//   Memory      one sum a channel, one word of PE sums a beat of a pixel, registered read. RAM_STYLE is the ram_style
+//               attribute of that memory: "auto", "distributed", "block" or "ultra".
 //   Reset       the next beat is the first of a frame.
 //   Overflow    arithmetic is modulo 2^OUT_BITS: the result is right if it fits.
 `default_nettype none
@@ -20,7 +21,8 @@ module global_acc_pool #(
     parameter int unsigned PIXELS   = 4,
     parameter int unsigned BITS     = 8,
     parameter int unsigned SIGNED   = 0,
-    parameter int unsigned OUT_BITS = 10
+    parameter int unsigned OUT_BITS = 10,
+    parameter              RAM_STYLE = "auto"
 ) (
     input  wire logic                    clk,
     input  wire logic                    rst,
@@ -42,6 +44,10 @@ module global_acc_pool #(
   if (SIGNED > 1) begin : gen_signed_error
     $error("global_acc_pool: SIGNED must be 0 or 1");
   end
+  if (string'(RAM_STYLE) != "auto" && string'(RAM_STYLE) != "distributed" && string'(RAM_STYLE) != "block"
+      && string'(RAM_STYLE) != "ultra") begin : gen_ram_error
+    $error("global_acc_pool: RAM_STYLE must be auto, distributed, block or ultra");
+  end
 
   localparam int unsigned Folds     = CHANNELS / PE;
   localparam int unsigned FoldBits  = Folds > 1 ? $clog2(Folds) : 1;
@@ -49,6 +55,7 @@ module global_acc_pool #(
 
   logic [FoldBits-1:0]    fold_q;
   logic [PixelBits-1:0]   pixel_q;
+  (* ram_style = Folds == 1 ? "registers" : RAM_STYLE *)
   logic [PE*OUT_BITS-1:0] sums [Folds];
   logic [PE*OUT_BITS-1:0] sum_q;  // so far, of the channels that come next
 

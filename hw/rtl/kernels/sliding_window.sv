@@ -10,6 +10,7 @@
 //   Latency     1 cycle from the bottom-right pixel of a window to that window.
 //   Interval    one pixel a cycle, also over the ends of rows and frames.
 //   Memory      K_H-1 lines, one word of K_H-1 pixels a column, registered read; and the window. Never the image.
+//               RAM_STYLE is the ram_style attribute of the lines: "auto", "distributed", "block" or "ultra".
 //   Reset       the next pixel is the first of a frame.
 //   Overflow    cannot happen: no pixel is taken while a window waits.
 `default_nettype none
@@ -23,6 +24,7 @@ module sliding_window #(
     parameter int unsigned K_W      = 3,
     parameter int unsigned STRIDE_H = 1,
     parameter int unsigned STRIDE_W = 1,
+    parameter              RAM_STYLE = "auto",
     localparam int unsigned PixelBits  = CHANNELS * BITS,
     localparam int unsigned WindowBits = K_H * K_W * PixelBits
 ) (
@@ -45,6 +47,10 @@ module sliding_window #(
   end
   if (K_H > IFM_H || K_W > IFM_W) begin : gen_image_error
     $error("sliding_window: the window K_H x K_W does not fit in the image IFM_H x IFM_W");
+  end
+  if (string'(RAM_STYLE) != "auto" && string'(RAM_STYLE) != "distributed" && string'(RAM_STYLE) != "block"
+      && string'(RAM_STYLE) != "ultra") begin : gen_ram_error
+    $error("sliding_window: RAM_STYLE must be auto, distributed, block or ultra");
   end
 
   localparam int unsigned ColBits     = IFM_W > 1 ? $clog2(IFM_W) : 1;
@@ -92,6 +98,7 @@ module sliding_window #(
   logic [K_H-1:0][PixelBits-1:0] column;
 
   if (K_H > 1) begin : gen_lines
+    (* ram_style = IFM_W == 1 ? "registers" : RAM_STYLE *)
     logic [K_H-2:0][PixelBits-1:0] lines [IFM_W];
     logic [K_H-2:0][PixelBits-1:0] above_q;  // of the column that comes next
 

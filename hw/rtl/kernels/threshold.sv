@@ -7,6 +7,7 @@
 //   Thresholds  THRESHOLDS_FILE, read by $readmemh, CHANNELS / PE words. Word f holds T[f*PE + pe][i] at bit
 //               (pe*STEPS + i) * IN_BITS, coded as the input is. They need not be sorted.
 //               PER_TENSOR = 1: one word for all channels, T[i] at bit i * IN_BITS.
+//   Memory      RAM_STYLE says where tools put the thresholds: "auto", "distributed" or "block". One word is constants.
 //               A bipolar output is STEPS = 1, OUT_BITS = 1, OUT_BIAS = 0: 1 is +1, 0 is -1.
 //   Handshake   AXI4-Stream. m_axis_tvalid and m_axis_tdata come from registers; s_axis_tready is
 //               m_axis_tready || !m_axis_tvalid in the same cycle and moves the whole pipeline.
@@ -25,7 +26,8 @@ module threshold #(
     parameter int unsigned OUT_BITS   = 2,
     parameter int          OUT_BIAS   = 0,
     parameter int unsigned PER_TENSOR = 0,
-    parameter              THRESHOLDS_FILE = "thresholds.hex"
+    parameter              THRESHOLDS_FILE = "thresholds.hex",
+    parameter              RAM_STYLE       = "auto"
 ) (
     input  wire logic                    clk,
     input  wire logic                    rst,
@@ -49,6 +51,10 @@ module threshold #(
   end
   if (STEPS < 1 || STEPS > 255) begin : gen_steps_error
     $error("threshold: STEPS must be 1 to 255");
+  end
+  if (string'(RAM_STYLE) != "auto" && string'(RAM_STYLE) != "distributed"
+      && string'(RAM_STYLE) != "block") begin : gen_ram_error
+    $error("threshold: RAM_STYLE must be auto, distributed or block");
   end
   if (OUT_BITS < 1 || OUT_BITS > 31) begin : gen_out_error
     $error("threshold: OUT_BITS must be 1 to 31");
@@ -78,6 +84,9 @@ module threshold #(
 
   // ---- Thresholds of the beat that comes next.
 
+  // As the weights of dot_product.
+  (* rom_style = RAM_STYLE,
+     ram_style = Folds == 1 || string'(RAM_STYLE) == "distributed" ? "logic" : RAM_STYLE *)
   logic [Rows*STEPS*IN_BITS-1:0] thresholds [Folds];
   logic [Rows*STEPS*IN_BITS-1:0] word;
   initial $readmemh(THRESHOLDS_FILE, thresholds);

@@ -30,17 +30,28 @@ class StreamCase:
         assert len(self.outputs) == len(self.output_cycles)
 
 
-PARTS = {"mvau": ["dot_product"], "vvau": ["dot_product"]}  # the modules inside a kernel
+PARTS = {
+    "mvau": ["dot_product"],
+    "vvau": ["dot_product"],
+    "depthwise_layer": ["sliding_window_folded", "vvau", "dot_product", "max_pool_folded"],
+}
 
 
-def check(kernel: str, parameters: Mapping[str, int | str], case: StreamCase, folder: Path, seed: int) -> None:
-    """Run the stream bench on `kernel`; raises AssertionError where it differs from `case`."""
+def sources(module: str) -> list[Path]:
+    """The file of a kernel, or of a module of these tests, and those of the kernels inside it."""
+    here = Path(__file__).with_name(f"{module}.sv")
+    top = here if here.exists() else RTL / "kernels" / f"{module}.sv"
+    return [top, *(RTL / "kernels" / f"{part}.sv" for part in PARTS.get(module, []))]
+
+
+def check(module: str, parameters: Mapping[str, int | str], case: StreamCase, folder: Path, seed: int) -> None:
+    """Run the stream bench on `module`; raises AssertionError where it differs from `case`."""
     path = folder / "case.json"
     path.write_text(json.dumps(asdict(case)))
     run_bench(
-        kernel,
+        module,
         "tests.hw.kernels.bench_stream",
-        [RTL / "kernels" / f"{module}.sv" for module in [kernel, *PARTS.get(kernel, [])]],
+        sources(module),
         parameters=parameters,
         environment={"ICSORT_STREAM_CASE": str(path)},
         seed=seed,

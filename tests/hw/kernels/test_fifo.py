@@ -4,12 +4,22 @@ import pytest
 from sim.bench import RTL, run_bench
 
 
-@pytest.mark.parametrize(("width", "depth"), [(1, 2), (37, 5), (512, 16)])
-def test_fifo(width: int, depth: int, seed: int) -> None:
+@pytest.mark.parametrize(
+    ("width", "depth", "style"),
+    [
+        (1, 2, "distributed"),
+        (37, 5, "distributed"),
+        (512, 16, "auto"),
+        (1, 2, "block"),
+        (37, 5, "block"),
+        (37, 300, "auto"),  # in block RAM
+    ],
+)
+def test_fifo(width: int, depth: int, style: str, seed: int) -> None:
     run_bench(
         "fifo",
         "tests.hw.kernels.bench_fifo",
         [RTL / "kernels" / "fifo.sv"],
-        parameters={"WIDTH": width, "DEPTH": depth},
+        parameters={"WIDTH": width, "DEPTH": depth, "RAM_STYLE": style},
         seed=seed,
     )

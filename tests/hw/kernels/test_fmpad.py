@@ -11,7 +11,9 @@ FRAMES = 3
 NAMES = ("IFM_H", "IFM_W", "CHANNELS", "SIMD", "BITS", "PAD_TOP", "PAD_LEFT", "PAD_BOTTOM", "PAD_RIGHT")
 
 
-def run(values: tuple[int, ...], signed: bool, rng: np.random.Generator, folder: Path, seed: int) -> None:
+def run(
+    values: tuple[int, ...], signed: bool, rng: np.random.Generator, folder: Path, seed: int, pad_value: int = 0
+) -> None:
     height, width, channels, simd, bits, top, left, bottom, right = values
     name = finn_node.datatype(bits, signed)
     frames = finn_node.random_integers(rng, (FRAMES, height, width, channels), bits, signed)
@@ -32,17 +34,20 @@ def run(values: tuple[int, ...], signed: bool, rng: np.random.Generator, folder:
         ]
         for array in (frames, -np.ones_like(frames) if signed else np.ones_like(frames))
     )
+    if pad_value:  # which FINN does not have
+        border = ((0, 0), (top, bottom), (left, right), (0, 0))
+        padded = [np.pad(frames, border, constant_values=pad_value)]
     outputs = finn_node.beats(np.concatenate(padded), simd, name)
     taken = np.flatnonzero(np.concatenate(image).reshape(-1, simd)[:, 0])
     first = int(taken[0])
     # The border above the frame that would come next leaves as well.
     case = StreamCase(
         finn_node.beats(frames, simd, name),
-        outputs + [0] * first,
+        outputs + outputs[:first],
         [int(beat) - first for beat in taken],
         [None if beat < first else beat - first + 1 for beat in range(len(outputs) + first)],
     )
-    check("fmpad", dict(zip(NAMES, values, strict=True)), case, folder, seed)
+    check("fmpad", dict(zip(NAMES, values, strict=True)) | {"PAD_VALUE": pad_value}, case, folder, seed)
 
 
 @pytest.mark.parametrize(
@@ -58,6 +63,11 @@ def run(values: tuple[int, ...], signed: bool, rng: np.random.Generator, folder:
 )
 def test_values_and_cycles(values: tuple[int, ...], signed: bool, tmp_path: Path, seed: int) -> None:
     run(values, signed, np.random.default_rng(seed), tmp_path, seed)
+
+
+@pytest.mark.parametrize(("pad_value", "signed"), [(-8, True), (13, False)])
+def test_pad_value(pad_value: int, signed: bool, tmp_path: Path, seed: int) -> None:
+    run((3, 4, 6, 2, 4, 1, 2, 0, 1), signed, np.random.default_rng(seed), tmp_path, seed, pad_value)
 
 
 @pytest.mark.usefixtures("throwaway_models")

@@ -21,10 +21,10 @@ module top (
   wire [{WINDOW - 1}:0] window;
   wire [{WINDOW // 3 - 1}:0] part;
   wire [13:0] acc, sum;
-  wire [3:0] level;
+  wire [3:0] level, larger;
   wire [7:0] pair;
-  wire window_valid, part_valid, acc_valid, sum_valid, level_valid, pair_valid;
-  wire window_ready, part_ready, acc_ready, sum_ready, level_ready, pair_ready;
+  wire window_valid, part_valid, acc_valid, sum_valid, level_valid, pair_valid, larger_valid;
+  wire window_ready, part_ready, acc_ready, sum_ready, level_ready, pair_ready, larger_ready;
 
   sliding_window #(.IFM_H({IMAGE_H}), .IFM_W({IMAGE_W}), .CHANNELS({CHANNELS}), .BITS({BITS})) u_window (
       clk, rst, tdata, tvalid, tready, window, window_valid, window_ready);
@@ -33,15 +33,17 @@ module top (
   mvau #(.MW(18), .MH(4), .SIMD(6), .PE(1), .ACT_BITS({BITS}), .ACC_BITS(14), .WEIGHTS_FILE("weights.hex"),
          .RAM_STYLE("block")) u_mvau (
       clk, rst, part, part_valid, part_ready, acc, acc_valid, acc_ready);
-  fifo #(.WIDTH(14), .DEPTH(8)) u_fifo (
+  fifo #(.WIDTH(14), .DEPTH(257)) u_fifo (
       clk, rst, acc, acc_valid, acc_ready, sum, sum_valid, sum_ready, );
   threshold #(.CHANNELS(4), .PE(1), .IN_BITS(14), .STEPS(15), .OUT_BITS(4),
-              .THRESHOLDS_FILE("thresholds.hex")) u_level (
+              .THRESHOLDS_FILE("thresholds.hex"), .RAM_STYLE("block")) u_level (
       clk, rst, sum, sum_valid, sum_ready, level, level_valid, level_ready);
   width_converter #(.IN_WIDTH(4), .OUT_WIDTH(8)) u_join (
       clk, rst, level, level_valid, level_ready, pair, pair_valid, pair_ready);
   max_pool #(.CHANNELS(1), .BITS(4), .WINDOW(2)) u_pool (
-      clk, rst, pair, pair_valid, pair_ready, y, y_valid, y_ready);
+      clk, rst, pair, pair_valid, pair_ready, larger, larger_valid, larger_ready);
+  max_pool_folded #(.BITS(4), .WINDOW(2)) u_pool_folded (
+      clk, rst, larger, larger_valid, larger_ready, y, y_valid, y_ready);
 endmodule
 """
 
@@ -124,12 +126,18 @@ def has_memory(counts: dict[str, int]) -> bool:
 @pytest.mark.usefixtures("memory_files")
 def test_convolution(tmp_path: Path) -> None:
     cells = synthesize(CONVOLUTION, tmp_path)
-    assert set(cells) == {"sliding_window", "width_converter", "mvau", "dot_product", "fifo", "threshold", "max_pool"}
+    kernels = "sliding_window width_converter mvau dot_product fifo threshold max_pool max_pool_folded"
+    assert set(cells) == set(kernels.split())
     # The window, one column read ahead, two counters and two countdowns; the lines are in memory.
     assert registers(cells["sliding_window"]) <= WINDOW + 2 * PIXEL + 20
     assert has_memory(cells["sliding_window"])
     # Twelve words would be LUTs if it were left to the tool.
     assert cells["dot_product"].get("RAMB18E1", 0) == 1
+    assert any(cell.startswith("RAMB") for cell in cells["threshold"])
+    # More than 256 beats: a block whose output register is the read ahead, the beat on its way, two addresses, count.
+    assert cells["fifo"].get("RAMB18E1", 0) == 1
+    assert registers(cells["fifo"]) == 14 + 1 + 2 * 9 + 9
+    assert registers(cells["max_pool_folded"]) == 4 + 1 + 1
 
 
 @pytest.mark.usefixtures("memory_files")
