@@ -43,8 +43,7 @@ LOOK_AHEAD = (0, 1, 3, 7)  # the steps of a layer that are tried: small ones may
 class Target:
     """What to fold for. budget: LUT, DSP, BRAM_18K, URAM of `board`; family: "xc7" or "xcup".
 
-    limited: whether the budget is a limit. If not, it only weighs one resource against another, and the folding is the
-    cheapest for the rate. line_cycles: between the first pixels of two lines. frame_cycles: between two cells at the
+    limited: whether the budget is a limit. If not, a network that needs more is folded as cheaply as its rate allows. line_cycles: between the first pixels of two lines. frame_cycles: between two cells at the
     required rate.
     """
 
@@ -225,8 +224,7 @@ def fold(model: ModelWrapper, graph: Graph, target: Target, progress: Progress =
     the rate that would fit.
     """
     search = _Search(Inventory(model, graph, target.family), target)
-    search.keep_up()
-    if target.limited:
+    if search.keep_up():
         search.spend(progress)
     return complete(graph, search.chosen(), target.line_cycles)
 
@@ -241,11 +239,13 @@ class _Search:
     def chosen(self) -> Folding:
         return {name: option.unit for name, option in self.at.items()}
 
-    def keep_up(self) -> None:
-        """The cheapest folding with which every layer does a frame in `frame_cycles`."""
+    def keep_up(self) -> bool:
+        """The cheapest folding with which every layer does a frame in `frame_cycles`. Returns whether it fits."""
         short = self._cheapest(self.target.frame_cycles)
         if short is None:
-            return
+            return True
+        if self.at and not self.target.limited:
+            return False
         slowest = sum(max(option.busy for option in options) for options in self.sites.values())
         fits = self.target.frame_cycles
         while fits < slowest:
@@ -269,7 +269,7 @@ class _Search:
                 self.at[name] = min(able, key=lambda option: (float(option.amounts @ self.price), option.busy))
             total = self.inventory.total(complete(self.graph, self.chosen(), self.target.line_cycles))
             over = total > limits
-            if not over.any() or not self.target.limited:
+            if not over.any():
                 return None
             self.price[over] *= PRICE_STEP ** (1 + np.log2(total[over] / np.maximum(limits[over], 1.0)))
         worst = int(np.argmax(total / np.maximum(limits, 1.0)))

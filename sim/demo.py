@@ -50,7 +50,7 @@ def run(out: Path, *, generated: bool, epochs: int | None) -> dict[str, Any]:
     shell = Shell()
     run_folder, package, build_folder = out / "run", out / "package", out / "build"
     options = ["--generated"] * generated + (["--epochs", str(epochs)] if epochs else [])
-    shell.icsort("train", "--out", run_folder, *options)
+    shell.icsort("train", "--out", run_folder, "--min-class", "10", *options)  # the rare phases of mitosis too
     shell.icsort("export", run_folder, "--out", package)
     shell.icsort("compile", package, "--out", build_folder)
     heldout = run_folder / "heldout.npz"

@@ -31,7 +31,7 @@ def test_make_targets() -> None:
 @pytest.mark.xdist_group("readme")
 def test_commands(tmp_path: Path) -> None:
     (tmp_path / "images").mkdir()
-    images, labels = cells.generate(per_class=40)
+    images, labels = cells.generate(per_class=100)
     for index, name in enumerate(cells.CLASSES):
         stack = images[labels == index].transpose(0, 3, 1, 2)
         tifffile.imwrite(tmp_path / "images" / f"{name}.tif", stack, photometric="minisblack")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Split, constants, cutting, and a tiny training."""
+"""Constants, cutting, and a tiny training."""
 
 import csv
 import errno
@@ -13,7 +13,8 @@ from PIL import Image
 
 from quant.constants import Constants, choose_constants, cut_cells
 from quant.data import Dataset, generated_dataset
-from quant.train import Recipe, split_cells, train_run
+from quant.recipe import Recipe
+from quant.train import train_run
 from sim.bit_true.errors import IcsortError
 from sim.bit_true.event import Trigger
 from sim.bit_true.output import result_folder
@@ -28,24 +29,6 @@ RUN_FILES = {
     "split.json",
     "validation.npz",
 }
-
-
-def test_split_is_stratified_disjoint_complete_and_seeded() -> None:
-    labels = np.repeat(np.arange(4), [10, 20, 300, 670])
-    parts = split_cells(labels, list("abcd"), seed=7)
-    assert {name: len(part) for name, part in parts.items()} == {"train": 800, "validation": 100, "test": 100}
-    assert sorted(np.concatenate(list(parts.values())).tolist()) == list(range(1000))
-    assert np.bincount(labels[parts["test"]]).tolist() == [1, 2, 30, 67]
-    again = split_cells(labels, list("abcd"), seed=7)
-    assert all((parts[name] == again[name]).all() for name in parts)
-    assert (split_cells(labels, list("abcd"), seed=8)["test"] != parts["test"]).any()
-
-
-def test_a_class_with_too_few_cells_is_refused() -> None:
-    with pytest.raises(IcsortError, match="class b has 9 cells"):
-        split_cells(np.repeat(np.arange(2), [30, 9]), ["a", "b"], 0)
-    with pytest.raises(IcsortError, match="at least two"):
-        split_cells(np.zeros(30, np.int64), ["a"], 0)
 
 
 def test_constants_trigger_on_every_training_cell_and_never_on_background(dataset: Dataset) -> None:
