@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hw.dsp_packing import dsp_slices
 from sim.bit_true.errors import IcsortError
 
 Resources = dict[str, int]
@@ -33,11 +32,11 @@ _ULTRA_BITS, _ULTRA_WORDS = 72, 4096
 # Yosys's measure, with which it chooses where "auto" memories go: a BRAM_18K, a bit of a ROM in logic, and LUT memory.
 _BLOCK_COST, _ROM_BIT_COST, _LUT_MEMORY_COST = 129, 1 / 64, 8
 _DEFAULTS = {
-    "ACT_SIGNED": 0, "LHS_SIGNED": 0, "RHS_SIGNED": 0, "K_H": 3, "K_W": 3, "STRIDE_H": 1, "STRIDE_W": 1, "DEPTHWISE": 0, "WHOLE_WINDOW": 0,
+    "ACT_SIGNED": 0, "K_H": 3, "K_W": 3, "STRIDE_H": 1, "STRIDE_W": 1, "DEPTHWISE": 0, "WHOLE_WINDOW": 0,
     "PAD_TOP": 1, "PAD_LEFT": 1, "PAD_BOTTOM": 1, "PAD_RIGHT": 1, "PER_TENSOR": 0, "OUTPUTS": 2,
-    "RAM_STYLE": "auto", "MULT_STYLE": "auto", "DSP_A_BITS": 25,
+    "RAM_STYLE": "auto", "MULT_STYLE": "auto",
 }  # fmt: skip
-_LUT_INPUTS = 6
+_DSP_BITS = 9  # Yosys leaves narrower products to LUTs
 
 
 @dataclass
@@ -99,10 +98,7 @@ def _memory(use: _Use, words: int, width: int, family: str, style: str, *, rom: 
         use.ff += 0 if rom else width
         return
     blocks = _blocks(words, width)
-    if rom:
-        in_luts = words * width * _ROM_BIT_COST
-    else:
-        in_luts = 2.0 * _lut_memory(words, width, family) + width * (-(-words // 64) - 1)
+    in_luts = words * width * _ROM_BIT_COST if rom else _lut_memory(words, width, family) * 2.0
     if style == "ultra":
         use.uram += -(-words // _ULTRA_WORDS) * -(-width // _ULTRA_BITS)
     elif style == "block" or (style == "auto" and in_luts > blocks * _BLOCK_COST):
@@ -116,11 +112,9 @@ def _memory(use: _Use, words: int, width: int, family: str, style: str, *, rom: 
 
 
 def _rom_luts(words: int) -> float:
-    """LUTs of one bit of a ROM of random contents, in proportion to which Yosys maps it.
-
-    Few words have few different bits, and many words become a tree of multiplexers (Vivado needs a LUT for 64 words).
-    """
-    return words / 16 if words > 8 else 0.75 * (words / 8) ** 2 if words > 2 else 0.0
+    """LUTs of one bit of a ROM of random contents: one a 64 words, and multiplexers above 256 words."""
+    blocks = -(-words // 64)
+    return blocks + max(0, -(-blocks // 4) - 1) / 2
 
 
 def _lut_memory(words: int, width: int, family: str) -> int:
@@ -129,27 +123,26 @@ def _lut_memory(words: int, width: int, family: str) -> int:
     return luts * min(-(-words // 32) * -(-width // wide), -(-words // 64) * -(-width // deep))
 
 
-def _dot_product(p: _Bound, sf: int, nf: int, family: str, *, shared_act: bool) -> _Use:
-    """Products, adder tree, accumulators and weights: dot_product.sv."""
+def _matrix(p: _Bound, family: str) -> _Use:
+    """Products, adder tree, accumulators and weights: what mvau and vvau have in common."""
     simd, pe, act, weight, acc = p["SIMD"], p["PE"], p["ACT_BITS"], p["WEIGHT_BITS"], p["ACC_BITS"]
+    channels, vector = (p["MH"], p["MW"]) if "MW" in p else (p["CHANNELS"], p["KERNEL"])
+    sf, nf = vector // simd, channels // pe
     words, products, width = sf * nf, simd * pe, weight + act
-    beat = simd * act * (1 if shared_act else pe)
-    use = _Use({"control": 1, "counter": _bits(sf) + _bits(words)}, ff=_bits(sf) + _bits(words) + beat)
+    use = _Use({"control": 1, "counter": _bits(sf) + _bits(words)})
     _memory(use, words, products * weight, family, p["RAM_STYLE"], rom=True)
-    use.dsp = dsp_slices(pe, simd, weight, act, p["MULT_STYLE"], shared_act=shared_act, port_bits=p["DSP_A_BITS"])
-    if use.dsp:
-        use.ff -= beat + (0 if words == 1 else products * weight)  # inside the slices, as are the products
+    style = p["MULT_STYLE"]
+    if words == 1:
+        use.term("constant_product", products * width)
+    elif style == "dsp" or (style == "auto" and weight > 1 and width >= _DSP_BITS):
+        use.dsp += products
     else:
-        use.ff += products * min(width, acc)
-        if words == 1:
-            use.term("constant_product", products * width)
-        elif min(weight, act) == 1 or width <= _LUT_INPUTS:  # a LUT for each bit of the product
-            use.term("narrow_product", products * width)
-        else:
-            use.term("product", products * weight * (act + 1))
+        use.term("product", products * weight * (act + 1))
+    use.ff += (0 if use.dsp else products * min(width, acc)) + _bits(sf) + _bits(words)
     level, count = 0, simd
     while count > 1:
-        level, below, count = level + 1, count, (count + 1) // 2
+        level, below = level + 1, count
+        count = (count + 1) // 2
         bits = min(acc, width + level)
         use.term("adder", pe * (below // 2) * bits)
         use.ff += pe * count * bits
@@ -161,23 +154,22 @@ def _dot_product(p: _Bound, sf: int, nf: int, family: str, *, shared_act: bool) 
 
 
 def _mvau(p: _Bound, family: str) -> _Use:
-    sf, nf = p["MW"] // p["SIMD"], p["MH"] // p["PE"]
-    use = _dot_product(p, sf, nf, family, shared_act=True)
-    if nf > 1:  # the vector that is replayed
-        beat = p["SIMD"] * p["ACT_BITS"]
+    use = _matrix(p, family)
+    beat = p["SIMD"] * p["ACT_BITS"]
+    use.ff += beat
+    if p["MH"] > p["PE"]:
+        use.term("memory", _lut_memory(max(2, p["MW"] // p["SIMD"]), beat, family))
         use.term("multiplexer", beat)
-        if sf > 1:
-            use.term("memory", _lut_memory(sf, beat, family))
-        else:
-            use.ff += beat
     return use
 
 
 def _vvau(p: _Bound, family: str) -> _Use:
-    sf, nf = p["KERNEL"] // p["SIMD"], p["CHANNELS"] // p["PE"]
-    use = _dot_product(p, sf, nf, family, shared_act=False)
-    if p["WHOLE_WINDOW"] and sf * nf > 1:
-        use.term("multiplexer", p["SIMD"] * p["PE"] * p["ACT_BITS"] * (sf * nf - 1))
+    use = _matrix(p, family)
+    beat = p["SIMD"] * p["PE"] * p["ACT_BITS"]
+    use.ff += beat
+    if p["WHOLE_WINDOW"]:
+        turns = p["KERNEL"] // p["SIMD"] * (p["CHANNELS"] // p["PE"])
+        use.term("multiplexer", beat * (turns - 1) / 3)
     return use
 
 
@@ -211,7 +203,7 @@ def _sliding_window(p: _Bound, family: str) -> _Use:
 
 def _sliding_window_folded(p: _Bound, family: str) -> _Use:
     line = p["IFM_W"] * (p["CHANNELS"] // p["SIMD"])
-    words = p.get("LINES", p["K_H"] + p["STRIDE_H"]) * line
+    words = (p["K_H"] + p["STRIDE_H"]) * line
     use = _Use({"control": 1, "counter": _bits(words) + _bits(line)}, ff=4 * _bits(words) + 4 * _bits(line) + 16)
     style = p["RAM_STYLE"]
     _memory(use, words, p["SIMD"] * p["BITS"], family, style, rom=False)
@@ -238,7 +230,7 @@ def _global_acc_pool(p: _Bound, family: str) -> _Use:
 def _max_pool(p: _Bound, family: str) -> _Use:
     del family
     pixel, window = p["CHANNELS"] * p["BITS"], p["WINDOW"]
-    use = _Use({"control": 1, "maximum" if p["BITS"] > 2 else "narrow_maximum": pixel * (window - 1)})
+    use = _Use({"control": 1, "maximum": pixel * (window - 1)})
     count = window
     while count > 1:
         count = (count + 1) // 2
@@ -254,9 +246,8 @@ def _label_select(p: _Bound, family: str) -> _Use:
 
 def _stream_add(p: _Bound, family: str) -> _Use:
     del family
-    signed = p["LHS_SIGNED"] or p["RHS_SIGNED"]
-    carried = max(p["LHS_BITS"], p["RHS_BITS"]) if signed else min(p["LHS_BITS"], p["RHS_BITS"])
-    return _Use({"control": 1, "adder": p["PE"] * carried}, ff=p["PE"] * p["OUT_BITS"] + 1)
+    beat = p["PE"] * p["OUT_BITS"]
+    return _Use({"control": 1, "adder": beat}, ff=beat + 1)
 
 
 def _stream_fork(p: _Bound, family: str) -> _Use:
@@ -280,15 +271,10 @@ def _width_converter(p: _Bound, family: str) -> _Use:
 def _fifo(p: _Bound, family: str) -> _Use:
     width, depth = p["WIDTH"], p["DEPTH"]
     counters = 2 * _bits(depth) + depth.bit_length()
-    use = _Use({"control": 1, "counter": counters}, ff=counters)
-    _memory(use, depth, width, family, p["RAM_STYLE"], rom=False)
-    if use.bram or use.uram:  # what is written and read at once goes around the memory
-        use.term("bypass", width)
-        use.ff += width
-    else:
-        use.ff -= width  # the read is not registered
-        use.term("multiplexer", width * (-(-depth // 64) - 1))
-    return use
+    return _Use(
+        {"control": 1, "counter": counters, "memory": _lut_memory(depth, width, family)},
+        ff=counters,
+    )
 
 
 _KERNELS: dict[str, Callable[[_Bound, str], _Use]] = {

@@ -43,8 +43,8 @@ LOOK_AHEAD = (0, 1, 3, 7)  # the steps of a layer that are tried: small ones may
 class Target:
     """What to fold for. budget: LUT, DSP, BRAM_18K, URAM of `board`; family: "xc7" or "xcup".
 
-    limited: whether the budget is a limit. If not, a network that needs more is folded as cheaply as its rate allows. line_cycles: between the first pixels of two lines. frame_cycles: between two cells at the
-    required rate.
+    limited: whether the budget is a limit. If not, a network that needs more is folded as cheaply as its rate allows.
+    line_cycles: between the first pixels of two lines. frame_cycles: between two cells at the required rate.
     """
 
     board: str

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The networks: their published sizes, one definition for float and quantized, integers inside, what FINN makes of them."""
+"""The networks: published sizes, one definition for float and quantized, integers inside, what FINN makes of them."""
 
 from pathlib import Path
 
