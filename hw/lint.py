@@ -35,7 +35,9 @@ def lint(model: ModelWrapper) -> None:
                 raise IcsortError(f"layer {title(node)}: auto_pad is not covered; use no padding")
             plain: list[tuple[str, int, str]] = [("dilations", 1, "use dilation 1")]
             if node.op_type == "MaxPool":
-                plain += [("pads", 0, "use no padding"), ("ceil_mode", 0, "let the pool round down")]
+                plain.append(("ceil_mode", 0, "let the pool round down"))
+                if not _is_unsigned(model, node.input[0]):  # FINN pads with zeros, which must not win
+                    plain.append(("pads", 0, "use no padding, or an unsigned quantizer in front"))
             elif not _is_depthwise(model, node):
                 plain.append(("group", 1, "use group 1, or as many groups as channels in and out"))
             for name, value, remedy in plain:
@@ -87,6 +89,13 @@ def _is_depthwise(model: ModelWrapper, node: NodeProto) -> bool:
     weight = _weight_source(model, node.input[1])
     group = attribute(node, "group", [1])[0]
     return bool(weight is not None and weight.ndim == 4 and weight.shape[:2] == (group, 1))
+
+
+def _is_unsigned(model: ModelWrapper, tensor: str) -> bool:
+    producer = model.find_producer(tensor)
+    while producer is not None and producer.op_type in (*SHAPE_ONLY, "MaxPool"):
+        producer = model.find_producer(producer.input[0])
+    return producer is not None and producer.op_type == "Quant" and not attribute(producer, "signed", [1])[0]
 
 
 def _weight_source(model: ModelWrapper, tensor: str) -> npt.NDArray[np.float32] | None:

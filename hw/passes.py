@@ -33,7 +33,6 @@ from finn.transformation.streamline.absorb import (
 )
 from finn.transformation.streamline.collapse_repeated import CollapseRepeatedMul
 from finn.transformation.streamline.reorder import (
-    MakeMaxPoolNHWC,
     MoveMulPastFork,
     MoveMulPastJoinAdd,
     MoveScalarLinearPastInvariants,
@@ -149,6 +148,38 @@ class SumTypes(Transformation):  # type: ignore[misc]
         return model, False
 
 
+class MoveTransposePastMaxPool(Transformation):  # type: ignore[misc]
+    """Transpose to NCHW and MaxPool to MaxPoolNHWC and Transpose.
+
+    FINN's MakeMaxPoolNHWC would rather take the Transpose of one branch behind the pool and break the other.
+    """
+
+    def apply(self, model: ModelWrapper) -> tuple[ModelWrapper, bool]:
+        """One MaxPool at a time."""
+        for index, node in enumerate(model.graph.node):
+            before = model.find_producer(node.input[0]) if node.op_type == "MaxPool" else None
+            if before is None or before.op_type != "Transpose" or attribute(before, "perm", []) != [0, 3, 1, 2]:
+                continue
+            pooled, end = model.make_new_valueinfo_name(), node.output[0]
+            channels_first = model.get_tensor_shape(end)
+            model.set_tensor_shape(pooled, [channels_first[axis] for axis in (0, 2, 3, 1)])
+            window = {key: attribute(node, key, default) for key, default in WINDOW_DEFAULTS.items()}
+            domain = "qonnx.custom_op.general"
+            made = (
+                onnx.helper.make_node(
+                    "MaxPoolNHWC", [before.input[0]], [pooled], name=node.name, domain=domain, ceil_mode=0, **window
+                ),
+                onnx.helper.make_node("Transpose", [pooled], [end], perm=[0, 3, 1, 2]),
+            )
+            for offset, new in enumerate(made):
+                model.graph.node.insert(index + offset, new)
+            model.graph.node.remove(node)
+            if not model.find_consumers(before.output[0]):
+                model.graph.node.remove(before)
+            return model, True
+        return model, False
+
+
 class BipolarThresholds(Transformation):  # type: ignore[misc]
     """Scale and bias off the thresholds that give -1 or 1: FINN's hardware layer takes both from the type BIPOLAR."""
 
@@ -187,6 +218,7 @@ class BipolarProducts(Transformation):  # type: ignore[misc]
         return model, False
 
 
+WINDOW_DEFAULTS = {"kernel_shape": [], "strides": [1, 1], "pads": [0, 0, 0, 0]}
 TIDY = (GiveUniqueNodeNames(), GiveReadableTensorNames(), InferDataTypes(), InferDataLayouts())
 TRANSPOSES = (AbsorbTransposeIntoMultiThreshold(), AbsorbConsecutiveTransposes())
 
@@ -218,13 +250,14 @@ PASSES: tuple[Pass, ...] = (
     Pass("convolutions to matrix products", (LowerConvsToMatMul(),)),
     Pass("transposes past thresholds", TRANSPOSES),
     Pass(
-        "transposes past forks and joins",
+        "transposes past forks, joins and pools",
         (
-            ComposedTransformation([*TRANSPOSES, MoveTransposePastFork(), MoveTransposePastJoinAdd()]),
-            InferDataLayouts(),
+            ComposedTransformation(
+                [*TRANSPOSES, MoveTransposePastFork(), MoveTransposePastJoinAdd(), MoveTransposePastMaxPool()]
+            ),
+            *TIDY,
         ),
     ),
-    Pass("pools to NHWC", (MakeMaxPoolNHWC(), *TRANSPOSES, InferDataLayouts())),
     Pass("thresholds to hardware", (BipolarThresholds(), InferThresholdingLayer())),
     Pass("global pools to hardware", (InferGlobalAccPoolLayer(), AbsorbConsecutiveTransposes(), InferDataLayouts())),
     # The division by the number of pixels, to the end: what comes behind it is integer then.

@@ -2,6 +2,7 @@
 """Compile one RTL module with Verilator and run a cocotb bench on it: what every RTL test calls."""
 
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -43,6 +44,7 @@ def run_bench(
         top.encode(),
         version("verilator").encode(),
         version("cocotb").encode(),
+        f"{REPOSITORY} {sys.prefix}".encode(),  # Verilator's makefiles name files of both
         repr((sorted(parameters.items()), VERILATOR_OPTIONS, COMPILER_OPTIONS)).encode(),
     ]
     key += [path.read_bytes() for path in sources]

@@ -63,13 +63,15 @@ class Inverted:
 
 @dataclass(frozen=True)
 class BranchNetwork:
-    """A 3 x 3 stem, blocks, for a wide head a 1 x 1 convolution, global average pool, linear layer without bias."""
+    """A 3 x 3 stem, a padded max pool or none, blocks, for a wide head a 1 x 1 convolution, global average pool, linear
+    layer without bias."""
 
     height: int = 8
     width: int = 10
     channels: int = 2
     stem: int = 4
     stem_stride: int = 1
+    pool: bool = False
     blocks: tuple[Basic | Inverted, ...] = ()
     head: int = 0  # features of the last 1 x 1 convolution; 0: none
     classes: int = 3
@@ -278,6 +280,10 @@ class _Branches(_Graph):
         tensor = self.convolution("image", "stem", network.stem, 3, network.stem_stride)
         # An inverted block with a shortcut takes its input as the other branch: signed, as the shared quantizer is.
         tensor = self.activation(tensor, "stem_act", signed=isinstance(network.blocks[0], Inverted))
+        if network.pool:
+            scale = self.scales[tensor]
+            tensor = self.add("MaxPool", [tensor], "stem_pool", kernel_shape=[3, 3], strides=[2, 2], pads=[1] * 4)
+            self.scales[tensor] = scale
         for index, block in enumerate(network.blocks):
             make = self.basic if isinstance(block, Basic) else self.inverted
             tensor = make(f"block{index}", tensor, block)

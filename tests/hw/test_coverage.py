@@ -13,7 +13,16 @@ from onnx import helper, numpy_helper
 from hw import lint
 from sim.bit_true.errors import IcsortError
 from tests.hw.networks import make_model
-from tests.hw.test_frontend import SMALL, bypass, convert, join, node_of, set_attribute, set_constant
+from tests.hw.test_frontend import (
+    SMALL,
+    bypass,
+    convert,
+    join,
+    node_of,
+    padded_signed_pool,
+    set_attribute,
+    set_constant,
+)
 
 PAGE = (Path(__file__).parents[2] / "docs" / "coverage.md").read_text(encoding="utf-8")
 
@@ -38,7 +47,7 @@ ROWS: list[list[Callable[[onnx.ModelProto], None]]] = [
     [lambda model: set_attribute(model, "conv1", "dilations", [2, 2])],
     [lambda model: set_attribute(model, "conv1", "group", 2)],
     [lambda model: set_attribute(model, "conv1", "auto_pad", "SAME_UPPER")],
-    [lambda model: set_attribute(model, "pool0", "pads", [1, 1, 1, 1])],
+    [padded_signed_pool],
     [lambda model: set_attribute(model, "pool0", "ceil_mode", 1)],
     [
         lambda model: set_constant(model, "bits4", np.float32(16)),

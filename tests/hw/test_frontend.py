@@ -27,6 +27,9 @@ BRANCHES = {
     "small ResNet": BranchNetwork(
         stem_stride=2, height=11, width=12, blocks=(Basic(4), Basic(6, stride=2), Basic(6)), weight_bits=3
     ),
+    "ResNet's stem": BranchNetwork(
+        stem_stride=2, pool=True, height=13, width=16, blocks=(Basic(4), Basic(6, stride=2))
+    ),
     "eight bit branches": BranchNetwork(height=5, width=4, blocks=(Basic(4), Inverted(3)), activation_bits=8),
     "two bit": BranchNetwork(blocks=(Basic(4), Inverted(4, stride=2)), weight_bits=2, activation_bits=2),
 }
@@ -218,6 +221,11 @@ def set_constant(model: onnx.ModelProto, name: str, value: np.ndarray) -> None:
         model.graph.value_info.remove(info)
 
 
+def padded_signed_pool(model: onnx.ModelProto) -> None:
+    set_attribute(model, "act0", "signed", 1)
+    set_attribute(model, "pool0", "pads", [1, 1, 1, 1])
+
+
 def replace_relu(model: onnx.ModelProto) -> None:
     node_of(model, "relu1").op_type = "Sigmoid"
 
@@ -263,7 +271,7 @@ REFUSED = {
     "a scale for each channel at a join": (scale_per_channel, r"'join' \(Add\): quantizer 'other' .* each channel"),
     "a product of two branches": (lambda m: join(m, "Mul", "act0_out"), r"'join' \(Mul\): .* joined by Add only"),
     "zero point": (zero_point, r"'act1' \(Quant\): the quantizer needs zero point 0"),
-    "padding of a pool": (lambda m: set_attribute(m, "pool0", "pads", [1, 1, 1, 1]), r"'pool0' \(MaxPool\): pads"),
+    "padding of a signed pool": (padded_signed_pool, r"'pool0' \(MaxPool\): pads .* an unsigned quantizer in front"),
     "groups": (lambda m: set_attribute(m, "conv1", "group", 2), r"'conv1' \(Conv\): group \[2\] is not covered"),
     "automatic padding": (lambda m: set_attribute(m, "conv1", "auto_pad", "SAME_UPPER"), r"'conv1' \(Conv\): auto_pad"),
     "sixteen bits": (lambda m: set_constant(m, "bits4", np.float32(16)), r"1 to 8 bits"),

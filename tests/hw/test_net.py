@@ -23,9 +23,11 @@ NARROW = {
 }
 
 
-# Both kinds of shortcut and of join; vectors that are replayed, and accumulators over taps, behind the strides.
+# Both kinds of shortcut and of join; vectors that are replayed, and accumulators over taps, behind the strides; a pool
+# whose border is padded.
 BRANCHES = {
     "residual": BranchNetwork(height=7, width=6, blocks=(Basic(4), Basic(6, stride=2))),
+    "padded pool": BranchNetwork(height=9, width=10, pool=True, blocks=(Basic(4),)),
     "depthwise": BranchNetwork(
         height=7,
         width=8,
