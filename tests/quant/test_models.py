@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The networks: their published sizes, one definition for float and quantized, integers inside, what FINN makes of them."""
+"""The networks: published sizes, one definition for float and quantized, integers inside, what FINN makes of them."""
 
 from pathlib import Path
 
@@ -69,8 +69,9 @@ def test_bits(weight_bits: int, activation_bits: int, first_bits: int, last_bits
             module.register_forward_hook(look)
     with torch.no_grad():
         model(images)
-    for layer, integers in seen.items():
-        assert np.abs(integers - np.rint(integers)).max() < 1e-3
+    for layer, quotients in seen.items():
+        integers = np.rint(quotients)
+        assert np.abs(quotients - integers).max() < 1e-3
         assert layer.low <= integers.min() < integers.max() <= layer.high
         assert layer.high - layer.low == 2**activation_bits - 1
     units = [module for module in model.modules() if isinstance(module, layers.Unit)]
