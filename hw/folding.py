@@ -23,18 +23,18 @@ from finn.transformation.fpgadataflow.specialize_layers import SpecializeLayers
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
 
-from hw.cycles import Graph, Node, Units, follow, takes_taps
+from hw.cycles import FIFO_BEATS, FRAMES, Graph, Node, Units, follow, held, takes_taps
 from hw.passes import quiet
 from sim.bit_true.errors import IcsortError
 
 Unit = dict[str, int | str]
 Folding = dict[str, Unit]
 
-FIFO_DEPTH = 2  # enough where every layer keeps up; a FIFO hides the handshake of its two neighbours
+FIFO_DEPTH = FIFO_BEATS  # enough where every layer keeps up; a FIFO hides the handshake of its two neighbours
 MULTIPLIERS = ("MVAU", "VVAU")
 ELEMENT_WISE = ("Thresholding", "DuplicateStreams", "ElementwiseAdd", "GlobalAccPool")
 JOIN_FIFOS = ("lhs_fifo_depth", "rhs_fifo_depth")
-JOIN_MARGIN = 2  # beats beyond the model's occupancy: a FIFO's own registers, and room to take one more
+MARGIN = 2  # beats beyond the model's occupancy: a FIFO's own registers, and room to take one more
 RESOURCES = ("LUT", "DSP", "BRAM_18K", "URAM")
 STYLES = {"ram_style": ("auto", "distributed", "block")}
 
@@ -42,15 +42,15 @@ STYLES = {"ram_style": ("auto", "distributed", "block")}
 def complete(graph: Graph, chosen: Units, line_cycles: int) -> Folding:
     """A whole folding from the PE, SIMD and styles of the layers that multiply.
 
-    line_cycles: how fast lines arrive, which decides how much waits where branches meet.
+    line_cycles: how fast lines arrive, which decides how much waits in front of a layer that is slower than a line.
     """
     folding = derive(graph, chosen)
-    size_joins(graph, folding, line_cycles)
+    size_fifos(graph, folding, line_cycles)
     return folding
 
 
 def derive(graph: Graph, chosen: Units) -> Folding:
-    """`complete` but for the FIFOs of joins."""
+    """`complete` but for the depths of FIFOs."""
     folding: Folding = {}
     lanes = {graph.image: graph.channels}  # elements in a beat
     for node in graph.nodes:
@@ -94,24 +94,26 @@ def window_unit(graph: Graph, node: Node, chosen: Units) -> Unit:
     return {"SIMD": node.elements, "parallel_window": 1}
 
 
-def size_joins(graph: Graph, folding: Folding, line_cycles: int) -> None:
-    """Set the depth of the FIFOs in front of each join: the occupancy that the cycle model predicts, and a margin.
+def size_fifos(graph: Graph, folding: Folding, line_cycles: int) -> None:
+    """Set the depth of every FIFO: what waits in it by the cycle model while frames follow each other, and a margin.
 
-    Lines arrive each `line_cycles` cycles, or as slowly as the slowest layer needs them: what is counted is the
-    difference between the branches. Faster input fills these FIFOs, stops the fork and waits, without harm.
+    Lines arrive each `line_cycles` cycles, or as slowly as the slowest layer needs them. Faster input fills the
+    FIFOs and waits, without harm. In front of a join it is the difference between the branches that waits.
     """
-    joins = [node for node in graph.nodes if node.op == "ElementwiseAdd"]
-    if not joins:
-        return
     busy = max(busy for busy, _ in follow(graph, folding, line_cycles).layers.values())
-    flow = follow(graph, folding, max(line_cycles, -(-busy // graph.height)))
-    for node in joins:
-        sides = [side.times.reshape(-1) for side in flow.joins[node.name]]
-        beats = node.elements // int(folding[node.name]["PE"])
-        leaves = np.maximum(*sides)
-        for key, arrives in zip(JOIN_FIFOS, sides, strict=True):
-            waiting = np.searchsorted(arrives, leaves, side="right") - np.arange(arrives.size)
-            folding[node.name][key] = int(waiting.max()) * beats + JOIN_MARGIN
+    flow = follow(graph, folding, max(line_cycles, -(-busy // graph.height)), frames=FRAMES)
+    for unit in folding.values():
+        unit["fifo_depth"] = FIFO_DEPTH
+    for tensor, beats in held(graph, folding, flow).items():
+        unit = folding[graph.producer[tensor].name]
+        unit["fifo_depth"] = max(int(unit["fifo_depth"]), beats + MARGIN if beats > FIFO_DEPTH else FIFO_DEPTH)
+    for name, sides in flow.joins.items():
+        node = graph.nodes[graph.position[name]]
+        leaves = np.maximum(*(side.times for side in sides)).reshape(-1)
+        beats = node.elements // int(folding[name]["PE"])
+        for key, side in zip(JOIN_FIFOS, sides, strict=True):
+            waiting = np.searchsorted(side.times.reshape(-1), leaves, side="right") - np.arange(leaves.size)
+            folding[name][key] = int(waiting.max()) * beats + MARGIN
 
 
 def load(path: Path, graph: Graph, base: Folding, line_cycles: int) -> Folding:
@@ -150,7 +152,7 @@ def load(path: Path, graph: Graph, base: Folding, line_cycles: int) -> Folding:
     for name, entry in parsed.items():
         folding[name].update(entry)
     check(graph, folding, str(path))
-    size_joins(graph, folding, line_cycles)  # for what the file says of PE, unless it says the depths as well
+    size_fifos(graph, folding, line_cycles)  # for what the file says of PE, unless it says the depths as well
     for name, entry in parsed.items():
         folding[name].update(entry)
     return folding

@@ -18,6 +18,7 @@ from qonnx.core.datatype import BaseDataType, DataType
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
 
+from hw.cycles import window_lines
 from hw.folding import JOIN_FIFOS, Folding, Unit
 from hw.frontend import HardwareGraph
 from sim.bit_true.errors import IcsortError
@@ -293,11 +294,6 @@ KERNELS: Mapping[str, Callable[[ModelWrapper, NodeProto, Unit], Instance]] = {
     "ElementwiseAdd": stream_add,
     "GlobalAccPool": global_acc_pool,
 }
-
-
-def window_lines(height: int, kernel: int, stride: int) -> int:
-    """Lines of a folded window generator that hold the first windows of a frame beside the last of the one before."""
-    return kernel + height - (height - kernel) // stride * stride
 
 
 def ram_style(depth: int, bits: int) -> str:

@@ -24,9 +24,9 @@ import numpy as np
 import numpy.typing as npt
 from qonnx.core.modelwrapper import ModelWrapper
 
-from hw.cycles import Flow, Graph, Node, beat_lanes, follow, latency, pause
+from hw.cycles import Flow, Graph, Node, beat_lanes, follow, latency, pause, window_lines
 from hw.folding import JOIN_FIFOS, MULTIPLIERS, RESOURCES, Folding, Unit, complete, derive, divisors, window_unit
-from hw.generator import KERNELS, Instance, Network, ram_style, window_lines
+from hw.generator import KERNELS, Instance, Network, ram_style
 from hw.resources import family_of, layer_resources
 from sim.bit_true.errors import IcsortError
 
