@@ -316,10 +316,12 @@ def pack(rows: npt.NDArray[np.int64], bits: int) -> list[int]:
     return words
 
 
-def build_wrapper(manifest: Manifest, network: Network, build_id: str, clock_hz: int, clocks_per_bit: int) -> str:
+def build_wrapper(
+    manifest: Manifest, network: Network, build_id: str, clock_hz: int, clocks_per_bit: int, pixels_per_beat: int
+) -> str:
     """The text of icsort_build.sv: icsort_top with every parameter bound, itself without parameters.
 
-    build_id: 16 hex digits. clock_hz, clocks_per_bit: of the board.
+    build_id: 16 hex digits. clock_hz, clocks_per_bit: of the board. pixels_per_beat: at the network's input.
     """
     channels, samples = manifest.input.channels, manifest.line.sample_bits
     preprocess = manifest.preprocess
@@ -328,7 +330,7 @@ def build_wrapper(manifest: Manifest, network: Network, build_id: str, clock_hz:
     classes = len(manifest.classes)
     values = {
         "LINE_W": manifest.line.width, "H": manifest.input.height, "W": manifest.input.width,
-        "X_OFFSET": manifest.line.x_offset, "C": channels, "SAMPLE_BITS": samples,
+        "X_OFFSET": manifest.line.x_offset, "C": channels, "SAMPLE_BITS": samples, "NET_PIXELS": pixels_per_beat,
         "N_CLASSES": classes, "LOGIT_BITS": network.logit_bits,
         "BACKGROUND": background, "GAIN": gain, "SHIFT": preprocess.shift,
         "POST_MULT": manifest.posterior.multiplier, "POST_SHIFT": manifest.posterior.shift,

@@ -78,12 +78,12 @@ def target(board: Mapping[str, Any], graph: Graph, rate: float | None, line_rate
         line_cycles = int(clock / line_rate)
     if frame_cycles < pixels:
         raise IcsortError(
-            f"{rate:g} cells/s leave {frame_cycles} cycles for a cell of {pixels} pixels, which come one a cycle; "
+            f"{rate:g} cells/s leave {frame_cycles} cycles for a cell of {pixels} beats, which come one a cycle; "
             f"at most {clock / pixels:.0f} cells/s at {board['clock_mhz']:g} MHz"
         )
     if line_cycles < graph.width:
         raise IcsortError(
-            f"{line_rate or rate:g} lines/s leave {line_cycles} cycles for a line of {graph.width} pixels, which come "
+            f"{line_rate or rate:g} lines/s leave {line_cycles} cycles for a line of {graph.width} beats, which come "
             f"one a cycle; at most {clock / graph.width:.0f} lines/s at {board['clock_mhz']:g} MHz"
         )
     limited = board["budget_is"] == "limit"
