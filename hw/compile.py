@@ -210,7 +210,7 @@ def _compile_into(
     fold.apply(graph.model, chosen)
     prediction = cycles.predict(layers, chosen, target.line_cycles)
     progress("generator")
-    network = generator.generate(graph, chosen, model.name)
+    network = generator.generate(graph, chosen, model.name, target.family)
     resources, glue = search.resources(network, target.family)
     search.check_budget(target, resources, glue)
 

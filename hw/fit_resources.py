@@ -8,22 +8,22 @@ errors.
 
 import json
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from scipy.optimize import nnls
 
 from hw.compile import RTL
-from hw.resources import COEFFICIENTS, FAMILIES, Parameters, lut_terms
+from hw.resources import COEFFICIENTS, COST_GROUPS, FAMILIES, PRODUCT_BITS, Parameters, lut_terms
 from hw.synth import used_sources
 from hw.yosys import Module, synthesize, yosys_version
 
 SEED = 1
 SMALL = 20  # LUTs below which an error counts as if there were that many
 SAMPLES = {
-    "mvau": 24, "vvau": 14, "threshold": 12, "sliding_window": 10, "sliding_window_folded": 10, "fmpad": 6,
-    "max_pool": 6, "global_acc_pool": 8, "label_select": 5, "stream_fork": 4, "stream_add": 5, "width_converter": 8,
-    "fifo": 12,
+    "mvau": 18, "vvau": 14, "threshold": 14, "sliding_window": 8, "sliding_window_folded": 10, "fmpad": 6,
+    "max_pool": 6, "max_pool_folded": 5, "global_acc_pool": 8, "label_select": 5, "stream_fork": 3, "stream_add": 6,
+    "width_converter": 8, "fifo": 14,
 }  # fmt: skip
 TIMEOUT = 1800.0
 
@@ -52,18 +52,31 @@ _NONE = ("", 0, 0)
 
 
 def _matrix(r: random.Random, channels: str, vector: str) -> Drawn:
-    sf, nf = r.choice([(1, 1), (1, 1), (1, 2), (2, 1), (1, 4), (3, 2), (2, 8), (4, 32), (9, 16)])
-    simd = r.choice([1, 3, 9] if vector == "KERNEL" else [1, 2, 4, 8, 9, 16, 18, 27, 32])
-    pe = r.choice([1, 2, 4, 6, 8])
-    while simd * pe > (40 if nf * sf > 1 else 100) and pe > 1:
+    sf, nf = r.choice([(1, 1), (1, 2), (2, 1), (1, 4), (3, 2), (2, 8), (4, 32), (9, 16)])
+    simd = r.choice([1, 3, 9] if vector == "KERNEL" else [1, 2, 4, 8, 9, 16, 18])
+    pe = r.choice([1, 2, 3, 4, 6, 8])
+    while simd * pe > 40 and pe > 1:
         pe //= 2
-    act, weight = r.choice([2, 3, 4, 4, 8]), r.choice([2, 3, 4, 4, 8])
+    act, weight, style = r.choice([2, 3, 4, 4, 8]), r.choice([2, 3, 4, 4, 8]), r.choice(["lut", "dsp", "dsp"])
     acc = act + weight + max(1, (simd * sf - 1).bit_length()) - r.choice([0, 0, 1])
     parameters: dict[str, int | str] = {
         channels: nf * pe, vector: sf * simd, "SIMD": simd, "PE": pe, "ACT_BITS": act,
         "ACT_SIGNED": r.choice([0, 0, 1]), "WEIGHT_BITS": weight, "ACC_BITS": acc,
+        "RAM_STYLE": r.choice(["distributed", "block"]), "MULT_STYLE": style,
     }  # fmt: skip
     return parameters, ("WEIGHTS_FILE", nf * sf, pe * simd * weight)
+
+
+def products() -> Iterator[Drawn]:
+    """An mvau for each pair of widths whose products have a cost of their own, weights as constants and from memory."""
+    for weight in PRODUCT_BITS:
+        for act in PRODUCT_BITS:
+            for words, simd in ((1, 8), (4, 4)):
+                parameters: dict[str, int | str] = {
+                    "MH": 4 * words, "MW": simd, "SIMD": simd, "PE": 4, "ACT_BITS": act, "WEIGHT_BITS": weight,
+                    "ACC_BITS": act + weight + 3, "RAM_STYLE": "block", "MULT_STYLE": "lut",
+                }  # fmt: skip
+                yield parameters, ("WEIGHTS_FILE", words, 4 * simd * weight)
 
 
 def _vvau(r: random.Random) -> Drawn:
@@ -73,14 +86,14 @@ def _vvau(r: random.Random) -> Drawn:
 
 def _threshold(r: random.Random) -> Drawn:
     pe, folds, steps, bits = (
-        r.choice([1, 2, 4, 8]),
-        r.choice([1, 1, 2, 8, 32]),
+        r.choice([1, 2, 3, 6]),
+        r.choice([1, 1, 4, 32, 96, 200]),
         r.choice([1, 3, 7, 15, 15, 40]),
         r.randint(6, 18),
     )
     parameters: dict[str, int | str] = {
         "CHANNELS": pe * folds, "PE": pe, "IN_BITS": bits, "IN_SIGNED": 1, "STEPS": steps,
-        "OUT_BITS": steps.bit_length(),
+        "OUT_BITS": steps.bit_length(), "RAM_STYLE": r.choice(["distributed", "distributed", "block"]),
     }  # fmt: skip
     return parameters, ("THRESHOLDS_FILE", folds, pe * steps * bits)
 
@@ -98,7 +111,8 @@ def _sliding_window_folded(r: random.Random) -> Drawn:
     parameters, _ = _sliding_window(r)
     fold = r.choice([1, 2, 4, 8])
     simd = r.choice([1, 2, 4, 8])
-    parameters |= {"CHANNELS": fold * simd, "SIMD": simd, "DEPTHWISE": r.choice([0, 1])}
+    style = r.choice(["distributed", "block"])
+    parameters |= {"CHANNELS": fold * simd, "SIMD": simd, "DEPTHWISE": r.choice([0, 1]), "RAM_STYLE": style}
     return parameters, _NONE
 
 
@@ -116,6 +130,10 @@ def _max_pool(r: random.Random) -> Drawn:
         "CHANNELS": r.choice([1, 4, 16]), "BITS": r.choice([1, 2, 4, 8]), "SIGNED": r.choice([0, 1]),
         "WINDOW": r.choice([4, 9]),
     }, _NONE  # fmt: skip
+
+
+def _max_pool_folded(r: random.Random) -> Drawn:
+    return {"PE": r.choice([1, 4, 16, 64]), "BITS": r.choice([1, 2, 4, 8]), "WINDOW": r.choice([4, 9])}, _NONE
 
 
 def _global_acc_pool(r: random.Random) -> Drawn:
@@ -160,6 +178,7 @@ _DRAW: dict[str, Callable[[random.Random], Drawn]] = {
     "sliding_window_folded": _sliding_window_folded,
     "fmpad": _fmpad,
     "max_pool": _max_pool,
+    "max_pool_folded": _max_pool_folded,
     "global_acc_pool": _global_acc_pool,
     "label_select": _label_select,
     "stream_fork": _stream_fork,
@@ -169,26 +188,37 @@ _DRAW: dict[str, Callable[[random.Random], Drawn]] = {
 }
 
 
-def fit(kernel: str) -> dict[str, float]:
-    """Cost of one unit of each of a kernel's terms in LUTs; both families share it."""
+def samples(kernel: str) -> list[tuple[Parameters, Module]]:
+    """What a kernel's costs are fitted to."""
+    drawn = [sample(kernel, seed) for seed in range(SAMPLES[kernel])]
+    if kernel == "mvau":
+        drawn += products()
+    return [(parameters, module(kernel, parameters, memory, SEED)) for parameters, memory in drawn]
+
+
+def fit(kernels: Sequence[str]) -> dict[str, float]:
+    """Cost of one unit of each term of these kernels in LUTs; both families share it."""
     rows, counts = [], []
-    for seed in range(SAMPLES[kernel]):
-        parameters, memory = sample(kernel, seed)
-        family = FAMILIES[seed % 3 == 2]  # logic is the same in both, memories differ
-        mapped = synthesize(module(kernel, parameters, memory, seed), family, TIMEOUT)
-        rows.append(lut_terms(kernel, parameters, family))
-        counts.append(mapped["LUT"])
-        print(kernel, family, parameters, rows[-1], mapped, flush=True)
+    for kernel in kernels:
+        for number, (parameters, made) in enumerate(samples(kernel)):
+            family = FAMILIES[number % 3 == 2]  # logic is the same in both, memories differ
+            mapped = synthesize(made, family, TIMEOUT)
+            rows.append(lut_terms(kernel, parameters, family))
+            counts.append(mapped["LUT"])
+            print(kernel, family, dict(parameters), rows[-1], mapped, flush=True)
     names = sorted({name for row in rows for name in row})
     weights = 1 / np.maximum(counts, SMALL)
     matrix = np.array([[row.get(name, 0.0) for name in names] for row in rows])
     costs, _ = nnls(matrix * weights[:, None], counts * weights)
-    print(kernel, dict(zip(names, costs.round(3), strict=True)), ((matrix @ costs) / np.maximum(counts, 1)).round(2))
+    print(*kernels, dict(zip(names, costs.round(3), strict=True)), ((matrix @ costs) / np.maximum(counts, 1)).round(2))
     return {name: round(float(cost), 3) for name, cost in zip(names, costs, strict=True)}
 
 
 def main() -> None:
-    costs = {kernel: fit(kernel) for kernel in SAMPLES}
+    groups: dict[str, list[str]] = {}
+    for kernel in SAMPLES:
+        groups.setdefault(COST_GROUPS.get(kernel, kernel), []).append(kernel)
+    costs = {group: fit(kernels) for group, kernels in groups.items()}
     COEFFICIENTS.write_text(json.dumps({"yosys": yosys_version(), "lut": costs}, indent=2) + "\n", encoding="utf-8")
 
 

@@ -2,11 +2,13 @@
 """How parallel each layer is, which parts of the FPGA it is made of, and how deep the FIFOs are.
 
 A folding is data, the same in build.json and in a file that a person passes:
-`{"MVAU_0": {"PE": 16, "SIMD": 27, "ram_style": "block", "fifo_depth": 2}, ...}`, layers by their names in graph.onnx.
+`{"MVAU_0": {"PE": 16, "SIMD": 27, "ram_style": "block", "mult_style": "dsp", "fifo_depth": 2}, ...}`, layers by their
+names in graph.onnx.
 
 The free choices are those of the layers that multiply (MVAU, VVAU); `complete` derives the rest. A window generator
 sends whole windows (parallel_window = 1) where its layer takes more than a pixel at a time, else SIMD channels of one
-tap a beat. Element-wise layers take as many elements at a time as come.
+tap a beat. Element-wise layers take as many elements at a time as come, but thresholds where another PE is chosen: behind
+a layer that gives PE results every few cycles, fewer keep pace.
 
 Where two branches meet (ElementwiseAdd) the FIFO of the faster one, `lhs_fifo_depth` or `rhs_fifo_depth`, must hold
 all that arrives until the slower one delivers. If it is too small, the fork before both stops, the slower branch never
@@ -36,11 +38,11 @@ ELEMENT_WISE = ("Thresholding", "DuplicateStreams", "ElementwiseAdd", "GlobalAcc
 JOIN_FIFOS = ("lhs_fifo_depth", "rhs_fifo_depth")
 MARGIN = 2  # beats beyond the model's occupancy: a FIFO's own registers, and room to take one more
 RESOURCES = ("LUT", "DSP", "BRAM_18K", "URAM")
-STYLES = {"ram_style": ("auto", "distributed", "block")}
+STYLES = {"ram_style": ("auto", "distributed", "block"), "mult_style": ("auto", "lut", "dsp")}  # of MULTIPLIERS
 
 
 def complete(graph: Graph, chosen: Units, line_cycles: int) -> Folding:
-    """A whole folding from the PE, SIMD and styles of the layers that multiply.
+    """A whole folding from the PE, SIMD and styles of the layers that multiply, and the PE of thresholds where given.
 
     line_cycles: how fast lines arrive, which decides how much waits in front of a layer that is slower than a line.
     """
@@ -57,7 +59,7 @@ def derive(graph: Graph, chosen: Units) -> Folding:
         width = lanes[node.inputs[0]]
         unit: Unit
         if node.op in MULTIPLIERS:
-            unit = {"ram_style": "auto", **chosen[node.name]}
+            unit = {**dict.fromkeys(STYLES, "auto"), **chosen[node.name]}
             if node.op == "VVAU":
                 unit["parallel_window"] = int(unit["SIMD"] != 1)
             width = int(unit["PE"])
@@ -74,6 +76,8 @@ def derive(graph: Graph, chosen: Units) -> Folding:
             width = max(lanes[tensor] for tensor in node.inputs)
             unit = {"PE": width}
         else:
+            if node.op == "Thresholding" and node.name in chosen:
+                width = int(chosen[node.name]["PE"])
             unit = {"PE": width}
         folding[node.name] = {**unit, "fifo_depth": FIFO_DEPTH}
         for tensor in node.outputs:
@@ -147,6 +151,8 @@ def load(path: Path, graph: Graph, base: Folding, line_cycles: int) -> Folding:
     for node in graph.nodes:
         if node.op in MULTIPLIERS:
             chosen[node.name] = {**base[node.name], **parsed.get(node.name, {})}
+        elif node.op == "Thresholding" and graph.producer[node.inputs[0]].name not in parsed:
+            chosen[node.name] = base[node.name]
     check(graph, chosen, str(path))
     folding = complete(graph, chosen, line_cycles)
     for name, entry in parsed.items():

@@ -8,7 +8,7 @@ the heads of the kernels.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import lcm
 
 import numpy as np
@@ -19,6 +19,7 @@ from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
 
 from hw.cycles import window_lines
+from hw.dsp_packing import PORT_BITS
 from hw.folding import JOIN_FIFOS, Folding, Unit
 from hw.frontend import HardwareGraph
 from sim.bit_true.errors import IcsortError
@@ -110,10 +111,11 @@ class Network:
         return {layer.memory_file: layer.instance.memory.text() for layer in self.layers if layer.instance.memory}
 
 
-def generate(graph: HardwareGraph, folding: Folding, title: str) -> Network:
+def generate(graph: HardwareGraph, folding: Folding, title: str, family: str) -> Network:
     """Generate icsort_net.sv and its memories from a folded graph (`hw.folding.apply` was called with `folding`).
 
-    title: said in the file's header. Raises IcsortError, by the layer's name, for a layer that no kernel covers.
+    title: said in the file's header. family: of the FPGA, "xc7" or "xcup". Raises IcsortError, by the layer's name, for
+    a layer that no kernel covers.
     """
     model = graph.model
     layers = []
@@ -123,7 +125,7 @@ def generate(graph: HardwareGraph, folding: Folding, title: str) -> Network:
         if node.op_type not in KERNELS:
             raise IcsortError(f"{where}: {node.op_type} is not covered; there are kernels for {', '.join(KERNELS)}")
         try:
-            instance = KERNELS[node.op_type](model, node, folding[node.name])
+            instance = for_family(KERNELS[node.op_type](model, node, folding[node.name]), family)
         except _NotCoveredError as reason:
             raise IcsortError(f"{where}: {reason}") from None
         inputs = tuple(node.input[: len(instance.in_bits)])
@@ -142,6 +144,13 @@ def generate(graph: HardwareGraph, folding: Folding, title: str) -> Network:
     pixel_bits = _shape(model, image)[-1] * _type(model, image).bitwidth()
     text, glue = _verilog(layers, title, (image, pixel_bits), (output, _shape(model, output)[-1] * logit_bits))
     return Network(tuple(layers), text, logit_bits, tuple(glue))
+
+
+def for_family(instance: Instance, family: str) -> Instance:
+    """An instance with what it must know of the FPGA's family: how wide DSP slices are."""
+    if "MULT_STYLE" not in instance.parameters:
+        return instance
+    return replace(instance, parameters={**instance.parameters, "DSP_A_BITS": PORT_BITS[family]})
 
 
 class _NotCoveredError(Exception):
@@ -196,6 +205,7 @@ def mvau(model: ModelWrapper, node: NodeProto, unit: Unit) -> Instance:
     parameters: Parameters = {
         "MW": mw, "MH": mh, "SIMD": simd, "PE": pe, "ACT_BITS": bits, "ACT_SIGNED": signed, "ACT_BIPOLAR": bipolar,
         "WEIGHT_BITS": weight_bits, "ACC_BITS": acc_bits, "RAM_STYLE": unit.get("ram_style", "auto"),
+        "MULT_STYLE": unit.get("mult_style", "auto"),
     }  # fmt: skip
     return Instance("mvau", parameters, (simd * bits,), pe * acc_bits, memory)
 
@@ -217,6 +227,7 @@ def vvau(model: ModelWrapper, node: NodeProto, unit: Unit) -> Instance:
         "CHANNELS": channels, "KERNEL": taps, "SIMD": simd, "PE": pe, "ACT_BITS": bits, "ACT_SIGNED": signed,
         "ACT_BIPOLAR": bipolar, "WEIGHT_BITS": weight_bits, "ACC_BITS": acc_bits,
         "WHOLE_WINDOW": unit["parallel_window"], "RAM_STYLE": unit.get("ram_style", "auto"),
+        "MULT_STYLE": unit.get("mult_style", "auto"),
     }  # fmt: skip
     in_elements = taps * channels if unit["parallel_window"] else pe
     return Instance("vvau", parameters, (in_elements * bits,), pe * acc_bits, memory)

@@ -8,11 +8,13 @@ less. A layer takes microseconds, so that a search may ask thousands of times.
 """
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hw.dsp_packing import dsp_slices
 from sim.bit_true.errors import IcsortError
 
 Resources = dict[str, int]
@@ -32,11 +34,14 @@ _ULTRA_BITS, _ULTRA_WORDS = 72, 4096
 # Yosys's measure, with which it chooses where "auto" memories go: a BRAM_18K, a bit of a ROM in logic, and LUT memory.
 _BLOCK_COST, _ROM_BIT_COST, _LUT_MEMORY_COST = 129, 1 / 64, 8
 _DEFAULTS = {
-    "ACT_SIGNED": 0, "K_H": 3, "K_W": 3, "STRIDE_H": 1, "STRIDE_W": 1, "DEPTHWISE": 0, "WHOLE_WINDOW": 0,
-    "PAD_TOP": 1, "PAD_LEFT": 1, "PAD_BOTTOM": 1, "PAD_RIGHT": 1, "PER_TENSOR": 0, "OUTPUTS": 2,
-    "RAM_STYLE": "auto", "MULT_STYLE": "auto",
+    "ACT_SIGNED": 0, "LHS_SIGNED": 0, "RHS_SIGNED": 0, "K_H": 3, "K_W": 3, "STRIDE_H": 1, "STRIDE_W": 1, "DEPTHWISE": 0,
+    "WHOLE_WINDOW": 0, "PAD_TOP": 1, "PAD_LEFT": 1, "PAD_BOTTOM": 1, "PAD_RIGHT": 1, "PER_TENSOR": 0, "OUTPUTS": 2,
+    "RAM_STYLE": "auto", "MULT_STYLE": "auto", "DSP_A_BITS": 25,
 }  # fmt: skip
-_DSP_BITS = 9  # Yosys leaves narrower products to LUTs
+COST_GROUPS = {"mvau": "dot_product", "vvau": "dot_product"}  # kernels that share their costs
+_FIFO_IN_LUTS = 256  # beats of the deepest FIFO that "auto" leaves in LUTs
+PRODUCT_BITS = (1, 2, 3, 4, 8)  # widths of operands whose products have a cost of their own
+_PRODUCT = re.compile(r"(constant_|)product_(\d+)x(\d+)")
 
 
 @dataclass
@@ -68,9 +73,21 @@ def layer_resources(kernel: str, parameters: Parameters, family: str) -> Resourc
     LUT6 or smaller, as logic, memory or shift register; carry chains and wide multiplexers are not counted.
     """
     use = _KERNELS[kernel]({**_DEFAULTS, **parameters}, family)
-    cost = _LUT_COST[kernel]
-    lut = sum(cost[term] * amount for term, amount in use.lut.items())
+    lut = sum(_cost(kernel, term) * amount for term, amount in use.lut.items())
     return {"LUT": round(lut), "FF": use.ff, "DSP": use.dsp, "BRAM_18K": use.bram, "URAM": use.uram}
+
+
+def _cost(kernel: str, term: str) -> float:
+    """LUTs of one unit of a term."""
+    costs = _LUT_COST[COST_GROUPS.get(kernel, kernel)]
+    if term in costs:
+        return costs[term]
+    match = _PRODUCT.fullmatch(term)
+    assert match is not None, (kernel, term)  # a term without a cost: run hw.fit_resources
+    weight, act = int(match[2]), int(match[3])
+    # Other widths in proportion to the bits of both, from the next wider ones, or the widest.
+    like = [min((bits for bits in PRODUCT_BITS if bits >= width), default=PRODUCT_BITS[-1]) for width in (weight, act)]
+    return costs[f"{match[1]}product_{like[0]}x{like[1]}"] * weight * act / (like[0] * like[1])
 
 
 def lut_terms(kernel: str, parameters: Parameters, family: str) -> dict[str, float]:
@@ -98,7 +115,10 @@ def _memory(use: _Use, words: int, width: int, family: str, style: str, *, rom: 
         use.ff += 0 if rom else width
         return
     blocks = _blocks(words, width)
-    in_luts = words * width * _ROM_BIT_COST if rom else _lut_memory(words, width, family) * 2.0
+    if rom:
+        in_luts = words * width * _ROM_BIT_COST
+    else:
+        in_luts = 2.0 * _lut_memory(words, width, family) + width * (-(-words // 64) - 1)
     if style == "ultra":
         use.uram += -(-words // _ULTRA_WORDS) * -(-width // _ULTRA_BITS)
     elif style == "block" or (style == "auto" and in_luts > blocks * _BLOCK_COST):
@@ -112,9 +132,9 @@ def _memory(use: _Use, words: int, width: int, family: str, style: str, *, rom: 
 
 
 def _rom_luts(words: int) -> float:
-    """LUTs of one bit of a ROM of random contents: one a 64 words, and multiplexers above 256 words."""
-    blocks = -(-words // 64)
-    return blocks + max(0, -(-blocks // 4) - 1) / 2
+    """LUTs of one bit of a ROM of random contents: one for 64 words, and multiplexers above four of them."""
+    full = -(-words // 64)
+    return full + (full - 1) // 4 / 2
 
 
 def _lut_memory(words: int, width: int, family: str) -> int:
@@ -123,26 +143,22 @@ def _lut_memory(words: int, width: int, family: str) -> int:
     return luts * min(-(-words // 32) * -(-width // wide), -(-words // 64) * -(-width // deep))
 
 
-def _matrix(p: _Bound, family: str) -> _Use:
-    """Products, adder tree, accumulators and weights: what mvau and vvau have in common."""
+def _dot_product(p: _Bound, sf: int, nf: int, family: str, *, shared_act: bool) -> _Use:
+    """Products, adder tree, accumulators and weights: dot_product.sv."""
     simd, pe, act, weight, acc = p["SIMD"], p["PE"], p["ACT_BITS"], p["WEIGHT_BITS"], p["ACC_BITS"]
-    channels, vector = (p["MH"], p["MW"]) if "MW" in p else (p["CHANNELS"], p["KERNEL"])
-    sf, nf = vector // simd, channels // pe
     words, products, width = sf * nf, simd * pe, weight + act
-    use = _Use({"control": 1, "counter": _bits(sf) + _bits(words)})
+    beat = simd * act * (1 if shared_act else pe)
+    use = _Use({"control": 1, "counter": _bits(sf) + _bits(words)}, ff=_bits(sf) + _bits(words) + beat)
     _memory(use, words, products * weight, family, p["RAM_STYLE"], rom=True)
-    style = p["MULT_STYLE"]
-    if words == 1:
-        use.term("constant_product", products * width)
-    elif style == "dsp" or (style == "auto" and weight > 1 and width >= _DSP_BITS):
-        use.dsp += products
+    use.dsp = dsp_slices(pe, simd, weight, act, p["MULT_STYLE"], shared_act=shared_act, port_bits=p["DSP_A_BITS"])
+    if use.dsp:
+        use.term("packed_product", products)
     else:
-        use.term("product", products * weight * (act + 1))
-    use.ff += (0 if use.dsp else products * min(width, acc)) + _bits(sf) + _bits(words)
+        use.ff += products * min(width, acc)
+        use.term(f"{'constant_' if words == 1 else ''}product_{weight}x{act}", products)
     level, count = 0, simd
     while count > 1:
-        level, below = level + 1, count
-        count = (count + 1) // 2
+        level, below, count = level + 1, count, (count + 1) // 2
         bits = min(acc, width + level)
         use.term("adder", pe * (below // 2) * bits)
         use.ff += pe * count * bits
@@ -154,22 +170,23 @@ def _matrix(p: _Bound, family: str) -> _Use:
 
 
 def _mvau(p: _Bound, family: str) -> _Use:
-    use = _matrix(p, family)
-    beat = p["SIMD"] * p["ACT_BITS"]
-    use.ff += beat
-    if p["MH"] > p["PE"]:
-        use.term("memory", _lut_memory(max(2, p["MW"] // p["SIMD"]), beat, family))
+    sf, nf = p["MW"] // p["SIMD"], p["MH"] // p["PE"]
+    use = _dot_product(p, sf, nf, family, shared_act=True)
+    if nf > 1:  # the vector that is replayed
+        beat = p["SIMD"] * p["ACT_BITS"]
         use.term("multiplexer", beat)
+        if sf > 1:
+            use.term("memory", _lut_memory(sf, beat, family))
+        else:
+            use.ff += beat
     return use
 
 
 def _vvau(p: _Bound, family: str) -> _Use:
-    use = _matrix(p, family)
-    beat = p["SIMD"] * p["PE"] * p["ACT_BITS"]
-    use.ff += beat
-    if p["WHOLE_WINDOW"]:
-        turns = p["KERNEL"] // p["SIMD"] * (p["CHANNELS"] // p["PE"])
-        use.term("multiplexer", beat * (turns - 1) / 3)
+    sf, nf = p["KERNEL"] // p["SIMD"], p["CHANNELS"] // p["PE"]
+    use = _dot_product(p, sf, nf, family, shared_act=False)
+    if p["WHOLE_WINDOW"] and sf * nf > 1:
+        use.term("window_multiplexer", p["SIMD"] * p["PE"] * p["ACT_BITS"] * (sf * nf - 1))
     return use
 
 
@@ -181,8 +198,7 @@ def _threshold(p: _Bound, family: str) -> _Use:
     if folds == 1:
         use.term("constant_comparison", pe * steps * bits)
     else:
-        style = p["RAM_STYLE"]
-        _memory(use, folds, rows * steps * bits, family, style, rom=True)
+        _memory(use, folds, rows * steps * bits, family, p["RAM_STYLE"], rom=True)
         use.ff += _bits(folds)
         use.term("comparison", pe * steps * bits)
     use.term("count", pe * steps)
@@ -196,17 +212,15 @@ def _sliding_window(p: _Bound, family: str) -> _Use:
     counters = _bits(p["IFM_W"]) + _bits(p["IFM_H"])
     use = _Use({"control": 1, "counter": counters}, ff=p["K_H"] * p["K_W"] * pixel + counters + 5)
     if lines:
-        style = p["RAM_STYLE"]
-        _memory(use, p["IFM_W"], lines * pixel, family, style, rom=False)
+        _memory(use, p["IFM_W"], lines * pixel, family, p["RAM_STYLE"], rom=False)
     return use
 
 
 def _sliding_window_folded(p: _Bound, family: str) -> _Use:
     line = p["IFM_W"] * (p["CHANNELS"] // p["SIMD"])
-    words = (p["K_H"] + p["STRIDE_H"]) * line
+    words = p.get("LINES", p["K_H"] + p["STRIDE_H"]) * line
     use = _Use({"control": 1, "counter": _bits(words) + _bits(line)}, ff=4 * _bits(words) + 4 * _bits(line) + 16)
-    style = p["RAM_STYLE"]
-    _memory(use, words, p["SIMD"] * p["BITS"], family, style, rom=False)
+    _memory(use, words, p["SIMD"] * p["BITS"], family, p["RAM_STYLE"], rom=False)
     return use
 
 
@@ -223,18 +237,26 @@ def _global_acc_pool(p: _Bound, family: str) -> _Use:
     folds, beat = p["CHANNELS"] // p["PE"], p["PE"] * p["OUT_BITS"]
     counters = _bits(folds) + _bits(p["PIXELS"])
     use = _Use({"control": 1, "counter": counters, "adder": beat}, ff=beat + counters + 1)
-    _memory(use, folds, beat, family, "auto", rom=False)
+    _memory(use, folds, beat, family, p["RAM_STYLE"], rom=False)
     return use
 
 
 def _max_pool(p: _Bound, family: str) -> _Use:
     del family
     pixel, window = p["CHANNELS"] * p["BITS"], p["WINDOW"]
-    use = _Use({"control": 1, "maximum": pixel * (window - 1)})
+    use = _Use({"control": 1, "maximum" if p["BITS"] > 2 else "narrow_maximum": pixel * (window - 1)})
     count = window
     while count > 1:
         count = (count + 1) // 2
         use.ff += count * pixel + 1
+    return use
+
+
+def _max_pool_folded(p: _Bound, family: str) -> _Use:
+    del family
+    beat, counter = p["PE"] * p["BITS"], _bits(p["WINDOW"])
+    use = _Use({"control": 1, "counter": counter}, ff=beat + counter + 1)
+    use.term("maximum" if p["BITS"] > 2 else "narrow_maximum", beat)
     return use
 
 
@@ -246,8 +268,9 @@ def _label_select(p: _Bound, family: str) -> _Use:
 
 def _stream_add(p: _Bound, family: str) -> _Use:
     del family
-    beat = p["PE"] * p["OUT_BITS"]
-    return _Use({"control": 1, "adder": beat}, ff=beat + 1)
+    signed = p["LHS_SIGNED"] or p["RHS_SIGNED"]
+    carried = max(p["LHS_BITS"], p["RHS_BITS"]) if signed else min(p["LHS_BITS"], p["RHS_BITS"])
+    return _Use({"control": 1, "adder": p["PE"] * carried}, ff=p["PE"] * p["OUT_BITS"] + 1)
 
 
 def _stream_fork(p: _Bound, family: str) -> _Use:
@@ -271,10 +294,18 @@ def _width_converter(p: _Bound, family: str) -> _Use:
 def _fifo(p: _Bound, family: str) -> _Use:
     width, depth = p["WIDTH"], p["DEPTH"]
     counters = 2 * _bits(depth) + depth.bit_length()
-    return _Use(
-        {"control": 1, "counter": counters, "memory": _lut_memory(depth, width, family)},
-        ff=counters,
-    )
+    use = _Use({"control": 1, "counter": counters}, ff=counters)
+    style = p["RAM_STYLE"]
+    if style == "auto":
+        style = "block" if depth > _FIFO_IN_LUTS else "distributed"
+    _memory(use, depth, width, family, style, rom=False)
+    if use.bram or use.uram:  # what is written and read at once goes around the memory
+        use.term("bypass", width)
+        use.ff += width
+    else:
+        use.ff -= width  # the read is not registered
+        use.term("multiplexer", width * (-(-depth // 64) - 1))
+    return use
 
 
 _KERNELS: dict[str, Callable[[_Bound, str], _Use]] = {
@@ -285,6 +316,7 @@ _KERNELS: dict[str, Callable[[_Bound, str], _Use]] = {
     "sliding_window_folded": _sliding_window_folded,
     "fmpad": _fmpad,
     "max_pool": _max_pool,
+    "max_pool_folded": _max_pool_folded,
     "global_acc_pool": _global_acc_pool,
     "label_select": _label_select,
     "stream_fork": _stream_fork,

@@ -12,11 +12,11 @@ line has come, and that is mostly the work of the last layers, whose rate is low
 Resources are those of every kernel, FIFO and width converter that the generator will place (hw.resources).
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from heapq import heapify, heappop, heappush
-from itertools import pairwise
+from itertools import chain, pairwise
 from math import lcm
 from typing import Any
 
@@ -25,8 +25,19 @@ import numpy.typing as npt
 from qonnx.core.modelwrapper import ModelWrapper
 
 from hw.cycles import Flow, Graph, Node, beat_lanes, follow, latency, pause, window_lines
-from hw.folding import JOIN_FIFOS, MULTIPLIERS, RESOURCES, Folding, Unit, complete, derive, divisors, window_unit
-from hw.generator import KERNELS, Instance, Network, ram_style
+from hw.folding import (
+    JOIN_FIFOS,
+    MULTIPLIERS,
+    RESOURCES,
+    STYLES,
+    Folding,
+    Unit,
+    complete,
+    derive,
+    divisors,
+    window_unit,
+)
+from hw.generator import KERNELS, Instance, Network, for_family, ram_style
 from hw.resources import family_of, layer_resources
 from sim.bit_true.errors import IcsortError
 
@@ -34,6 +45,7 @@ Progress = Callable[[str], None]
 Amounts = npt.NDArray[np.float64]  # of RESOURCES, in that order
 
 SHALLOW = 64  # words of weights that a LUT holds; fewer are constants or LUTs, never block RAM
+DSP = RESOURCES.index("DSP")
 PRICE_STEP = 1.15
 PRICE_ROUNDS = 80
 LOOK_AHEAD = (0, 1, 3, 7)  # the steps of a layer that are tried: small ones may gain nothing where a larger one does
@@ -118,9 +130,10 @@ def _named(amounts: Amounts) -> dict[str, int]:
 
 @dataclass(frozen=True)
 class Option:
-    """One way to fold a layer that multiplies: its unit, cycles a frame, resources with what it brings along."""
+    """One way to fold a layer that multiplies: its unit and that of its thresholds, cycles a frame, resources with what
+    it brings along."""
 
-    unit: Unit
+    units: Folding
     busy: int
     amounts: Amounts
 
@@ -131,7 +144,10 @@ class Inventory:
     def __init__(self, model: ModelWrapper, graph: Graph, family: str) -> None:
         self.graph, self.family = graph, family
         start = derive(graph, {node.name: {"PE": 1, "SIMD": 1} for node in graph.nodes if node.op in MULTIPLIERS})
-        self._made = {proto.name: KERNELS[proto.op_type](model, proto, start[proto.name]) for proto in model.graph.node}
+        self._made = {
+            proto.name: for_family(KERNELS[proto.op_type](model, proto, start[proto.name]), family)
+            for proto in model.graph.node
+        }
         self._bits = {graph.image: 8}  # of an element of each tensor
         for node in graph.nodes:
             lanes = _out_lanes(node, start[node.name])
@@ -142,9 +158,9 @@ class Inventory:
         """Kernel and parameters of a layer folded as `unit` says."""
         made: Instance = self._made[node.name]
         parameters = dict(made.parameters)
-        for key, parameter in (("PE", "PE"), ("SIMD", "SIMD"), ("ram_style", "RAM_STYLE")):
-            if key in unit and parameter in parameters:
-                parameters[parameter] = unit[key]
+        for key in ("PE", "SIMD", *STYLES):
+            if key in unit and key.upper() in parameters:
+                parameters[key.upper()] = unit[key]
         if node.op == "VVAU":
             parameters["WHOLE_WINDOW"] = unit["parallel_window"]
         if node.op == "DuplicateStreams":
@@ -173,15 +189,16 @@ class Inventory:
             unit = folding[node.name]
             for number, tensor in enumerate(node.inputs):
                 needed = beat_lanes(node, unit)
-                yield from self._converters(tensor, lanes[tensor], needed)
+                yield from self.converters(tensor, lanes[tensor], needed)
                 if JOIN_FIFOS[number] in unit:
                     yield self._fifo(tensor, needed, int(unit[JOIN_FIFOS[number]]))
             for tensor in node.outputs:
                 lanes[tensor] = _out_lanes(node, unit)
                 yield self._fifo(tensor, lanes[tensor], int(unit["fifo_depth"]))
-        yield from self._converters(self.graph.logits, lanes[self.graph.logits], self.graph.classes)
+        yield from self.converters(self.graph.logits, lanes[self.graph.logits], self.graph.classes)
 
-    def _converters(self, tensor: str, lanes: int, needed: int) -> Iterator[tuple[str, dict[str, int | str]]]:
+    def converters(self, tensor: str, lanes: int, needed: int) -> Iterator[tuple[str, dict[str, int | str]]]:
+        """Kernel and parameters of the width converters between beats of `lanes` and of `needed` elements."""
         steps = [lanes, needed] if needed % lanes == 0 or lanes % needed == 0 else [lanes, lcm(lanes, needed), needed]
         for before, after in pairwise(steps):
             if before != after:
@@ -195,10 +212,15 @@ class Inventory:
         """RESOURCES of one layer."""
         return _amounts(*_key(*self.kernel(node, unit)), self.family)
 
+    def sum(self, made: Iterable[tuple[str, dict[str, int | str]]]) -> Amounts:
+        """RESOURCES of several instances."""
+        amounts = (_amounts(*_key(kernel, parameters), self.family) for kernel, parameters in made)
+        return sum(amounts, np.zeros(len(RESOURCES)))
+
     def total(self, folding: Folding) -> Amounts:
         """RESOURCES of the whole network."""
-        layers = sum((self.amounts(node, folding[node.name]) for node in self.graph.nodes), np.zeros(len(RESOURCES)))
-        return layers + sum(_amounts(*_key(*made), self.family) for made in self.glue(folding))
+        layers = (self.kernel(node, folding[node.name]) for node in self.graph.nodes)
+        return self.sum(chain(layers, self.glue(folding)))
 
 
 def _key(kernel: str, parameters: Mapping[str, int | str]) -> tuple[str, tuple[tuple[str, int | str], ...]]:
@@ -235,9 +257,13 @@ class _Search:
         self.sites = {node.name: options(inventory, node) for node in self.graph.nodes if node.op in MULTIPLIERS}
         self.at: dict[str, Option] = {}
         self.price = 1.0 / np.maximum(target.limits, 1.0)
+        self.tables = {
+            name: (np.array([option.busy for option in options]), np.stack([option.amounts for option in options]))
+            for name, options in self.sites.items()
+        }
 
     def chosen(self) -> Folding:
-        return {name: option.unit for name, option in self.at.items()}
+        return {name: unit for option in self.at.values() for name, unit in option.units.items()}
 
     def keep_up(self) -> bool:
         """The cheapest folding with which every layer does a frame in `frame_cycles`. Returns whether it fits."""
@@ -264,9 +290,9 @@ class _Search:
                 return f"{name} takes {least} cycles a cell however it is folded; the rate allows {frame_cycles}"
         total = limits
         for _ in range(PRICE_ROUNDS):
-            for name, options in self.sites.items():
-                able = [option for option in options if option.busy <= frame_cycles]
-                self.at[name] = min(able, key=lambda option: (float(option.amounts @ self.price), option.busy))
+            for name, (busy, amounts) in self.tables.items():
+                able = np.flatnonzero(busy <= frame_cycles)
+                self.at[name] = self.sites[name][able[np.lexsort((busy[able], amounts[able] @ self.price))[0]]]
             total = self.inventory.total(complete(self.graph, self.chosen(), self.target.line_cycles))
             over = total > limits
             if not over.any():
@@ -317,13 +343,13 @@ class _Search:
         first = self._first(name)
         front = _front([option for option in self.sites[name] if option.busy < now.busy], self.price)
         for option in [front[ahead] for ahead in LOOK_AHEAD if ahead < len(front)]:
-            tried = derive(self.graph, {**self.chosen(), name: option.unit})
+            tried = derive(self.graph, {**self.chosen(), **option.units})
             gained = reached - latency(self.graph, follow(self.graph, tried, self.target.line_cycles, flow, first))
             if gained <= 0:
                 continue
             ratio = gained / max(float(option.amounts @ self.price) - cost, 1e-9)
             if best is None or ratio > best[0]:
-                whole = complete(self.graph, {**self.chosen(), name: option.unit}, self.target.line_cycles)
+                whole = complete(self.graph, {**self.chosen(), **option.units}, self.target.line_cycles)
                 if (self.inventory.total(whole) <= self.target.limits).all():
                     best = ratio, option
         return best
@@ -331,44 +357,69 @@ class _Search:
     def _first(self, name: str) -> int:
         """Number of the first layer that another folding of `name` changes: its padding or windows."""
         node = self.graph.nodes[self.graph.position[name]]
-        return min(
-            self.graph.position[each.name] for each, _ in _with_surroundings(self.graph, node, self.at[name].unit)
-        )
+        parts = _windows_before(self.graph, node, self.at[name].units[name])
+        return min(self.graph.position[each.name] for each in (node, *(part for part, _ in parts)))
 
 
 def options(inventory: Inventory, node: Node) -> list[Option]:
-    """Every PE and SIMD of a layer, its weights in LUTs or in block RAM, with its windows and thresholds."""
+    """Every way to fold a layer that can be best: PE and SIMD, weights in LUTs or block RAM, products in LUTs or DSP
+    slices, thresholds for all of its results at once or just as many as it gives a cycle.
+
+    Resources are those of the layer, its windows and its thresholds.
+    """
+    graph = inventory.graph
     rows, columns = (node.rows, node.columns) if node.op == "MVAU" else (node.channels, node.taps)
     simds = divisors(node.elements if node.op == "MVAU" else node.taps)
     vectors = node.height * node.width if node.op == "VVAU" or node.whole else 1
+    following = graph.consumer.get(node.outputs[0])
+    thresholds = following if following is not None and following.op == "Thresholding" else None
     options = []
     for pe in divisors(rows):
         for simd in simds:
-            words = (columns // simd) * (rows // pe)
-            for style in ("distributed", "block") if words >= SHALLOW else ("distributed",):
-                unit: Unit = {"PE": pe, "SIMD": simd, "ram_style": style}
-                if node.op == "VVAU":
-                    unit["parallel_window"] = int(simd != 1)
-                parts = _with_surroundings(inventory.graph, node, unit)
-                amounts = sum((inventory.amounts(*part) for part in parts), np.zeros(len(RESOURCES)))
-                busy = words * vectors + max(pause(part, its) for part, its in parts)
-                options.append(Option(unit, busy, amounts))
-    return options
+            beats, words = columns // simd, (columns // simd) * (rows // pe)
+            windows = _windows_before(graph, node, {"PE": pe, "SIMD": simd})
+            around = inventory.sum(inventory.kernel(*part) for part in windows)
+            keeping_up = next(lanes for lanes in divisors(pe) if pe <= lanes * beats)
+            for lanes in sorted({keeping_up, pe}) if thresholds else (0,):
+                behind: Folding = {thresholds.name: {"PE": lanes}} if thresholds else {}
+                if thresholds:
+                    around_all = around + inventory.sum(
+                        [inventory.kernel(thresholds, {"PE": lanes}), *inventory.converters(node.outputs[0], pe, lanes)]
+                    )
+                else:
+                    around_all = around
+                for ram in ("distributed", "block") if words >= SHALLOW else ("distributed",):
+                    for mult in ("lut", "dsp"):
+                        unit: Unit = {"PE": pe, "SIMD": simd, "ram_style": ram, "mult_style": mult}
+                        if node.op == "VVAU":
+                            unit["parallel_window"] = int(simd != 1)
+                        own = inventory.amounts(node, unit)
+                        if mult == "lut" or own[DSP] > 0:
+                            busy = words * vectors + max((pause(part, its) for part, its in windows), default=0)
+                            options.append(Option({node.name: unit, **behind}, busy, own + around_all))
+    return _undominated(options)
 
 
-def _with_surroundings(graph: Graph, node: Node, unit: Unit) -> list[tuple[Node, Unit]]:
-    """A layer that multiplies, and those that are folded as it is: padding, windows, thresholds."""
-    parts = [(node, unit)]
-    following = graph.consumer.get(node.outputs[0])
-    if following is not None and following.op == "Thresholding":
-        parts.append((following, {"PE": unit["PE"]}))
+def _undominated(options: list[Option]) -> list[Option]:
+    """Those that no other one equals or beats in cycles and in every resource; of equal ones the first."""
+    sizes = np.array([[option.busy, *option.amounts] for option in options])
+    kept: list[int] = []
+    for index in np.lexsort(sizes.T[::-1]):  # what beats another one comes before it
+        if not (sizes[kept] <= sizes[index]).all(axis=1).any():
+            kept.append(int(index))
+    return [options[index] for index in sorted(kept)]
+
+
+def _windows_before(graph: Graph, node: Node, unit: Unit) -> list[tuple[Node, Unit]]:
+    """The layers that are folded as one that multiplies is: its padding and windows."""
     before = graph.producer.get(node.inputs[0])
-    if before is not None and before.op == "ConvolutionInputGenerator":
-        window = window_unit(graph, before, {node.name: unit})
-        parts.append((before, window))
-        padding = graph.producer.get(before.inputs[0])
-        if padding is not None and padding.op == "FMPadding":
-            parts.append((padding, {"SIMD": window["SIMD"]}))
+    if before is None or before.op != "ConvolutionInputGenerator":
+        return []
+    window = window_unit(graph, before, {node.name: unit})
+    parts = [(before, window)]
+    padding = graph.producer.get(before.inputs[0])
+    if padding is not None and padding.op == "FMPadding":
+        parts.append((padding, {"SIMD": window["SIMD"]}))
     return parts
 
 

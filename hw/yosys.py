@@ -115,7 +115,7 @@ def _run(module: Module, family: str, folder: Path, timeout: float) -> dict[str,
         lines = (done.stderr + done.stdout).splitlines()
         reason = next((line for line in lines if "error" in line.lower()), f"exit code {done.returncode}")
         raise IcsortError(f"Yosys could not synthesize {module.name}: {reason.strip()}")
-    (mapped,) = json.loads((folder / "cells.json").read_text(encoding="utf-8"))["modules"].values()
+    mapped = json.loads((folder / "cells.json").read_text(encoding="utf-8"))["design"]
     return dict(mapped["num_cells_by_type"])
 
 

@@ -46,9 +46,8 @@ class Network:
 def load_networks(path: Path, names: Sequence[str]) -> list[Network]:
     """The networks of a list, or those of `names`. Raises IcsortError for a file that is none, and unknown names."""
     try:
-        words = ("model", "compile")
         networks = [
-            Network(**{key: tuple(value) if key in words else value for key, value in entry.items()})
+            Network(**{**entry, "model": tuple(entry["model"]), "compile": tuple(entry.get("compile", ()))})
             for entry in json.loads(path.read_text())
         ]
     except FileNotFoundError:

@@ -50,9 +50,9 @@ def test_yosys_uses_as_many(
             f".s_axis_tvalid(1'b1), .m_axis_tdata(y{index}), .m_axis_tready(1'b1));\n"
         )
     Path("top.sv").write_text(f"module top (input wire clk, rst, {', '.join(ports)});\n{''.join(instances)}endmodule\n")
-    design = libyosys.Design()
+    design, kernels = libyosys.Design(), RTL / "kernels"
     for command in (
-        f"tee -q read_slang --keep-hierarchy --top top top.sv {RTL / 'kernels' / 'dot_product.sv'}",
+        f"tee -q read_slang --keep-hierarchy --top top top.sv {kernels / 'dot_product.sv'} {kernels / 'rom.sv'}",
         f"tee -q synth_xilinx -family {family} -top top -noiopad -noclkbuf -run :coarse",
         "tee -q -o stat.json stat -json",
     ):

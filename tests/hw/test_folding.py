@@ -53,6 +53,7 @@ def test_a_build_is_a_folding_file(build, graph):
         ('{"MVAU_0": {"PE": 0}}', "must be a positive whole number"),
         ('{"MVAU_0": {"PE": true}}', "must be a positive whole number"),
         ('{"MVAU_0": {"ram_style": "tape"}}', "ram_style is 'tape'; it is one of auto, distributed, block"),
+        ('{"MVAU_0": {"mult_style": "fpga"}}', "mult_style is 'fpga'; it is one of auto, lut, dsp"),
         ('{"Pool_0": {"fifo_depth": 1}}', "Pool_0 fifo_depth 1 is less than 2"),
         ('{"ConvolutionInputGenerator_0": {"SIMD": 1}}', "sends whole windows; its SIMD must be 2"),
     ],

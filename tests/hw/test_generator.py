@@ -133,7 +133,7 @@ def test_a_layer_without_a_kernel_is_refused_by_name():
     model = ModelWrapper(helper.make_model(helper.make_graph([node], "g", [info("x", 1, [1])], [info("y", 1, [1])])))
     graph = HardwareGraph(model, 1.0, {"Crop_0": "features.3.crop"}, {})
     with pytest.raises(IcsortError, match=r"layer 'features.3.crop' \(FINN's Crop_0\): Crop is not covered"):
-        generator.generate(graph, {"Crop_0": {"fifo_depth": 2}}, "x")
+        generator.generate(graph, {"Crop_0": {"fifo_depth": 2}}, "x", "xc7")
 
 
 def test_generated_verilog_is_lint_clean(build):

@@ -83,6 +83,25 @@ def test_narrow_folding_of_signed_activations(images, tmp_path, seed):
         np.testing.assert_array_equal(run.logits, expected)
 
 
+@pytest.mark.parametrize("board", ["virtual", "zcu104"])  # DSP slices of both widths
+def test_products_in_dsp_slices(board, tmp_path, seed):
+    """All layers with DSP slices, folded so that several products share one, of 7 x 8 residual and depthwise blocks."""
+    package = make_package(tmp_path / "package", BRANCHES["depthwise"], 4)
+    plain = compile_package(package, tmp_path / "plain", board=board)
+    style = {name: {"mult_style": "dsp"} for name, unit in plain.data["folding"].items() if "mult_style" in unit}
+    style["MVAU_0"] |= {"PE": 4}
+    (tmp_path / "folding.json").write_text(json.dumps(style))
+    build = compile_package(package, tmp_path / "build", board=board, folding=tmp_path / "folding.json")
+    matrices = [layer for layer in build.data["layers"] if layer["op"] in ("MVAU", "VVAU")]
+    assert {layer["params"]["MULT_STYLE"] for layer in matrices} == {"dsp"}
+    assert sum(layer["resources"]["DSP"] for layer in matrices) > 0
+    images = random_images(BRANCHES["depthwise"], 3, 5)
+    expected = finn_logits(build, images)
+    np.testing.assert_array_equal(qonnx_logits(build, images)[0], expected)
+    for run in run_net(build, images, stall_runs=2, seed=seed).runs:
+        np.testing.assert_array_equal(run.logits, expected)
+
+
 def flip(path: Path, word: int, bit: int) -> None:
     lines = path.read_text().splitlines()
     lines[word] = f"{int(lines[word], 16) ^ (1 << bit):0{len(lines[word])}x}"

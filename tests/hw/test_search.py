@@ -42,10 +42,10 @@ def test_inventory_is_what_the_generator_places(model, graph, seed):
         for node in graph.nodes:
             if node.op in folding.MULTIPLIERS:
                 options = search.options(inventory, node)
-                chosen[node.name] = options[random.integers(len(options))].unit
+                chosen |= options[random.integers(len(options))].units
         whole = folding.complete(graph, chosen, 100)
         sources = {node.name: node.name for node in graph.nodes}
-        network = generator.generate(HardwareGraph(model, 1.0, sources, {}), whole, "test")
+        network = generator.generate(HardwareGraph(model, 1.0, sources, {}), whole, "test", "xc7")
         placed = [(kernel, parameters) for _, kernel, parameters in network.glue]
         placed += [(layer.instance.kernel, layer.instance.parameters) for layer in network.layers]
         counted = [*inventory.glue(whole), *(inventory.kernel(node, whole[node.name]) for node in graph.nodes)]
@@ -76,11 +76,11 @@ def test_with_plenty_nothing_faster_is_left_out(model, graph):
     goal = target(graph, PLENTY, 4000)
     found = search.fold(model, graph, goal)
     inventory = search.Inventory(model, graph, "xc7")
-    chosen = {node.name: found[node.name] for node in graph.nodes if node.op in folding.MULTIPLIERS}
+    chosen = {node.name: found[node.name] for node in graph.nodes if node.op in (*folding.MULTIPLIERS, "Thresholding")}
     best = cycles.predict(graph, found, goal.line_cycles).after_last_pixel
     for node in graph.nodes:
-        for option in search.options(inventory, node) if node.name in chosen else ():
-            other = folding.complete(graph, {**chosen, node.name: option.unit}, goal.line_cycles)
+        for option in search.options(inventory, node) if node.op in folding.MULTIPLIERS else ():
+            other = folding.complete(graph, {**chosen, **option.units}, goal.line_cycles)
             assert cycles.predict(graph, other, goal.line_cycles).after_last_pixel >= best * 29 // 30
 
 
@@ -93,8 +93,40 @@ def test_a_board_without_a_limit_takes_what_is_too_large_for_it(model, graph):
     for node in graph.nodes:
         if node.op in folding.MULTIPLIERS:
             able = [option for option in search.options(inventory, node) if option.busy <= 500]
-            mine = next(o for o in able if all(found[node.name][key] == value for key, value in o.unit.items()))
+            mine = next(
+                option
+                for option in able
+                if all(found[name][key] == value for name, unit in option.units.items() for key, value in unit.items())
+            )
             assert mine.amounts[luts] == min(option.amounts[luts] for option in able)
+
+
+def test_dsp_slices_take_work_where_luts_are_scarce(model, graph):
+    """The first budget of LUTs, in steps of a tenth, that is too small without DSP slices is kept with them."""
+    inventory = search.Inventory(model, graph, "xc7")
+    luts, enough = 10_000, True
+    while enough:
+        try:
+            search.fold(model, graph, target(graph, {**PLENTY, "LUT": luts, "DSP": 0}, 200))
+            luts = luts * 9 // 10
+        except IcsortError:
+            enough = False
+    goal = target(graph, {**PLENTY, "LUT": luts}, 200)
+    found = search.fold(model, graph, goal)
+    assert (inventory.total(found) <= goal.limits).all()
+    assert any(unit.get("mult_style") == "dsp" for unit in found.values())
+
+
+def test_options_that_another_one_beats_are_left_out(model, graph, seed):
+    """Against a plain comparison of each with each."""
+    inventory = search.Inventory(model, graph, "xcup")
+    random = np.random.default_rng(seed)
+    drawn = [search.Option({}, int(busy), sizes) for busy, *sizes in random.integers(0, 4, (60, 5))]
+    for options in (drawn, search.options(inventory, next(node for node in graph.nodes if node.op == "MVAU"))):
+        sizes = [(option.busy, *option.amounts) for option in options]
+        beaten = {mine for mine in sizes for other in sizes if other != mine and np.less_equal(other, mine).all()}
+        kept = [(option.busy, *option.amounts) for option in search._undominated(options)]
+        assert sorted(kept) == sorted(set(sizes) - beaten)
 
 
 @pytest.mark.parametrize(

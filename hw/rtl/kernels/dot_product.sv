@@ -9,8 +9,7 @@
 //               last_word the last one of the round.
 //   Weights     WEIGHTS_FILE, read by $readmemh, NF*SF words. Word nf*SF + sf holds the weight of row pe and activation
 //               simd at bit (pe*SIMD + simd) * WEIGHT_BITS, two's complement; WEIGHT_BITS = 1 is bipolar: 1 is +1, 0 is -1.
-//   Memory      RAM_STYLE says where tools put the weights: "auto", "distributed" or "block". Not "ultra": what is in the
-//               UltraRAM of UltraScale+ when it starts cannot be chosen, so it cannot hold constants.
+//   Memory      RAM_STYLE says where tools put the weights, see rom: "auto", "distributed" or "block".
 //   Multiplier  MULT_STYLE = "lut" keeps the products out of DSP slices. "dsp" puts them there, and with SHARED_ACT as
 //               many weights of one activation into one multiplier as fit: its wide port has DSP_A_BITS bits (25 in
 //               DSP48E1, 27 in DSP48E2), the other one 18. A product of at most 8 bits that shares its multiplier with
@@ -76,10 +75,6 @@ module dot_product #(
   if (ACT_BIPOLAR == 1 && (ACT_BITS != 1 || ACT_SIGNED != 0)) begin : gen_bipolar_error
     $error("dot_product: ACT_BIPOLAR needs ACT_BITS = 1 and ACT_SIGNED = 0");
   end
-  if (string'(RAM_STYLE) != "auto" && string'(RAM_STYLE) != "distributed"
-      && string'(RAM_STYLE) != "block") begin : gen_ram_error
-    $error("dot_product: RAM_STYLE must be auto, distributed or block");
-  end
   if (string'(MULT_STYLE) != "auto" && string'(MULT_STYLE) != "lut"
       && string'(MULT_STYLE) != "dsp") begin : gen_mult_error
     $error("dot_product: MULT_STYLE must be auto, lut or dsp");
@@ -121,19 +116,14 @@ module dot_product #(
     end
   end
 
-  // Vivado reads rom_style; Yosys reads ram_style first, and knows a ROM in LUTs only as logic. One word is no memory.
-  (* rom_style = RAM_STYLE,
-     ram_style = Words == 1 || string'(RAM_STYLE) == "distributed" ? "logic" : RAM_STYLE *)
-  logic [PE*SIMD*WEIGHT_BITS-1:0] weights [Words];
-  initial $readmemh(WEIGHTS_FILE, weights);
-`ifndef SYNTHESIS
-  // Where the file is missing, simulators warn and go on with zeros.
-  initial begin
-    automatic int file = $fopen(WEIGHTS_FILE, "r");
-    if (file == 0) $fatal(1, "%m: cannot read %s", WEIGHTS_FILE);
-    $fclose(file);
-  end
-`endif
+  logic [PE*SIMD*WEIGHT_BITS-1:0] word;
+
+  (* keep_hierarchy = Words > 1 *)
+  rom #(
+      .WORDS(Words), .BITS(PE*SIMD*WEIGHT_BITS), .FILE(WEIGHTS_FILE), .RAM_STYLE(RAM_STYLE)
+  ) u_rom (
+      .clk, .enable(take), .address(word_q), .word
+  );
 
   // One bit more than the element: its sign, or a zero. Of a bipolar bit, 1 or -1.
   function automatic logic signed [ACT_BITS:0] extended(input logic [ACT_BITS-1:0] element);
@@ -153,25 +143,10 @@ module dot_product #(
     end
   end
 
-  if (Words == 1) begin : gen_constant_weights
-    always_comb begin
-      /*verilator unroll_disable*/ for (int unsigned pe = 0; pe < PE; pe++) begin
-        /*verilator unroll_disable*/ for (int unsigned i = 0; i < SIMD; i++) begin
-          weight[pe][i] = weights[0][(pe*SIMD + i)*WEIGHT_BITS +: WEIGHT_BITS];
-        end
-      end
-    end
-  end else begin : gen_weights
-    always_ff @(posedge clk) begin
-      if (take) begin
-        automatic logic [PE*SIMD*WEIGHT_BITS-1:0] word = weights[word_q];
-        automatic logic signed [WEIGHT_BITS-1:0] next [PE][SIMD];
-        /*verilator unroll_disable*/ for (int unsigned pe = 0; pe < PE; pe++) begin
-          /*verilator unroll_disable*/ for (int unsigned i = 0; i < SIMD; i++) begin
-            next[pe][i] = word[(pe*SIMD + i)*WEIGHT_BITS +: WEIGHT_BITS];
-          end
-        end
-        weight <= next;
+  always_comb begin
+    /*verilator unroll_disable*/ for (int unsigned pe = 0; pe < PE; pe++) begin
+      /*verilator unroll_disable*/ for (int unsigned i = 0; i < SIMD; i++) begin
+        weight[pe][i] = word[(pe*SIMD + i)*WEIGHT_BITS +: WEIGHT_BITS];
       end
     end
   end

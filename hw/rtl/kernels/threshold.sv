@@ -7,7 +7,7 @@
 //   Thresholds  THRESHOLDS_FILE, read by $readmemh, CHANNELS / PE words. Word f holds T[f*PE + pe][i] at bit
 //               (pe*STEPS + i) * IN_BITS, coded as the input is. They need not be sorted.
 //               PER_TENSOR = 1: one word for all channels, T[i] at bit i * IN_BITS.
-//   Memory      RAM_STYLE says where tools put the thresholds: "auto", "distributed" or "block". One word is constants.
+//   Memory      RAM_STYLE says where tools put the thresholds, see rom: "auto", "distributed" or "block".
 //               A bipolar output is STEPS = 1, OUT_BITS = 1, OUT_BIAS = 0: 1 is +1, 0 is -1.
 //   Handshake   AXI4-Stream. m_axis_tvalid and m_axis_tdata come from registers; s_axis_tready is
 //               m_axis_tready || !m_axis_tvalid in the same cycle and moves the whole pipeline.
@@ -52,10 +52,6 @@ module threshold #(
   if (STEPS < 1 || STEPS > 255) begin : gen_steps_error
     $error("threshold: STEPS must be 1 to 255");
   end
-  if (string'(RAM_STYLE) != "auto" && string'(RAM_STYLE) != "distributed"
-      && string'(RAM_STYLE) != "block") begin : gen_ram_error
-    $error("threshold: RAM_STYLE must be auto, distributed or block");
-  end
   if (OUT_BITS < 1 || OUT_BITS > 31) begin : gen_out_error
     $error("threshold: OUT_BITS must be 1 to 31");
   end else if (OUT_BIAS < 0 ? OUT_BIAS < -(1 << (OUT_BITS - 1)) || OUT_BIAS + int'(STEPS) >= (1 << (OUT_BITS - 1))
@@ -84,34 +80,18 @@ module threshold #(
 
   // ---- Thresholds of the beat that comes next.
 
-  // As the weights of dot_product.
-  (* rom_style = RAM_STYLE,
-     ram_style = Folds == 1 || string'(RAM_STYLE) == "distributed" ? "logic" : RAM_STYLE *)
-  logic [Rows*STEPS*IN_BITS-1:0] thresholds [Folds];
+  logic [FoldBits-1:0]           fold_q;
+  wire  [FoldBits-1:0]           next_fold = rst || fold_q == FoldBits'(Folds - 1) ? '0 : fold_q + 1'b1;
   logic [Rows*STEPS*IN_BITS-1:0] word;
-  initial $readmemh(THRESHOLDS_FILE, thresholds);
-`ifndef SYNTHESIS
-  // Where the file is missing, simulators warn and go on with zeros.
-  initial begin
-    automatic int file = $fopen(THRESHOLDS_FILE, "r");
-    if (file == 0) $fatal(1, "threshold: cannot read %s", THRESHOLDS_FILE);
-    $fclose(file);
-  end
-`endif
 
-  if (Folds == 1) begin : gen_constant_word
-    assign word = thresholds[0];
-  end else begin : gen_word
-    logic [FoldBits-1:0] fold_q;
-    wire  [FoldBits-1:0] next_fold = rst || fold_q == FoldBits'(Folds - 1) ? '0 : fold_q + 1'b1;
+  always_ff @(posedge clk) if (accept || rst) fold_q <= next_fold;
 
-    always_ff @(posedge clk) begin
-      if (accept || rst) begin
-        fold_q <= next_fold;
-        word   <= thresholds[next_fold];
-      end
-    end
-  end
+  (* keep_hierarchy = Folds > 1 *)
+  rom #(
+      .WORDS(Folds), .BITS(Rows*STEPS*IN_BITS), .FILE(THRESHOLDS_FILE), .RAM_STYLE(RAM_STYLE)
+  ) u_rom (
+      .clk, .enable(accept || rst), .address(next_fold), .word
+  );
 
   // ---- Compare, then count. Unpacked arrays and loops that stay loops: see mvau.
 

@@ -31,9 +31,10 @@ class StreamCase:
 
 
 PARTS = {
-    "mvau": ["dot_product"],
-    "vvau": ["dot_product"],
-    "depthwise_layer": ["sliding_window_folded", "vvau", "dot_product", "max_pool_folded"],
+    "mvau": ["dot_product", "rom"],
+    "vvau": ["dot_product", "rom"],
+    "threshold": ["rom"],
+    "depthwise_layer": ["sliding_window_folded", "vvau", "dot_product", "rom", "max_pool_folded"],
 }
 
 

@@ -93,7 +93,10 @@ def memory_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def synthesize(top: str, folder: Path) -> dict[str, dict[str, int]]:
-    """Cells by type of each kernel that `top` instantiates (the last one of a kind), mapped to the 7 series."""
+    """Cells by type of each kernel that `top` instantiates (the last one of a kind), mapped to the 7 series.
+
+    A rom is named by its place: u_mvau.u_dot_product.u_rom.
+    """
     (folder / "top.sv").write_text(top)
     kernels = sorted((RTL / "kernels").glob("*.sv"))
     design = libyosys.Design()
@@ -106,7 +109,7 @@ def synthesize(top: str, folder: Path) -> dict[str, dict[str, int]]:
         design.run_pass(command)
     modules = json.loads((folder / "stat.json").read_text())["modules"]
     cells = {
-        name.lstrip("\\").split("$")[0]: module["num_cells_by_type"]
+        name.lstrip("\\").partition("$top.")[0 if not name.endswith(".u_rom") else 2]: module["num_cells_by_type"]
         for name, module in modules.items()
         if name.lstrip("\\") != "top"
     }
@@ -127,13 +130,14 @@ def has_memory(counts: dict[str, int]) -> bool:
 def test_convolution(tmp_path: Path) -> None:
     cells = synthesize(CONVOLUTION, tmp_path)
     kernels = "sliding_window width_converter mvau dot_product fifo threshold max_pool max_pool_folded"
-    assert set(cells) == set(kernels.split())
+    memories = "u_mvau.u_dot_product.u_rom u_level.u_rom"
+    assert set(cells) == set(kernels.split()) | set(memories.split())
     # The window, one column read ahead, two counters and two countdowns; the lines are in memory.
     assert registers(cells["sliding_window"]) <= WINDOW + 2 * PIXEL + 20
     assert has_memory(cells["sliding_window"])
     # Twelve words would be LUTs if it were left to the tool.
-    assert cells["dot_product"].get("RAMB18E1", 0) == 1
-    assert any(cell.startswith("RAMB") for cell in cells["threshold"])
+    assert cells["u_mvau.u_dot_product.u_rom"].get("RAMB18E1", 0) == 1
+    assert any(cell.startswith("RAMB") for cell in cells["u_level.u_rom"])
     # More than 256 beats: a block whose output register is the read ahead, the beat on its way, two addresses, count.
     assert cells["fifo"].get("RAMB18E1", 0) == 1
     assert registers(cells["fifo"]) == 14 + 1 + 2 * 9 + 9
@@ -144,7 +148,7 @@ def test_convolution(tmp_path: Path) -> None:
 def test_residual(tmp_path: Path) -> None:
     cells = synthesize(RESIDUAL, tmp_path)
     kernels = "stream_fork fmpad sliding_window_folded vvau dot_product stream_add global_acc_pool label_select"
-    assert set(cells) == set(kernels.split())
+    assert set(cells) == {*kernels.split(), "u_vvau.u_dot_product.u_rom"}
     assert registers(cells["label_select"]) == 15 + 6 + 6 + 1  # best so far, its number, count of beats, valid
     # One beat, its valid bit and two counters (a row has 448 beats, the frame 14 rows): no image.
     assert registers(cells["fmpad"]) <= 8 + 1 + 9 + 4
@@ -153,7 +157,7 @@ def test_residual(tmp_path: Path) -> None:
     assert cells["sliding_window_folded"].get("RAMB18E1", 0) == 1
     assert registers(cells["sliding_window_folded"]) <= 96
     # 288 words would be a block if it were left to the tool.
-    assert not has_memory(cells["dot_product"])
+    assert not has_memory(cells["u_vvau.u_dot_product.u_rom"])
     assert registers(cells["stream_fork"]) == 8 + 2
     assert registers(cells["stream_add"]) == 2 * 11 + 1
     # One sum read ahead, one on offer, two counters; the 64 sums are in memory.
