@@ -7,8 +7,8 @@ names in graph.onnx.
 
 The free choices are those of the layers that multiply (MVAU, VVAU); `complete` derives the rest. A window generator
 sends whole windows (parallel_window = 1) where its layer takes more than a pixel at a time, else SIMD channels of one
-tap a beat. Element-wise layers take as many elements at a time as come, but thresholds where another PE is chosen: behind
-a layer that gives PE results every few cycles, fewer keep pace.
+tap a beat. Element-wise layers take as many elements at a time as come, but thresholds where another PE is chosen:
+behind a layer that gives PE results every few cycles, fewer keep pace.
 
 Where two branches meet (ElementwiseAdd) the FIFO of the faster one, `lhs_fifo_depth` or `rhs_fifo_depth`, must hold
 all that arrives until the slower one delivers. If it is too small, the fork before both stops, the slower branch never
