@@ -29,6 +29,7 @@ COMMANDS = {
     "explain": ("quant.evaluate_cli", "explain", "quant", "Show what a network looks at, and what it confuses."),
     "study": ("quant.study_cli", "study", "quant", "Compare architectures and channels, with their times."),
     "compile": ("hw.cli", "compile_", "hw", "Compile a model package into SystemVerilog for a board."),
+    "explore": ("hw.cli", "explore", "hw", "Predict latency, rate and size of networks on boards."),
     "synth": ("hw.cli", "synth", "hw", "Synthesize a build: what each layer takes of the FPGA."),
     "simulate": (
         "sim.cli",

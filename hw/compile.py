@@ -14,13 +14,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from sim.bit_true import manifest
 from sim.bit_true.errors import IcsortError
 from sim.bit_true.output import result_folder
+
+if TYPE_CHECKING:
+    from hw.frontend import HardwareGraph
 
 FORMAT = "icsort-build"
 VERSION = 1
@@ -172,6 +175,30 @@ def compile_package(
     return load_build(out)
 
 
+def front_end(
+    package: Path,
+    model: manifest.Manifest,
+    pixels_per_beat: int,
+    checkpoints: Path | None,
+    progress: Callable[[str], None],
+) -> "HardwareGraph":
+    """FINN's hardware graph of a model package, `model` its manifest. The rest is as in `compile_package`."""
+    from hw import frontend  # takes seconds
+
+    shape = (model.input.height, model.input.width, model.input.channels)
+    progress("front end")
+    return frontend.convert(
+        package / manifest.MODEL_FILE,
+        shape=shape,
+        classes=len(model.classes),
+        scale=model.logits.scale,
+        images=_check_images(shape),
+        group=pixels_per_beat,
+        checkpoints=checkpoints,
+        progress=progress,
+    )
+
+
 def _compile_into(
     folder: Path,
     package: Path,
@@ -184,23 +211,12 @@ def _compile_into(
     progress: Callable[[str], None],
 ) -> None:
     # FINN takes seconds to import, and whoever only reads a build should not wait for it.
-    from hw import cycles, frontend, generator, search
+    from hw import cycles, generator, search
     from hw import folding as fold
 
     model = manifest.load(package)
     description = load_board(board)
-    shape = (model.input.height, model.input.width, model.input.channels)
-    progress("front end")
-    graph = frontend.convert(
-        package / manifest.MODEL_FILE,
-        shape=shape,
-        classes=len(model.classes),
-        scale=model.logits.scale,
-        images=_check_images(shape),
-        group=pixels_per_beat,
-        checkpoints=checkpoints,
-        progress=progress,
-    )
+    graph = front_end(package, model, pixels_per_beat, checkpoints, progress)
     progress("folding")
     layers = cycles.read(graph.model)
     target = search.target(description, layers, rate, line_rate)

@@ -7,8 +7,8 @@ names in graph.onnx.
 
 The free choices are those of the layers that multiply (MVAU, VVAU); `complete` derives the rest. A window generator
 sends whole windows (parallel_window = 1) where its layer takes more than a pixel at a time, else SIMD channels of one
-tap a beat. Element-wise layers take as many elements at a time as come, but thresholds where another PE is chosen:
-behind a layer that gives PE results every few cycles, fewer keep pace.
+tap a beat. Element-wise layers take as many elements at a time as come; thresholds fewer, if so chosen: behind a layer
+that gives PE results every few cycles, that keeps pace.
 
 Where two branches meet (ElementwiseAdd) the FIFO of the faster one, `lhs_fifo_depth` or `rhs_fifo_depth`, must hold
 all that arrives until the slower one delivers. If it is too small, the fork before both stops, the slower branch never
@@ -38,11 +38,13 @@ ELEMENT_WISE = ("Thresholding", "DuplicateStreams", "ElementwiseAdd", "GlobalAcc
 JOIN_FIFOS = ("lhs_fifo_depth", "rhs_fifo_depth")
 MARGIN = 2  # beats beyond the model's occupancy: a FIFO's own registers, and room to take one more
 RESOURCES = ("LUT", "DSP", "BRAM_18K", "URAM")
-STYLES = {"ram_style": ("auto", "distributed", "block"), "mult_style": ("auto", "lut", "dsp")}  # of MULTIPLIERS
+STYLES = {"ram_style": ("auto", "distributed", "block"), "mult_style": ("auto", "lut", "dsp")}
+LINE_STYLES = (*STYLES["ram_style"], "ultra")  # of the lines of window generators
 
 
 def complete(graph: Graph, chosen: Units, line_cycles: int) -> Folding:
-    """A whole folding from the PE, SIMD and styles of the layers that multiply, and the PE of thresholds where given.
+    """A whole folding from the PE, SIMD and styles of the layers that multiply, and what is given of thresholds (PE and
+    ram_style) and window generators (ram_style).
 
     line_cycles: how fast lines arrive, which decides how much waits in front of a layer that is slower than a line.
     """
@@ -67,7 +69,8 @@ def derive(graph: Graph, chosen: Units) -> Folding:
             unit = {"PE": node.channels, "parallel_window": 1}
             width = node.channels
         elif node.op == "ConvolutionInputGenerator":
-            unit = window_unit(graph, node, chosen)
+            style = chosen.get(node.name, {}).get("ram_style", "auto")
+            unit = {**window_unit(graph, node, chosen), "ram_style": style}
             width = node.elements * int(np.prod(node.kernel)) if unit["parallel_window"] else int(unit["SIMD"])
         elif node.op == "FMPadding":
             width = int(window_unit(graph, graph.consumer[node.outputs[0]], chosen)["SIMD"])
@@ -75,9 +78,10 @@ def derive(graph: Graph, chosen: Units) -> Folding:
         elif node.op == "ElementwiseAdd":
             width = max(lanes[tensor] for tensor in node.inputs)
             unit = {"PE": width}
+        elif node.op == "Thresholding":
+            unit = {"PE": width, "ram_style": "auto", **chosen.get(node.name, {})}
+            width = int(unit["PE"])
         else:
-            if node.op == "Thresholding" and node.name in chosen:
-                width = int(chosen[node.name]["PE"])
             unit = {"PE": width}
         folding[node.name] = {**unit, "fifo_depth": FIFO_DEPTH}
         for tensor in node.outputs:
@@ -137,6 +141,7 @@ def load(path: Path, graph: Graph, base: Folding, line_cycles: int) -> Folding:
     if not isinstance(parsed, dict) or not all(isinstance(entry, dict) for entry in parsed.values()):
         raise IcsortError(f"{path}: a folding is an object of layers, like the key 'folding' of a build.json")
     chosen: Folding = {}
+    kept: Folding = {}  # of layers that follow those
     for name, entry in parsed.items():
         if name not in base:
             raise IcsortError(f"{path}: there is no layer {name!r}; the layers are {', '.join(base)}")
@@ -144,17 +149,20 @@ def load(path: Path, graph: Graph, base: Folding, line_cycles: int) -> Folding:
             if key not in base[name]:
                 raise IcsortError(f"{path}: {name} has no {key!r}; it has {', '.join(base[name])}")
             if key in STYLES:
-                if value not in STYLES[key]:
-                    raise IcsortError(f"{path}: {name} {key} is {value!r}; it is one of {', '.join(STYLES[key])}")
+                styles = LINE_STYLES if "parallel_window" in base[name] and "PE" not in base[name] else STYLES[key]
+                if value not in styles:
+                    raise IcsortError(f"{path}: {name} {key} is {value!r}; it is one of {', '.join(styles)}")
             elif isinstance(value, bool) or not isinstance(value, int) or value < (key != "parallel_window"):
                 raise IcsortError(f"{path}: {name} {key} is {value!r}; it must be a positive whole number")
     for node in graph.nodes:
         if node.op in MULTIPLIERS:
             chosen[node.name] = {**base[node.name], **parsed.get(node.name, {})}
         elif node.op == "Thresholding" and graph.producer[node.inputs[0]].name not in parsed:
-            chosen[node.name] = base[node.name]
+            kept[node.name] = base[node.name]
+        elif node.op == "ConvolutionInputGenerator":
+            kept[node.name] = {"ram_style": base[node.name].get("ram_style", "auto")}
     check(graph, chosen, str(path))
-    folding = complete(graph, chosen, line_cycles)
+    folding = complete(graph, chosen | kept, line_cycles)
     for name, entry in parsed.items():
         folding[name].update(entry)
     check(graph, folding, str(path))

@@ -171,9 +171,10 @@ def sliding_window(model: ModelWrapper, node: NodeProto, unit: Unit) -> Instance
     if not unit["parallel_window"]:
         simd = int(unit["SIMD"])
         lines = window_lines(int(ifm_h), int(k_h), int(s_h))
-        style = ram_style(lines * int(ifm_w) * (channels // simd), simd * bits)
+        style = line_style(unit, lines * int(ifm_w) * (channels // simd), simd * bits)
         parameters |= {"SIMD": simd, "LINES": lines, "DEPTHWISE": get("depthwise"), "RAM_STYLE": style}
         return Instance("sliding_window_folded", parameters, (simd * bits,), simd * bits)
+    parameters["RAM_STYLE"] = unit.get("ram_style", "auto")
     return Instance("sliding_window", parameters, (channels * bits,), int(k_h * k_w) * channels * bits)
 
 
@@ -278,7 +279,7 @@ def threshold(model: ModelWrapper, node: NodeProto, unit: Unit) -> Instance:
     memory = Memory("THRESHOLDS_FILE", bits, thresholds.reshape(channels // pe, pe * steps))
     parameters: Parameters = {
         "CHANNELS": channels, "PE": pe, "IN_BITS": bits, "IN_SIGNED": int(signed), "STEPS": steps,
-        "OUT_BITS": output.bitwidth(), "OUT_BIAS": int(bias),
+        "OUT_BITS": output.bitwidth(), "OUT_BIAS": int(bias), "RAM_STYLE": unit.get("ram_style", "auto"),
     }  # fmt: skip
     return Instance("threshold", parameters, (pe * bits,), pe * output.bitwidth(), memory)
 
@@ -307,8 +308,13 @@ KERNELS: Mapping[str, Callable[[ModelWrapper, NodeProto, Unit], Instance]] = {
 }
 
 
-def ram_style(depth: int, bits: int) -> str:
-    """Where a memory of `depth` words of `bits` bits goes: what would leave a block RAM nearly empty goes into LUTs."""
+def line_style(unit: Mapping[str, int | str], depth: int, bits: int) -> int | str:
+    """Where the lines of a folded window generator go, `depth` words of `bits` bits.
+
+    "auto" puts into LUTs what would leave a block RAM nearly empty.
+    """
+    if unit.get("ram_style", "auto") != "auto":
+        return unit["ram_style"]
     return "block" if depth >= BLOCK_DEPTH and depth * bits >= BLOCK_BITS else "distributed"
 
 

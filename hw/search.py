@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from heapq import heapify, heappop, heappush
-from itertools import chain, pairwise
+from itertools import chain, pairwise, product
 from math import lcm
 from typing import Any
 
@@ -26,6 +26,7 @@ from qonnx.core.modelwrapper import ModelWrapper
 
 from hw.cycles import Flow, Graph, Node, beat_lanes, follow, latency, pause, window_lines
 from hw.folding import (
+    FIFO_DEPTH,
     JOIN_FIFOS,
     MULTIPLIERS,
     RESOURCES,
@@ -37,7 +38,7 @@ from hw.folding import (
     divisors,
     window_unit,
 )
-from hw.generator import KERNELS, Instance, Network, for_family, ram_style
+from hw.generator import KERNELS, Instance, Network, for_family, line_style
 from hw.resources import family_of, layer_resources
 from sim.bit_true.errors import IcsortError
 
@@ -48,6 +49,8 @@ SHALLOW = 64  # words of weights that a LUT holds; fewer are constants or LUTs, 
 DSP = RESOURCES.index("DSP")
 PRICE_STEP = 1.15
 PRICE_ROUNDS = 80
+PRICE_ROUNDS_EQUAL = 10  # so many before the steps become small
+PRICE_SPREAD = 0.05
 LOOK_AHEAD = (0, 1, 3, 7)  # the steps of a layer that are tried: small ones may gain nothing where a larger one does
 
 
@@ -175,10 +178,10 @@ class Inventory:
         keys = ("IFM_H", "IFM_W", "CHANNELS", "BITS", "K_H", "K_W", "STRIDE_H", "STRIDE_W")
         common: dict[str, int | str] = {key: made[key] for key in keys}
         if unit["parallel_window"]:
-            return "sliding_window", common
+            return "sliding_window", common | {"RAM_STYLE": unit.get("ram_style", "auto")}
         simd = int(unit["SIMD"])
         lines = window_lines(node.height, node.kernel[0], node.stride[0])
-        style = ram_style(lines * node.width * node.elements // simd, simd * int(made["BITS"]))
+        style = line_style(unit, lines * node.width * node.elements // simd, simd * int(made["BITS"]))
         own: dict[str, int | str] = {"SIMD": simd, "LINES": lines, "DEPTHWISE": int(node.depthwise), "RAM_STYLE": style}
         return "sliding_window_folded", common | own
 
@@ -204,6 +207,13 @@ class Inventory:
             if before != after:
                 bits = self._bits[tensor]
                 yield "width_converter", {"IN_WIDTH": before * bits, "OUT_WIDTH": after * bits}
+
+    def between(self, window: Node, its: Unit, node: Node, unit: Unit) -> Iterator[tuple[str, dict[str, int | str]]]:
+        """FIFO and width converters between a window generator and the layer that takes its windows."""
+        (tensor,), lanes = window.outputs, _out_lanes(window, its)
+        yield self._fifo(tensor, lanes, FIFO_DEPTH)
+        if node.op == "MVAU":
+            yield from self.converters(tensor, lanes, int(unit["SIMD"]))
 
     def _fifo(self, tensor: str, lanes: int, depth: int) -> tuple[str, dict[str, int | str]]:
         return "fifo", {"WIDTH": lanes * self._bits[tensor], "DEPTH": depth}
@@ -289,15 +299,21 @@ class _Search:
                 least = min(option.busy for option in options)
                 return f"{name} takes {least} cycles a cell however it is folded; the rate allows {frame_cycles}"
         total = limits
-        for _ in range(PRICE_ROUNDS):
-            for name, (busy, amounts) in self.tables.items():
+        # Layers of one kind would all change their minds at the same price: each sees prices a little different.
+        views = np.random.default_rng(0).uniform(1 - PRICE_SPREAD, 1 + PRICE_SPREAD, (len(self.sites), len(RESOURCES)))
+        for number in range(PRICE_ROUNDS):
+            for view, (name, (busy, amounts)) in zip(
+                views if number else np.ones_like(views), self.tables.items(), strict=True
+            ):
                 able = np.flatnonzero(busy <= frame_cycles)
-                self.at[name] = self.sites[name][able[np.lexsort((busy[able], amounts[able] @ self.price))[0]]]
+                costs = amounts[able] @ (self.price * view)
+                self.at[name] = self.sites[name][able[np.lexsort((busy[able], costs))[0]]]
             total = self.inventory.total(complete(self.graph, self.chosen(), self.target.line_cycles))
             over = total > limits
             if not over.any():
                 return None
-            self.price[over] *= PRICE_STEP ** (1 + np.log2(total[over] / np.maximum(limits[over], 1.0)))
+            short = total[over] / np.maximum(limits[over], 1.0)
+            self.price[over] *= PRICE_STEP ** ((1 + np.log2(short)) / (1 + number / PRICE_ROUNDS_EQUAL))
         worst = int(np.argmax(total / np.maximum(limits, 1.0)))
         key = RESOURCES[worst]
         sizes = {name: option.amounts[worst] for name, option in self.at.items()}
@@ -362,42 +378,69 @@ class _Search:
 
 
 def options(inventory: Inventory, node: Node) -> list[Option]:
-    """Every way to fold a layer that can be best: PE and SIMD, weights in LUTs or block RAM, products in LUTs or DSP
-    slices, thresholds for all of its results at once or just as many as it gives a cycle.
+    """Every way to fold a layer that can be best: PE and SIMD, products in LUTs or DSP slices, thresholds for all of
+    its results at once or just as many as it gives a cycle, each memory in LUTs, block RAM or, for lines, UltraRAM.
 
     Resources are those of the layer, its windows and its thresholds.
     """
-    graph = inventory.graph
     rows, columns = (node.rows, node.columns) if node.op == "MVAU" else (node.channels, node.taps)
     simds = divisors(node.elements if node.op == "MVAU" else node.taps)
     vectors = node.height * node.width if node.op == "VVAU" or node.whole else 1
-    following = graph.consumer.get(node.outputs[0])
-    thresholds = following if following is not None and following.op == "Thresholding" else None
     options = []
     for pe in divisors(rows):
         for simd in simds:
-            beats, words = columns // simd, (columns // simd) * (rows // pe)
-            windows = _windows_before(graph, node, {"PE": pe, "SIMD": simd})
-            around = inventory.sum(inventory.kernel(*part) for part in windows)
-            keeping_up = next(lanes for lanes in divisors(pe) if pe <= lanes * beats)
-            for lanes in sorted({keeping_up, pe}) if thresholds else (0,):
-                behind: Folding = {thresholds.name: {"PE": lanes}} if thresholds else {}
-                if thresholds:
-                    around_all = around + inventory.sum(
-                        [inventory.kernel(thresholds, {"PE": lanes}), *inventory.converters(node.outputs[0], pe, lanes)]
-                    )
-                else:
-                    around_all = around
-                for ram in ("distributed", "block") if words >= SHALLOW else ("distributed",):
-                    for mult in ("lut", "dsp"):
-                        unit: Unit = {"PE": pe, "SIMD": simd, "ram_style": ram, "mult_style": mult}
-                        if node.op == "VVAU":
-                            unit["parallel_window"] = int(simd != 1)
-                        own = inventory.amounts(node, unit)
-                        if mult == "lut" or own[DSP] > 0:
-                            busy = words * vectors + max((pause(part, its) for part, its in windows), default=0)
-                            options.append(Option({node.name: unit, **behind}, busy, own + around_all))
+            words = (columns // simd) * (rows // pe)
+            before, waits = _before(inventory, node, {"PE": pe, "SIMD": simd})
+            parts = (_products(inventory, node, pe, simd, words), before, _behind(inventory, node, pe, columns // simd))
+            for chosen in product(*parts):
+                units = {name: unit for choice, _ in chosen for name, unit in choice.items()}
+                amounts = np.sum([amounts for _, amounts in chosen], axis=0)
+                options.append(Option(units, words * vectors + waits, amounts))
     return _undominated(options)
+
+
+_Choice = tuple[Folding, Amounts]
+
+
+def _products(inventory: Inventory, node: Node, pe: int, simd: int, words: int) -> Iterator[_Choice]:
+    """The layer itself."""
+    for ram in ("distributed", "block") if words >= SHALLOW else ("distributed",):
+        for mult in ("lut", "dsp"):
+            unit: Unit = {"PE": pe, "SIMD": simd, "ram_style": ram, "mult_style": mult}
+            if node.op == "VVAU":
+                unit["parallel_window"] = int(simd != 1)
+            amounts = inventory.amounts(node, unit)
+            if mult == "lut" or amounts[DSP] > 0:
+                yield {node.name: unit}, amounts
+
+
+def _behind(inventory: Inventory, node: Node, pe: int, beats: int) -> list[_Choice]:
+    """Thresholds of a layer that gives PE results each `beats` cycles, and the width converter in front of them."""
+    thresholds = inventory.graph.consumer.get(node.outputs[0])
+    if thresholds is None or thresholds.op != "Thresholding":
+        return [({}, np.zeros(len(RESOURCES)))]
+    choices: list[_Choice] = []
+    for lanes in {pe, next(lanes for lanes in divisors(pe) if pe <= lanes * beats)}:
+        converters = inventory.sum(inventory.converters(node.outputs[0], pe, lanes))
+        for ram in ("distributed", "block") if thresholds.elements // lanes >= SHALLOW else ("distributed",):
+            unit: Unit = {"PE": lanes, "ram_style": ram}
+            choices.append(({thresholds.name: unit}, converters + inventory.amounts(thresholds, unit)))
+    return choices
+
+
+def _before(inventory: Inventory, node: Node, unit: Unit) -> tuple[list[_Choice], int]:
+    """Padding and windows in front of a layer, and the cycles a frame for which they pause."""
+    parts = _windows_before(inventory.graph, node, unit)
+    if not parts:
+        return [({}, np.zeros(len(RESOURCES)))], 0
+    (window, its), *padding = parts
+    around = inventory.sum(inventory.kernel(*part) for part in padding)
+    around = around + inventory.sum(inventory.between(window, its, node, unit))
+    choices: list[_Choice] = []
+    for ram in ("auto", "ultra") if inventory.family == "xcup" and not its["parallel_window"] else ("auto",):
+        amounts = inventory.amounts(window, {**its, "ram_style": ram})
+        choices.append(({window.name: {"ram_style": ram}}, amounts + around))
+    return choices, pause(window, its)
 
 
 def _undominated(options: list[Option]) -> list[Option]:

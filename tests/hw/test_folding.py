@@ -53,6 +53,8 @@ def test_a_build_is_a_folding_file(build, graph):
         ('{"MVAU_0": {"PE": 0}}', "must be a positive whole number"),
         ('{"MVAU_0": {"PE": true}}', "must be a positive whole number"),
         ('{"MVAU_0": {"ram_style": "tape"}}', "ram_style is 'tape'; it is one of auto, distributed, block"),
+        ('{"MVAU_0": {"ram_style": "ultra"}}', "ram_style is 'ultra'; it is one of auto, distributed, block"),
+        ('{"ConvolutionInputGenerator_0": {"ram_style": 1}}', "one of auto, distributed, block, ultra"),
         ('{"MVAU_0": {"mult_style": "fpga"}}', "mult_style is 'fpga'; it is one of auto, lut, dsp"),
         ('{"Pool_0": {"fifo_depth": 1}}', "Pool_0 fifo_depth 1 is less than 2"),
         ('{"ConvolutionInputGenerator_0": {"SIMD": 1}}', "sends whole windows; its SIMD must be 2"),
@@ -68,13 +70,17 @@ def test_missing_folding_file_is_refused(build, graph, tmp_path):
         folding.load(tmp_path / "none.json", graph, build.data["folding"], LINE)
 
 
+def window(simd: int, parallel: int) -> folding.Unit:
+    return {"SIMD": simd, "parallel_window": parallel, "ram_style": "auto", "fifo_depth": 2}
+
+
 def test_what_a_file_leaves_out_follows_from_what_it_says(build, graph, tmp_path):
     """A SIMD of no more than the channels lets the windows come tap by tap; thresholds take what the matrix gives."""
     found = load({"MVAU_1": {"SIMD": 2, "PE": 3}}, graph, build.data["folding"], tmp_path)
-    assert found["ConvolutionInputGenerator_2"] == {"SIMD": 2, "parallel_window": 0, "fifo_depth": 2}
+    assert found["ConvolutionInputGenerator_2"] == window(2, 0)
     assert found["Thresholding_1"]["PE"] == 3
     found = load({"MVAU_1": {"SIMD": 12}, "Thresholding_1": {"PE": 1}}, graph, build.data["folding"], tmp_path)
-    assert found["ConvolutionInputGenerator_2"] == {"SIMD": 4, "parallel_window": 1, "fifo_depth": 2}
+    assert found["ConvolutionInputGenerator_2"] == window(4, 1)
     assert found["Thresholding_1"]["PE"] == 1
 
 
@@ -126,10 +132,10 @@ def test_depthwise_windows_must_agree_with_who_takes_them(tmp_path):
     network = BranchNetwork(height=6, width=8, blocks=(Inverted(4),))
     build = compile_package(make_package(tmp_path / "package", network, 1), tmp_path / "build")
     graph = cycles.read(ModelWrapper(str(build.graph)))
-    window = graph.producer[next(node for node in graph.nodes if node.op == "VVAU").inputs[0]].name
+    name = graph.producer[next(node for node in graph.nodes if node.op == "VVAU").inputs[0]].name
     base = load({"VVAU_0": {"PE": 2, "SIMD": 1}}, graph, build.data["folding"], tmp_path)
-    assert base[window] == {"SIMD": 2, "parallel_window": 0, "fifo_depth": 2}
-    with pytest.raises(IcsortError, match=f"{window} needs the PE of VVAU_0 as its SIMD"):
-        load({"VVAU_0": {"PE": 2, "SIMD": 1}, window: {"SIMD": 4}}, graph, base, tmp_path)
+    assert base[name] == window(2, 0)
+    with pytest.raises(IcsortError, match=f"{name} needs the PE of VVAU_0 as its SIMD"):
+        load({"VVAU_0": {"PE": 2, "SIMD": 1}, name: {"SIMD": 4}}, graph, base, tmp_path)
     with pytest.raises(IcsortError, match="must have one parallel_window"):
-        load({window: {"parallel_window": 1}}, graph, base, tmp_path)
+        load({name: {"parallel_window": 1}}, graph, base, tmp_path)

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`icsort explore` against what `icsort compile` predicts for the same network, board and rate, and against FINN."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from host.cli import app
+from hw.compile import compile_package
+from hw.explore import FINN, OURS, explore
+from sim.bit_true.errors import IcsortError
+
+
+def test_points_are_what_compile_predicts(package, tmp_path):
+    found = explore([package], ["virtual", "zcu104"], [20_000.0])
+    assert not found.refused
+    assert [(point.board, point.folding) for point in found.points] == [
+        (board, folding) for board in ("virtual", "zcu104") for folding in (FINN, OURS)
+    ]
+    for point in found.points[1::2]:
+        data = compile_package(package, tmp_path / point.board, board=point.board, rate=20_000.0).data
+        assert point.wait_cycles == data["last_pixel_latency_cycles"]
+        assert point.wait_us == pytest.approx(data["last_pixel_latency_cycles"] / data["clock_mhz"])
+        assert point.cells_per_s == pytest.approx(data["clock_mhz"] * 1e6 / data["interval_cycles"])
+        placed = [data["glue_resources"], *(layer["resources"] for layer in data["layers"])]
+        assert point.resources == {key: sum(each[key] for each in placed) for key in point.resources}
+        assert point.fits
+
+
+def test_finn_waits_longer_at_the_same_rate(package):
+    theirs, ours = explore([package], ["zcu104"], [20_000.0]).points
+    assert min(theirs.cells_per_s, ours.cells_per_s) >= 20_000
+    assert theirs.wait_cycles > ours.wait_cycles
+
+
+def test_command_writes_table_data_and_picture(package, tmp_path):
+    out = tmp_path / "explored"
+    arguments = ["explore", str(package), "--board", "pynq_z2", "--rate", "20000", "--rate", "5e7", "--out", str(out)]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.output
+    assert "at most" in result.output  # 5e7 cells/s are refused in one line
+    data = json.loads((out / "explore.json").read_text())
+    assert (data["format"], len(data["points"]), len(data["refused"])) == ("icsort-explore", 2, 1)
+    assert (out / "explore.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+    assert (
+        CliRunner().invoke(app, [*arguments, "--json", "--force"]).output.endswith((out / "explore.json").read_text())
+    )
+
+
+def test_an_unknown_board_is_one_error_and_leaves_nothing(package, tmp_path):
+    with pytest.raises(IcsortError, match="no board 'zcu999'"):
+        explore([package], ["zcu999"], [None])
+    result = CliRunner().invoke(app, ["explore", str(package), "--board", "zcu999", "--out", str(tmp_path / "none")])
+    assert result.exit_code != 0
+    assert not list(tmp_path.iterdir())
