@@ -78,6 +78,20 @@ def test_dim_cells_lower_the_threshold_but_images_without_cells_are_refused() ->
     assert 0 in cut_cells(images, constants).cells
 
 
+def test_images_are_windows_where_few_begin_with_an_empty_line() -> None:
+    images = [np.full((12, 12, 1), 4 + index, np.uint16) for index in range(60)]
+    images[7][:2] = 0
+    constants = choose_constants(images, window="image")
+    cut = cut_cells(images, constants)
+    assert cut.cells.tolist() == list(range(60))
+    assert all((window == image).all() for window, image in zip(cut.windows[8:], images[8:], strict=True))
+    assert cut.windows[7, :, 0, 0].tolist() == [11] * 10 + [0, 0]
+    for image in images[:9]:
+        image[0] = 0
+    with pytest.raises(IcsortError, match="begin with an empty line"):
+        choose_constants(images, window="image")
+
+
 def test_cells_are_cut_where_the_trigger_sees_them() -> None:
     constants = Constants(Trigger(0, 30, height=6, width=4, x_offset=0), 4, (1,), (0,), (65536,), 16)
     short = np.full((4, 4, 1), 2, np.uint16)
