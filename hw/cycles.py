@@ -281,6 +281,7 @@ def held(graph: Graph, units: Units, flow: Flow) -> dict[str, int]:
         came, taken = flow.streams[tensor], flow.taken[node.name]
         if taken is None:
             taken = _shifted_in(graph, node, units[node.name], flow)
+        came = came.converted(node.elements, max(came.lanes, beat_lanes(node, units[node.name])))
         number = node.elements // came.lanes
         arrives, leaves = came.beats(number), taken.beats(number)
         # What is taken in the cycle in which it can be was there for that cycle.

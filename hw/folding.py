@@ -16,6 +16,7 @@ gets the pixels that it waits for, and nothing ever moves again.
 """
 
 import json
+from math import lcm
 from pathlib import Path
 
 import numpy as np
@@ -94,9 +95,14 @@ def window_unit(graph: Graph, node: Node, chosen: Units) -> Unit:
     consumer = graph.consumer[node.outputs[0]]
     pixelwise = node.kernel == (1, 1)  # leaves out pixels and needs no lines for it
     if consumer.op == "MVAU" and not pixelwise:
-        simd = int(chosen[consumer.name]["SIMD"])
+        pe, simd = (int(chosen[consumer.name][key]) for key in ("PE", "SIMD"))
         if node.elements % simd == 0:
             return {"SIMD": simd, "parallel_window": 0}
+        # Tap by tap as well where that keeps pace, in beats that are joined and split to SIMD.
+        columns, taken = int(np.prod(node.kernel)) * node.elements, consumer.columns // simd * (consumer.rows // pe)
+        able = [lanes for lanes in divisors(node.elements) if columns // lanes <= taken]
+        if able:
+            return {"SIMD": min(able, key=lambda lanes: (lcm(lanes, simd), lanes)), "parallel_window": 0}
     if consumer.op == "VVAU" and chosen[consumer.name]["SIMD"] == 1:
         return {"SIMD": int(chosen[consumer.name]["PE"]), "parallel_window": 0}
     return {"SIMD": node.elements, "parallel_window": 1}

@@ -2,9 +2,9 @@
 """From FINN's folded hardware graph to SystemVerilog: a flat top of kernel instances, and their memory files.
 
 `KERNELS` says which kernel does the work of which FINN layer. Each entry turns one node into one instance; streams,
-FIFOs and width converters between instances are put in by `generate`: a FIFO behind every output, and one in front of
-each input of a join. Layouts of words in memory files are those at
-the heads of the kernels.
+FIFOs and width converters between instances are put in by `generate`: a FIFO behind every output, as wide as the next
+layer's beats where these are wider, and one in front of each input of a join. Layouts of words in memory files are
+those at the heads of the kernels.
 """
 
 from collections.abc import Callable, Mapping
@@ -409,6 +409,9 @@ def _verilog(
     # Tensor of the graph -> the stream that carries it: signals of its handshake, and bits in a beat.
     streams = {image[0]: (_signals("s_axis"), image[1])}
 
+    # Tensor -> the layer that takes it, and bits in a beat there. Joins have FIFOs of their own.
+    takers = {layer.inputs[0]: (layer.label, layer.instance.in_bits[0]) for layer in layers if len(layer.inputs) == 1}
+
     def place(kernel: str, name: str, bindings: list[str], pins: list[tuple[str, dict[str, str]]], note: str) -> None:
         parameters = ",\n".join(f"      {binding}" for binding in bindings)
         connections = [".clk, .rst"]
@@ -460,13 +463,13 @@ def _verilog(
             bindings.append(f'.{instance.memory.parameter:<15} ({{MEM_DIR, "{layer.memory_file}"}})')
         place(instance.kernel, name, bindings, pins, f"  // {layer.name}, from layer '{_printable(layer.source)}'\n")
         for copy, tensor in enumerate(layer.outputs):
-            signals, number = _signals(name), ""
+            signals, number, bits = _signals(name), "", instance.out_bits
             if len(layer.outputs) > 1:
-                signals, number = _copy(signals, copy, instance.out_bits), f"{copy}"
-            streams[tensor] = (
-                buffered(signals, f"{name}_fifo{number}", instance.out_bits, layer.fifo_depth),
-                instance.out_bits,
-            )
+                signals, number = _copy(signals, copy, bits), f"{copy}"
+            label, needed = takers.get(tensor, ("", 0))
+            if needed > bits:  # what waits can be taken in whole beats then
+                signals, bits = converted((signals, bits), f"{label}_in", needed), needed
+            streams[tensor] = (buffered(signals, f"{name}_fifo{number}", bits, layer.fifo_depth), bits)
     logits = converted(streams[output[0]], "logits", output[1])
     in_bits, out_bits = image[1], output[1]
     declarations = "".join(

@@ -197,6 +197,11 @@ class Inventory:
                     yield self._fifo(tensor, needed, int(unit[JOIN_FIFOS[number]]))
             for tensor in node.outputs:
                 lanes[tensor] = _out_lanes(node, unit)
+                taker = self.graph.consumer.get(tensor)
+                if taker is not None and len(taker.inputs) == 1:
+                    needed = max(lanes[tensor], beat_lanes(taker, folding[taker.name]))
+                    yield from self.converters(tensor, lanes[tensor], needed)
+                    lanes[tensor] = needed
                 yield self._fifo(tensor, lanes[tensor], int(unit["fifo_depth"]))
         yield from self.converters(self.graph.logits, lanes[self.graph.logits], self.graph.classes)
 
@@ -211,9 +216,9 @@ class Inventory:
     def between(self, window: Node, its: Unit, node: Node, unit: Unit) -> Iterator[tuple[str, dict[str, int | str]]]:
         """FIFO and width converters between a window generator and the layer that takes its windows."""
         (tensor,), lanes = window.outputs, _out_lanes(window, its)
-        yield self._fifo(tensor, lanes, FIFO_DEPTH)
-        if node.op == "MVAU":
-            yield from self.converters(tensor, lanes, int(unit["SIMD"]))
+        needed = int(unit["SIMD"]) if node.op == "MVAU" else lanes
+        yield self._fifo(tensor, max(lanes, needed), FIFO_DEPTH)
+        yield from self.converters(tensor, lanes, needed)
 
     def _fifo(self, tensor: str, lanes: int, depth: int) -> tuple[str, dict[str, int | str]]:
         return "fifo", {"WIDTH": lanes * self._bits[tensor], "DEPTH": depth}
