@@ -29,6 +29,9 @@ def compile_(
     line_rate: Annotated[
         float | None, typer.Option(min=1, help="Lines a second; without it, what the rate leaves between two lines.")
     ] = None,
+    pixels_per_beat: Annotated[
+        int, typer.Option(min=1, help="Pixels beside each other that the network takes at once.")
+    ] = 1,
     force: Annotated[bool, typer.Option("--force", help="Replace the build that is there.")] = False,
     keep_passes: Annotated[
         Path | None, typer.Option(help="Folder for the ONNX graph after each pass of the front end, to find errors.")
@@ -44,6 +47,7 @@ def compile_(
             folding=folding,
             rate=rate,
             line_rate=line_rate,
+            pixels_per_beat=pixels_per_beat,
             force=force,
             checkpoints=keep_passes,
             progress=lambda step: status.update(f"compile: {step}"),

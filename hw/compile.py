@@ -149,6 +149,7 @@ def compile_package(
     folding: Path | None = None,
     rate: float | None = None,
     line_rate: float | None = None,
+    pixels_per_beat: int = 1,
     force: bool = False,
     checkpoints: Path | None = None,
     progress: Callable[[str], None] = lambda _: None,
@@ -157,8 +158,9 @@ def compile_package(
 
     out: must not exist; with `force` a build that is there is replaced, and nothing else is. folding: a folding file
     (see hw.folding) for what it names; the rest is chosen. rate, line_rate: cells and lines a second that must be kept
-    up with (see hw.search.target). checkpoints: folder, made where there is none, for the graph after each pass of the
-    front end; it stays if a pass fails. progress: called with the name of each step before it runs.
+    up with (see hw.search.target). pixels_per_beat: at the network's input (see hw.pixel_groups). checkpoints:
+    folder, made where there is none, for the graph after each pass of the front end; it stays if a pass fails.
+    progress: called with the name of each step before it runs.
 
     Raises IcsortError for a bad package, board or folding, a network that is not covered, an output that cannot be
     written.
@@ -169,12 +171,16 @@ def compile_package(
         except OSError as error:
             raise IcsortError(f"{checkpoints}: cannot be made ({error.strerror}); give another folder") from None
     with result_folder(out, BUILD_FILE, force) as folder:
-        _compile_into(folder, package, board, folding, rate, line_rate, checkpoints, progress)
+        _compile_into(folder, package, board, folding, rate, line_rate, pixels_per_beat, checkpoints, progress)
     return load_build(out)
 
 
 def front_end(
-    package: Path, model: manifest.Manifest, checkpoints: Path | None, progress: Callable[[str], None]
+    package: Path,
+    model: manifest.Manifest,
+    pixels_per_beat: int,
+    checkpoints: Path | None,
+    progress: Callable[[str], None],
 ) -> "HardwareGraph":
     """FINN's hardware graph of a model package, `model` its manifest. The rest is as in `compile_package`."""
     from hw import frontend  # takes seconds
@@ -187,6 +193,7 @@ def front_end(
         classes=len(model.classes),
         scale=model.logits.scale,
         images=_check_images(shape),
+        group=pixels_per_beat,
         checkpoints=checkpoints,
         progress=progress,
     )
@@ -199,6 +206,7 @@ def _compile_into(
     folding: Path | None,
     rate: float | None,
     line_rate: float | None,
+    pixels_per_beat: int,
     checkpoints: Path | None,
     progress: Callable[[str], None],
 ) -> None:
@@ -208,7 +216,7 @@ def _compile_into(
 
     model = manifest.load(package)
     description = load_board(board)
-    graph = front_end(package, model, checkpoints, progress)
+    graph = front_end(package, model, pixels_per_beat, checkpoints, progress)
     progress("folding")
     layers = cycles.read(graph.model)
     target = search.target(description, layers, rate, line_rate)
@@ -239,7 +247,7 @@ def _compile_into(
     )
     clock_hz = round(description["clock_mhz"] * 1e6)
     clks_per_bit = round(clock_hz / description["baud"])
-    wrapper = generator.build_wrapper(model, network, build_id, clock_hz, clks_per_bit)
+    wrapper = generator.build_wrapper(model, network, build_id, clock_hz, clks_per_bit, pixels_per_beat)
     data = {
         "format": FORMAT,
         "version": VERSION,
@@ -253,6 +261,7 @@ def _compile_into(
         "clock_mhz": description["clock_mhz"],
         "clock_is": description["clock_is"],
         "clks_per_bit": clks_per_bit,
+        "pixels_per_beat": pixels_per_beat,
         "logit_bits": network.logit_bits,
         "logit_scale": graph.scale,
         "net_latency_cycles": prediction.latency,

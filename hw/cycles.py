@@ -4,7 +4,7 @@
 The model knows the kernels by what their headers promise (latency, interval, order of beats) and nothing else of
 them. Lines arrive as the instrument sends them: one each `line_cycles` cycles, a pixel a cycle within the line. FIFOs
 are taken never to stop anybody: a layer that is slower than a burst lets it wait in the window generators' lines and
-at the inputs of joins, and that does not change when its own work gets done.
+at in FIFOs, and that does not change when its own work gets done. `held` says how deep the FIFOs must be for it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,6 +30,8 @@ FORK_CYCLES = 1
 ADD_CYCLES = 1
 SUM_CYCLES = 1
 LONG_AGO = -(1 << 40)
+FIFO_BEATS = 2  # of a FIFO where nothing waits
+FRAMES = 3  # that follow each other without pause until no FIFO holds more than before
 
 
 @dataclass(frozen=True)
@@ -141,12 +143,22 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Stream:
-    """A tensor as it flows: when the last beat of each pixel can be taken by the next layer (an array (H, W) of
-    cycles), elements in a beat, and cycles between the first and the last beat of a pixel."""
+    """A tensor as it flows: when the last beat of each pixel can be taken by the next layer (an array (frames, H, W)
+    of cycles), elements in a beat, and cycles between the first and the last beat of a pixel."""
 
     times: Times
     lanes: int
     spread: int = 0
+
+    @property
+    def pixels(self) -> int:
+        """Of a frame."""
+        return int(self.times[0].size)
+
+    def beats(self, number: int) -> Times:
+        """When each of the `number` beats of a pixel comes, in order, of all pixels of all frames."""
+        begins = (self.times - self.spread).reshape(-1, 1)
+        return (begins + np.linspace(0, self.spread, number).round().astype(np.int64)).reshape(-1)
 
     def later(self, cycles: int) -> "Stream":
         return replace(self, times=self.times + cycles)
@@ -171,19 +183,32 @@ class Stream:
 
 
 @dataclass(frozen=True)
+class Step:
+    """What a layer makes of its input: what it gives, cycles a frame in which it works, and when it takes its input.
+
+    taken: as the input's own times. A window generator's is known only with the layer that takes its windows: None.
+    """
+
+    out: Stream
+    busy: int
+    taken: Stream | None
+
+
+@dataclass(frozen=True)
 class Flow:
     """streams: tensor -> as it leaves the FIFO. layers: layer -> (busy cycles a frame, cycle of its last beat).
-    joins: layer -> what arrives at its two inputs."""
+    joins: layer -> what arrives at its two inputs. taken: layer -> when it takes its input, see Step."""
 
     streams: dict[str, Stream]
     layers: dict[str, tuple[int, int]]
     joins: dict[str, tuple[Stream, Stream]]
+    taken: dict[str, Stream | None]
 
 
-def arrivals(graph: Graph, line_cycles: int) -> Times:
-    """Cycles (H, W) in which the pixels of a frame arrive."""
-    rows, columns = np.indices((graph.height, graph.width), dtype=np.int64)
-    return rows * line_cycles + columns
+def arrivals(graph: Graph, line_cycles: int, frames: int) -> Times:
+    """Cycles (frames, H, W) in which the pixels arrive; frames follow each other without pause."""
+    lines, columns = np.indices((frames * graph.height, graph.width), dtype=np.int64)
+    return (lines * line_cycles + columns).reshape(frames, graph.height, graph.width)
 
 
 def predict(graph: Graph, units: Units, line_cycles: int) -> Prediction:
@@ -198,7 +223,7 @@ def predict(graph: Graph, units: Units, line_cycles: int) -> Prediction:
         before = graph.producer.get(node.inputs[0])
         wait = pause(before, units[before.name]) if before and node.op in ("MVAU", "VVAU", "Pool") else 0
         interval = max(interval, flow.layers[node.name][0] + wait)
-    last = int(arrivals(graph, line_cycles)[-1, -1])
+    last = int(arrivals(graph, line_cycles, 1)[0, -1, -1])
     return Prediction(done, done - last, interval, line_cycles, flow.layers)
 
 
@@ -214,17 +239,16 @@ def pause(node: Node, unit: Mapping[str, int | str]) -> int:
 
 def latency(graph: Graph, flow: Flow) -> int:
     """Cycle in which all logits are valid at the output."""
-    return int(flow.streams[graph.logits].converted(graph.classes, graph.classes).times[-1, -1])
+    return int(flow.streams[graph.logits].converted(graph.classes, graph.classes).times[0, -1, -1])
 
 
-def follow(graph: Graph, units: Units, line_cycles: int, before: Flow | None = None, first: int = 0) -> Flow:
-    """One frame through the layers from number `first` on; `before` has what the layers ahead of it gave."""
+def follow(
+    graph: Graph, units: Units, line_cycles: int, before: Flow | None = None, first: int = 0, frames: int = 1
+) -> Flow:
+    """Frames through the layers from number `first` on; `before` has what the layers ahead of it gave."""
     if before is None:
-        streams = {graph.image: Stream(arrivals(graph, line_cycles), graph.channels)}
-        layers: dict[str, tuple[int, int]] = {}
-        joins: dict[str, tuple[Stream, Stream]] = {}
-    else:
-        streams, layers, joins = dict(before.streams), dict(before.layers), dict(before.joins)
+        before = Flow({graph.image: Stream(arrivals(graph, line_cycles, frames), graph.channels)}, {}, {}, {})
+    streams, layers, joins, taken = {**before.streams}, {**before.layers}, {**before.joins}, {**before.taken}
     for node in graph.nodes[first:]:
         unit = units[node.name]
         lanes = beat_lanes(node, unit)
@@ -234,12 +258,66 @@ def follow(graph: Graph, units: Units, line_cycles: int, before: Flow | None = N
             joins[node.name] = sides
             times = np.maximum(*(side.times for side in sides)) + FIFO_CYCLES
             came = Stream(times, lanes, max(side.spread for side in sides))
-        out, busy = LAYERS[node.op](node, unit, came)
-        out = out.later(FIFO_CYCLES)
-        layers[node.name] = (busy, int(out.times[-1, -1]))
+        step = LAYERS[node.op](node, unit, came)
+        out = step.out.later(FIFO_CYCLES)
+        layers[node.name] = (step.busy, int(out.times[0, -1, -1]))
+        taken[node.name] = step.taken
         for tensor in node.outputs:
             streams[tensor] = out
-    return Flow(streams, layers, joins)
+    return Flow(streams, layers, joins, taken)
+
+
+def held(graph: Graph, units: Units, flow: Flow) -> dict[str, int]:
+    """Beats that wait at most in the FIFO behind each layer, for what comes next not to slow it down: tensor -> beats.
+
+    flow: of several frames. Left out are inputs of joins, which have FIFOs of their own, and windows, which wait in the
+    lines of their generator as pixels.
+    """
+    beats = {}
+    for tensor, node in graph.consumer.items():
+        before = graph.producer.get(tensor)
+        if before is None or before.op == "ConvolutionInputGenerator" or node.op == "ElementwiseAdd":
+            continue
+        came, taken = flow.streams[tensor], flow.taken[node.name]
+        if taken is None:
+            taken = _shifted_in(graph, node, units[node.name], flow)
+        came = came.converted(node.elements, max(came.lanes, beat_lanes(node, units[node.name])))
+        number = node.elements // came.lanes
+        arrives, leaves = came.beats(number), taken.beats(number)
+        # What is taken in the cycle in which it can be was there for that cycle.
+        there = np.arange(1, arrives.size + 1) - np.searchsorted(leaves, arrives, side="left")
+        beats[tensor] = int(there.max())
+    return beats
+
+
+def _shifted_in(graph: Graph, node: Node, unit: Mapping[str, int | str], flow: Flow) -> Stream:
+    """When a window generator takes its input: not before there is room, which the layer behind it makes."""
+    came = flow.streams[node.inputs[0]]
+    behind = flow.taken[graph.consumer[node.outputs[0]].name]
+    assert behind is not None
+    (k_h, _), (s_h, _) = node.kernel, node.stride
+    frames, height, width = came.times.shape
+    if unit["parallel_window"]:
+        complete = np.zeros(came.times.shape, np.int64)
+        complete[:, k_h - 1 :: s_h, node.kernel[1] - 1 :: node.stride[1]] = 1
+        # The window and the two of the FIFO behind it are there, so the one before these must have gone.
+        before = np.cumsum(complete) - complete.reshape(-1) - 1 - FIFO_BEATS
+        begins = (behind.times - behind.spread).reshape(-1)
+        room = np.where(before >= 0, begins[np.maximum(before, 0)] + 1, LONG_AGO).reshape(came.times.shape)
+    else:
+        row_done = behind.times[:, :, -1]  # (frames, rows of windows)
+        line = np.arange(frames * height) - window_lines(height, k_h, s_h)  # the one that is written over
+        row = np.minimum(line % height // s_h, row_done.shape[1] - 1)
+        done = np.where(line >= 0, row_done[np.maximum(line, 0) // height, row] + 1, LONG_AGO)
+        room = np.broadcast_to(done.reshape(frames, height, 1), (frames, height, width))
+    fold = node.elements // int(unit["SIMD"])
+    begins = np.maximum(came.times - min(came.spread, fold - 1), room)
+    return Stream(_serve(begins, fold), int(unit["SIMD"]), fold - 1)
+
+
+def window_lines(height: int, kernel: int, stride: int) -> int:
+    """Lines of a folded window generator that hold the first windows of a frame beside the last of the one before."""
+    return kernel + height - (height - kernel) // stride * stride
 
 
 def beat_lanes(node: Node, unit: Mapping[str, int | str]) -> int:
@@ -254,79 +332,86 @@ def takes_taps(unit: Mapping[str, int | str]) -> bool:
     return not unit["parallel_window"]
 
 
-def _padding(node: Node, _unit: Mapping[str, int | str], came: Stream) -> tuple[Stream, int]:
+def _padding(node: Node, _unit: Mapping[str, int | str], came: Stream) -> Step:
     top, left, bottom, right = node.pad
     beats = node.elements // came.lanes
-    # Zeros wait for nothing but their turn; those above the frame have gone before it comes.
     begins = came.times - min(came.spread, beats - 1)
-    padded = _serve(np.pad(begins, ((0, bottom), (left, right)), constant_values=LONG_AGO), beats)
-    border = np.full((top, padded.shape[1]), LONG_AGO)
-    times = np.concatenate([border, padded]) + PAD_CYCLES
-    return Stream(times, came.lanes, max(came.spread, beats - 1)), times.size * beats
+    # Zeros wait for nothing but their turn; those above the first frame have gone before it comes.
+    ends = _serve(np.pad(begins, ((0, 0), (top, bottom), (left, right)), constant_values=LONG_AGO), beats)
+    out = Stream(ends + PAD_CYCLES, came.lanes, max(came.spread, beats - 1))
+    inside = ends[:, top : top + node.height, left : left + node.width]
+    return Step(out, out.pixels * beats, Stream(inside, came.lanes, beats - 1))
 
 
-def _windows(node: Node, unit: Mapping[str, int | str], came: Stream) -> tuple[Stream, int]:
+def _windows(node: Node, unit: Mapping[str, int | str], came: Stream) -> Step:
     (k_h, k_w), (s_h, s_w) = node.kernel, node.stride
-    complete = came.times[k_h - 1 :: s_h, k_w - 1 :: s_w]
+    complete = came.times[:, k_h - 1 :: s_h, k_w - 1 :: s_w]
     if unit["parallel_window"]:
-        return Stream(complete + WINDOW_CYCLES, k_h * k_w * node.elements), came.times.size
+        return Step(Stream(complete + WINDOW_CYCLES, k_h * k_w * node.elements), came.pixels, None)
     # What is there of a window leaves before it is complete. Only the beats of its last pixel come behind that pixel;
     # in depthwise order each channel's last tap, that is from the first channels' last tap on.
     taps, fold = k_h * k_w, node.elements // came.lanes
     beats = taps * fold
     complete = complete + FOLDED_WINDOW_CYCLES
     begins = complete - came.spread - (taps - 1) if node.depthwise else complete - (beats - 1)
-    times = np.maximum(_serve(begins, beats), complete)
-    return Stream(times, came.lanes, beats - 1), max(times.size * beats, came.times.size * fold)
+    out = Stream(np.maximum(_serve(begins, beats), complete), came.lanes, beats - 1)
+    return Step(out, max(out.pixels * beats, came.pixels * fold), None)
 
 
-def _pool(node: Node, _unit: Mapping[str, int | str], came: Stream) -> tuple[Stream, int]:
-    return Stream(came.times + max(1, _log2(node.taps)), node.channels), came.times.size
+def _pool(node: Node, _unit: Mapping[str, int | str], came: Stream) -> Step:
+    return Step(Stream(came.times + max(1, _log2(node.taps)), node.channels), came.pixels, came)
 
 
-def _matrix(node: Node, unit: Mapping[str, int | str], came: Stream) -> tuple[Stream, int]:
+def _matrix(node: Node, unit: Mapping[str, int | str], came: Stream) -> Step:
     pe, simd = int(unit["PE"]), int(unit["SIMD"])
     beats, groups = node.columns // simd, node.rows // pe
-    latency = 2 + _log2(simd) + (beats > 1)
+    latency, again = 2 + _log2(simd) + (beats > 1), (groups - 1) * beats
     if node.whole:  # beats that came one by one are done by the time the last is there
-        times = _serve(came.times - min(came.spread, beats - 1), beats * groups)
-        return Stream(times + latency, pe, (groups - 1) * beats), beats * groups * times.size
+        ends = _serve(came.times - min(came.spread, beats - 1), beats * groups)
+        taken = Stream(ends - again, simd, beats - 1)
+        return Step(Stream(ends + latency, pe, again), beats * groups * came.pixels, taken)
     # One pass as the beats come, then the buffered vector again for each further group of rows.
-    times = came.through(beats // came.times.size, 0).times[-1:, -1:] + (groups - 1) * beats
-    return Stream(times + latency, pe, (groups - 1) * beats), beats * groups
+    each = beats // came.pixels
+    passes, free = [], LONG_AGO
+    for frame in came.times:
+        passes.append(_serve(np.maximum(frame - min(came.spread, each - 1), free + 1), each))
+        free = int(passes[-1][-1, -1]) + again
+    taken = Stream(np.stack(passes), simd, each - 1)
+    return Step(Stream(taken.times[:, -1:, -1:] + again + latency, pe, again), beats * groups, taken)
 
 
-def _depthwise(node: Node, unit: Mapping[str, int | str], came: Stream) -> tuple[Stream, int]:
+def _depthwise(node: Node, unit: Mapping[str, int | str], came: Stream) -> Step:
     pe, simd = int(unit["PE"]), int(unit["SIMD"])
     beats, groups = node.taps // simd, node.channels // pe
     latency = 2 + _log2(simd) + (beats > 1)
     if takes_taps(unit):
-        times = came.through(beats * groups, latency).times
-    else:
-        times = _serve(came.times, beats * groups) + latency
-    return Stream(times, pe, (groups - 1) * beats), beats * groups * times.size
+        taken = came.through(beats * groups, 0)
+    else:  # the window stays until its last channels had their turn
+        taken = Stream(_serve(came.times, beats * groups), came.lanes)
+    return Step(Stream(taken.times + latency, pe, (groups - 1) * beats), beats * groups * came.pixels, taken)
 
 
-def _thresholds(node: Node, _unit: Mapping[str, int | str], came: Stream) -> tuple[Stream, int]:
+def _thresholds(node: Node, _unit: Mapping[str, int | str], came: Stream) -> Step:
     return _element_by_element(node, came, 3 if node.steps > 16 else 2)
 
 
-def _fork(node: Node, _unit: Mapping[str, int | str], came: Stream) -> tuple[Stream, int]:
+def _fork(node: Node, _unit: Mapping[str, int | str], came: Stream) -> Step:
     return _element_by_element(node, came, FORK_CYCLES)
 
 
-def _add(node: Node, _unit: Mapping[str, int | str], came: Stream) -> tuple[Stream, int]:
+def _add(node: Node, _unit: Mapping[str, int | str], came: Stream) -> Step:
     return _element_by_element(node, came, ADD_CYCLES)
 
 
-def _sum(node: Node, _unit: Mapping[str, int | str], came: Stream) -> tuple[Stream, int]:
-    summed, busy = _element_by_element(node, came, SUM_CYCLES)
-    return replace(summed, times=summed.times[-1:, -1:]), busy
+def _sum(node: Node, _unit: Mapping[str, int | str], came: Stream) -> Step:
+    step = _element_by_element(node, came, SUM_CYCLES)
+    return replace(step, out=replace(step.out, times=step.out.times[:, -1:, -1:]))
 
 
-def _element_by_element(node: Node, came: Stream, cycles: int) -> tuple[Stream, int]:
+def _element_by_element(node: Node, came: Stream, cycles: int) -> Step:
     beats = node.elements // came.lanes
-    return came.through(beats, cycles), came.times.size * beats
+    taken = came.through(beats, 0)
+    return Step(taken.later(cycles), came.pixels * beats, taken)
 
 
 LAYERS = {

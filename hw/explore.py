@@ -81,7 +81,7 @@ def explore(
     models = [manifest.load(package) for package in packages]
     for package, model in zip(packages, models, strict=True):
         progress(model.name)
-        hardware = front_end(package, model, None, progress).model
+        hardware = front_end(package, model, 1, None, progress).model
         graph = cycles.read(hardware)
         accuracy = model.accuracy.accuracy if model.accuracy.cells else None
         for board in descriptions:

@@ -16,6 +16,7 @@ gets the pixels that it waits for, and nothing ever moves again.
 """
 
 import json
+from math import lcm
 from pathlib import Path
 
 import numpy as np
@@ -25,18 +26,18 @@ from finn.transformation.fpgadataflow.specialize_layers import SpecializeLayers
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
 
-from hw.cycles import Graph, Node, Units, follow, takes_taps
+from hw.cycles import FIFO_BEATS, FRAMES, Graph, Node, Units, follow, held, takes_taps
 from hw.passes import quiet
 from sim.bit_true.errors import IcsortError
 
 Unit = dict[str, int | str]
 Folding = dict[str, Unit]
 
-FIFO_DEPTH = 2  # enough where every layer keeps up; a FIFO hides the handshake of its two neighbours
+FIFO_DEPTH = FIFO_BEATS  # enough where every layer keeps up; a FIFO hides the handshake of its two neighbours
 MULTIPLIERS = ("MVAU", "VVAU")
 ELEMENT_WISE = ("Thresholding", "DuplicateStreams", "ElementwiseAdd", "GlobalAccPool")
 JOIN_FIFOS = ("lhs_fifo_depth", "rhs_fifo_depth")
-JOIN_MARGIN = 2  # beats beyond the model's occupancy: a FIFO's own registers, and room to take one more
+MARGIN = 2  # beats beyond the model's occupancy: a FIFO's own registers, and room to take one more
 RESOURCES = ("LUT", "DSP", "BRAM_18K", "URAM")
 STYLES = {"ram_style": ("auto", "distributed", "block"), "mult_style": ("auto", "lut", "dsp")}
 LINE_STYLES = (*STYLES["ram_style"], "ultra")  # of the lines of window generators
@@ -46,15 +47,15 @@ def complete(graph: Graph, chosen: Units, line_cycles: int) -> Folding:
     """A whole folding from the PE, SIMD and styles of the layers that multiply, and what is given of thresholds (PE and
     ram_style) and window generators (ram_style).
 
-    line_cycles: how fast lines arrive, which decides how much waits where branches meet.
+    line_cycles: how fast lines arrive, which decides how much waits in front of a layer that is slower than a line.
     """
     folding = derive(graph, chosen)
-    size_joins(graph, folding, line_cycles)
+    size_fifos(graph, folding, line_cycles)
     return folding
 
 
 def derive(graph: Graph, chosen: Units) -> Folding:
-    """`complete` but for the FIFOs of joins."""
+    """`complete` but for the depths of FIFOs."""
     folding: Folding = {}
     lanes = {graph.image: graph.channels}  # elements in a beat
     for node in graph.nodes:
@@ -94,32 +95,39 @@ def window_unit(graph: Graph, node: Node, chosen: Units) -> Unit:
     consumer = graph.consumer[node.outputs[0]]
     pixelwise = node.kernel == (1, 1)  # leaves out pixels and needs no lines for it
     if consumer.op == "MVAU" and not pixelwise:
-        simd = int(chosen[consumer.name]["SIMD"])
+        pe, simd = (int(chosen[consumer.name][key]) for key in ("PE", "SIMD"))
         if node.elements % simd == 0:
             return {"SIMD": simd, "parallel_window": 0}
+        # Tap by tap as well where that keeps pace, in beats that are joined and split to SIMD.
+        columns, taken = int(np.prod(node.kernel)) * node.elements, consumer.columns // simd * (consumer.rows // pe)
+        able = [lanes for lanes in divisors(node.elements) if columns // lanes <= taken]
+        if able:
+            return {"SIMD": min(able, key=lambda lanes: (lcm(lanes, simd), lanes)), "parallel_window": 0}
     if consumer.op == "VVAU" and chosen[consumer.name]["SIMD"] == 1:
         return {"SIMD": int(chosen[consumer.name]["PE"]), "parallel_window": 0}
     return {"SIMD": node.elements, "parallel_window": 1}
 
 
-def size_joins(graph: Graph, folding: Folding, line_cycles: int) -> None:
-    """Set the depth of the FIFOs in front of each join: the occupancy that the cycle model predicts, and a margin.
+def size_fifos(graph: Graph, folding: Folding, line_cycles: int) -> None:
+    """Set the depth of every FIFO: what waits in it by the cycle model while frames follow each other, and a margin.
 
-    Lines arrive each `line_cycles` cycles, or as slowly as the slowest layer needs them: what is counted is the
-    difference between the branches. Faster input fills these FIFOs, stops the fork and waits, without harm.
+    Lines arrive each `line_cycles` cycles, or as slowly as the slowest layer needs them. Faster input fills the
+    FIFOs and waits, without harm. In front of a join it is the difference between the branches that waits.
     """
-    joins = [node for node in graph.nodes if node.op == "ElementwiseAdd"]
-    if not joins:
-        return
     busy = max(busy for busy, _ in follow(graph, folding, line_cycles).layers.values())
-    flow = follow(graph, folding, max(line_cycles, -(-busy // graph.height)))
-    for node in joins:
-        sides = [side.times.reshape(-1) for side in flow.joins[node.name]]
-        beats = node.elements // int(folding[node.name]["PE"])
-        leaves = np.maximum(*sides)
-        for key, arrives in zip(JOIN_FIFOS, sides, strict=True):
-            waiting = np.searchsorted(arrives, leaves, side="right") - np.arange(arrives.size)
-            folding[node.name][key] = int(waiting.max()) * beats + JOIN_MARGIN
+    flow = follow(graph, folding, max(line_cycles, -(-busy // graph.height)), frames=FRAMES)
+    for unit in folding.values():
+        unit["fifo_depth"] = FIFO_DEPTH
+    for tensor, beats in held(graph, folding, flow).items():
+        unit = folding[graph.producer[tensor].name]
+        unit["fifo_depth"] = max(int(unit["fifo_depth"]), beats + MARGIN if beats > FIFO_DEPTH else FIFO_DEPTH)
+    for name, sides in flow.joins.items():
+        node = graph.nodes[graph.position[name]]
+        leaves = np.maximum(*(side.times for side in sides)).reshape(-1)
+        beats = node.elements // int(folding[name]["PE"])
+        for key, side in zip(JOIN_FIFOS, sides, strict=True):
+            waiting = np.searchsorted(side.times.reshape(-1), leaves, side="right") - np.arange(leaves.size)
+            folding[name][key] = int(waiting.max()) * beats + MARGIN
 
 
 def load(path: Path, graph: Graph, base: Folding, line_cycles: int) -> Folding:
@@ -164,7 +172,7 @@ def load(path: Path, graph: Graph, base: Folding, line_cycles: int) -> Folding:
     for name, entry in parsed.items():
         folding[name].update(entry)
     check(graph, folding, str(path))
-    size_joins(graph, folding, line_cycles)  # for what the file says of PE, unless it says the depths as well
+    size_fifos(graph, folding, line_cycles)  # for what the file says of PE, unless it says the depths as well
     for name, entry in parsed.items():
         folding[name].update(entry)
     return folding

@@ -25,6 +25,7 @@ from hw.execution import Executor
 from hw.fast_model import FastModel
 from hw.lint import MEAN, QUANTIZERS, WEIGHTED, is_join, lint, title
 from hw.passes import CLEAN, PASSES, ROUND_THRESHOLDS, Pass, quiet
+from hw.pixel_groups import group_pixels
 from sim.bit_true.errors import IcsortError
 
 HW_DOMAIN = "finn.custom_op.fpgadataflow"
@@ -64,13 +65,15 @@ def convert(
     classes: int,
     scale: float,
     images: npt.NDArray[np.uint8],
+    group: int = 1,
     checkpoints: Path | None = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> HardwareGraph:
     """Convert a QONNX file to FINN's hardware graph and check every pass.
 
     shape: (H, W, C) of the network's input. classes: logits expected. scale: what the manifest says one integer logit
-    is worth. images: uint8 (n, H, W, C), n >= 1, executed after every pass. checkpoints: folder for the graph
+    is worth. images: uint8 (n, H, W, C), n >= 1, executed after every pass. group: pixels a beat, see hw.pixel_groups;
+    the graph's image is then (1, H, W / group, C * group). checkpoints: folder for the graph
     after each pass, also of the one that fails its check, for whoever looks for an error; none by default. progress:
     called with the name of each
     pass before it runs.
@@ -122,6 +125,10 @@ def convert(
             f"{path.name}: one integer logit is worth {found!r} but the manifest says {scale!r}; export the model again"
         )
     check_hardware(model)
+    integers = _float_logits(executor, model, images)
+    model = group_pixels(model, group)
+    if not np.array_equal(_float_logits(executor, model, images), integers):
+        raise IcsortError(f"{path.name}: {group} pixels a beat change the logits; use 1 pixel a beat")
     return HardwareGraph(model, found, _sources(source, model), near_ties, seconds)
 
 
@@ -187,8 +194,8 @@ def float_input(model: ModelWrapper, image: npt.NDArray[np.uint8]) -> dict[str, 
     """The execution input for one uint8 image (H, W, C): NCHW or NHWC, whichever the graph is marked with."""
     name = model.graph.input[0].name
     nhwc = model.get_tensor_layout(name) == ["N", "H", "W", "C"]
-    array = image if nhwc else image.transpose(2, 0, 1)
-    return {name: np.ascontiguousarray(array[np.newaxis], dtype=np.float32)}
+    array = image.reshape(model.get_tensor_shape(name)) if nhwc else image.transpose(2, 0, 1)[np.newaxis]
+    return {name: np.ascontiguousarray(array, dtype=np.float32)}
 
 
 def _float_logits(executor: Executor, model: ModelWrapper, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:

@@ -2,9 +2,9 @@
 """From FINN's folded hardware graph to SystemVerilog: a flat top of kernel instances, and their memory files.
 
 `KERNELS` says which kernel does the work of which FINN layer. Each entry turns one node into one instance; streams,
-FIFOs and width converters between instances are put in by `generate`: a FIFO behind every output, and one in front of
-each input of a join. Layouts of words in memory files are those at
-the heads of the kernels.
+FIFOs and width converters between instances are put in by `generate`: a FIFO behind every output, as wide as the next
+layer's beats where these are wider, and one in front of each input of a join. Layouts of words in memory files are
+those at the heads of the kernels.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,6 +18,7 @@ from qonnx.core.datatype import BaseDataType, DataType
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
 
+from hw.cycles import window_lines
 from hw.dsp_packing import PORT_BITS
 from hw.folding import JOIN_FIFOS, Folding, Unit
 from hw.frontend import HardwareGraph
@@ -307,11 +308,6 @@ KERNELS: Mapping[str, Callable[[ModelWrapper, NodeProto, Unit], Instance]] = {
 }
 
 
-def window_lines(height: int, kernel: int, stride: int) -> int:
-    """Lines of a folded window generator that hold the first windows of a frame beside the last of the one before."""
-    return kernel + height - (height - kernel) // stride * stride
-
-
 def line_style(unit: Mapping[str, int | str], depth: int, bits: int) -> int | str:
     """Where the lines of a folded window generator go, `depth` words of `bits` bits.
 
@@ -337,10 +333,12 @@ def pack(rows: npt.NDArray[np.int64], bits: int) -> list[int]:
     return words
 
 
-def build_wrapper(manifest: Manifest, network: Network, build_id: str, clock_hz: int, clocks_per_bit: int) -> str:
+def build_wrapper(
+    manifest: Manifest, network: Network, build_id: str, clock_hz: int, clocks_per_bit: int, pixels_per_beat: int
+) -> str:
     """The text of icsort_build.sv: icsort_top with every parameter bound, itself without parameters.
 
-    build_id: 16 hex digits. clock_hz, clocks_per_bit: of the board.
+    build_id: 16 hex digits. clock_hz, clocks_per_bit: of the board. pixels_per_beat: at the network's input.
     """
     channels, samples = manifest.input.channels, manifest.line.sample_bits
     preprocess = manifest.preprocess
@@ -349,7 +347,7 @@ def build_wrapper(manifest: Manifest, network: Network, build_id: str, clock_hz:
     classes = len(manifest.classes)
     values = {
         "LINE_W": manifest.line.width, "H": manifest.input.height, "W": manifest.input.width,
-        "X_OFFSET": manifest.line.x_offset, "C": channels, "SAMPLE_BITS": samples,
+        "X_OFFSET": manifest.line.x_offset, "C": channels, "SAMPLE_BITS": samples, "NET_PIXELS": pixels_per_beat,
         "N_CLASSES": classes, "LOGIT_BITS": network.logit_bits,
         "BACKGROUND": background, "GAIN": gain, "SHIFT": preprocess.shift,
         "POST_MULT": manifest.posterior.multiplier, "POST_SHIFT": manifest.posterior.shift,
@@ -411,6 +409,9 @@ def _verilog(
     # Tensor of the graph -> the stream that carries it: signals of its handshake, and bits in a beat.
     streams = {image[0]: (_signals("s_axis"), image[1])}
 
+    # Tensor -> the layer that takes it, and bits in a beat there. Joins have FIFOs of their own.
+    takers = {layer.inputs[0]: (layer.label, layer.instance.in_bits[0]) for layer in layers if len(layer.inputs) == 1}
+
     def place(kernel: str, name: str, bindings: list[str], pins: list[tuple[str, dict[str, str]]], note: str) -> None:
         parameters = ",\n".join(f"      {binding}" for binding in bindings)
         connections = [".clk, .rst"]
@@ -462,13 +463,13 @@ def _verilog(
             bindings.append(f'.{instance.memory.parameter:<15} ({{MEM_DIR, "{layer.memory_file}"}})')
         place(instance.kernel, name, bindings, pins, f"  // {layer.name}, from layer '{_printable(layer.source)}'\n")
         for copy, tensor in enumerate(layer.outputs):
-            signals, number = _signals(name), ""
+            signals, number, bits = _signals(name), "", instance.out_bits
             if len(layer.outputs) > 1:
-                signals, number = _copy(signals, copy, instance.out_bits), f"{copy}"
-            streams[tensor] = (
-                buffered(signals, f"{name}_fifo{number}", instance.out_bits, layer.fifo_depth),
-                instance.out_bits,
-            )
+                signals, number = _copy(signals, copy, bits), f"{copy}"
+            label, needed = takers.get(tensor, ("", 0))
+            if needed > bits:  # what waits can be taken in whole beats then
+                signals, bits = converted((signals, bits), f"{label}_in", needed), needed
+            streams[tensor] = (buffered(signals, f"{name}_fifo{number}", bits, layer.fifo_depth), bits)
     logits = converted(streams[output[0]], "logits", output[1])
     in_bits, out_bits = image[1], output[1]
     declarations = "".join(

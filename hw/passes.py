@@ -7,6 +7,7 @@ import logging
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import onnx
@@ -163,7 +164,7 @@ class MoveTransposePastMaxPool(Transformation):  # type: ignore[misc]
             pooled, end = model.make_new_valueinfo_name(), node.output[0]
             channels_first = model.get_tensor_shape(end)
             model.set_tensor_shape(pooled, [channels_first[axis] for axis in (0, 2, 3, 1)])
-            window = {key: attribute(node, key, default) for key, default in WINDOW_DEFAULTS.items()}
+            window: dict[str, Any] = {key: attribute(node, key, value) for key, value in WINDOW_DEFAULTS.items()}
             domain = "qonnx.custom_op.general"
             made = (
                 onnx.helper.make_node(

@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 from qonnx.core.modelwrapper import ModelWrapper
 
-from hw.cycles import Flow, Graph, Node, beat_lanes, follow, latency, pause
+from hw.cycles import Flow, Graph, Node, beat_lanes, follow, latency, pause, window_lines
 from hw.folding import (
     FIFO_DEPTH,
     JOIN_FIFOS,
@@ -38,7 +38,7 @@ from hw.folding import (
     divisors,
     window_unit,
 )
-from hw.generator import KERNELS, Instance, Network, for_family, line_style, window_lines
+from hw.generator import KERNELS, Instance, Network, for_family, line_style
 from hw.resources import family_of, layer_resources
 from sim.bit_true.errors import IcsortError
 
@@ -93,12 +93,12 @@ def target(board: Mapping[str, Any], graph: Graph, rate: float | None, line_rate
         line_cycles = int(clock / line_rate)
     if frame_cycles < pixels:
         raise IcsortError(
-            f"{rate:g} cells/s leave {frame_cycles} cycles for a cell of {pixels} pixels, which come one a cycle; "
+            f"{rate:g} cells/s leave {frame_cycles} cycles for a cell of {pixels} beats, which come one a cycle; "
             f"at most {clock / pixels:.0f} cells/s at {board['clock_mhz']:g} MHz"
         )
     if line_cycles < graph.width:
         raise IcsortError(
-            f"{line_rate or rate:g} lines/s leave {line_cycles} cycles for a line of {graph.width} pixels, which come "
+            f"{line_rate or rate:g} lines/s leave {line_cycles} cycles for a line of {graph.width} beats, which come "
             f"one a cycle; at most {clock / graph.width:.0f} lines/s at {board['clock_mhz']:g} MHz"
         )
     limited = board["budget_is"] == "limit"
@@ -197,6 +197,11 @@ class Inventory:
                     yield self.fifo(tensor, needed, int(unit[JOIN_FIFOS[number]]))
             for tensor in node.outputs:
                 lanes[tensor] = _out_lanes(node, unit)
+                taker = self.graph.consumer.get(tensor)
+                if taker is not None and len(taker.inputs) == 1:
+                    needed = max(lanes[tensor], beat_lanes(taker, folding[taker.name]))
+                    yield from self.converters(tensor, lanes[tensor], needed)
+                    lanes[tensor] = needed
                 yield self.fifo(tensor, lanes[tensor], int(unit["fifo_depth"]))
         yield from self.converters(self.graph.logits, lanes[self.graph.logits], self.graph.classes)
 
@@ -207,6 +212,13 @@ class Inventory:
             if before != after:
                 bits = self._bits[tensor]
                 yield "width_converter", {"IN_WIDTH": before * bits, "OUT_WIDTH": after * bits}
+
+    def between(self, window: Node, its: Unit, node: Node, unit: Unit) -> Iterator[tuple[str, dict[str, int | str]]]:
+        """FIFO and width converters between a window generator and the layer that takes its windows."""
+        (tensor,), lanes = window.outputs, _out_lanes(window, its)
+        needed = int(unit["SIMD"]) if node.op == "MVAU" else lanes
+        yield self.fifo(tensor, max(lanes, needed))
+        yield from self.converters(tensor, lanes, needed)
 
     def fifo(self, tensor: str, lanes: int, depth: int = FIFO_DEPTH) -> tuple[str, dict[str, int | str]]:
         """Kernel and parameters of a FIFO of so many beats of `lanes` elements."""
@@ -431,12 +443,11 @@ def _before(inventory: Inventory, node: Node, unit: Unit) -> tuple[list[_Choice]
     if not parts:
         return [({}, np.zeros(len(RESOURCES)))], 0
     (window, its), *padding = parts
-    given = [(part, _out_lanes(part, theirs)) for part, theirs in parts]
     around = inventory.sum(
         chain(
             (inventory.kernel(*part) for part in padding),
-            (inventory.fifo(part.outputs[0], lanes) for part, lanes in given),
-            inventory.converters(window.outputs[0], given[0][1], beat_lanes(node, unit)),
+            (inventory.fifo(part.outputs[0], _out_lanes(part, theirs)) for part, theirs in padding),
+            inventory.between(window, its, node, unit),
         )
     )
     choices: list[_Choice] = []

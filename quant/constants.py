@@ -19,6 +19,7 @@ from sim.bit_true.preprocess import GAIN_MAX, preprocess
 WINDOWS = ("trigger", "image")
 TRIGGER_NOISE = 6.0  # the threshold lies this many standard deviations of a background line's sum above it
 LOW, HIGH = 0.1, 99.9  # percentiles of the training pixels that map to 0 and 255
+FEW = 3.0  # percentage of images that may begin with empty lines where each is a window
 MAX_SHIFT = 16
 
 
@@ -111,14 +112,20 @@ def _line_trigger(images: Sequence[NDArray[np.uint16]]) -> tuple[int, int, tuple
 
 
 def _frame_trigger(images: Sequence[NDArray[np.uint16]]) -> tuple[int, int, tuple[int, ...]]:
-    """The channel whose dimmest first line is brightest, half of that as threshold, and empty lines between images."""
-    dimmest = np.min([image[0].sum(axis=0, dtype=np.int64) for image in images], axis=0)
-    channel = int(dimmest.argmax())
-    if dimmest[channel] < 1:
+    """Channel and threshold that find the first line of images between empty (zero) lines, and such a pixel.
+
+    The channel whose dim first lines (percentile FEW) are brightest, and half of that as threshold: of the few images
+    that begin with empty lines these are cut off.
+    """
+    sums = np.stack([image[0].sum(axis=0, dtype=np.int64) for image in images])
+    dim = np.percentile(sums, FEW, axis=0)
+    channel = int(dim.argmax())
+    if dim[channel] < 1:
         raise IcsortError(
-            "images with an empty first line cannot be told from the empty lines between images; use --window trigger"
+            f"more than {FEW:g} % of the images begin with an empty line, as what lies between images does; use "
+            "--window trigger"
         )
-    return channel, math.ceil(dimmest[channel] / 2), (0,) * images[0].shape[2]
+    return channel, math.ceil(dim[channel] / 2), (0,) * images[0].shape[2]
 
 
 def cut_cells(images: Sequence[NDArray[np.uint16]], constants: Constants) -> Cut:

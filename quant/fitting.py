@@ -63,7 +63,7 @@ class Fitting:
         self.steps = math.ceil(len(training.labels) / recipe.batch)
         self.schedule = _schedule(self.optimizer, recipe, self.steps * recipe.epochs)
         self.averaged = (
-            AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(recipe.average), use_buffers=True)  # type: ignore[no-untyped-call]
+            AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(recipe.average), use_buffers=True)
             if recipe.average
             else None
         )
@@ -95,7 +95,11 @@ class Fitting:
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
         if self.averaged is not None:
-            self.averaged.load_state_dict(state["averaged"])
+            # in place: brevitas makes its quantizers anew on load_state_dict, and a copied network's then share the
+            # steps of the network that it was copied from
+            kept = self.averaged.state_dict()
+            for name, value in state["averaged"].items():
+                kept[name].copy_(value)
         self.order.set_state(state["order"])
         self.draw.set_state(state["draw"][self.processes.rank])
         self.progress = Progress(state["history"], state["best"])
@@ -127,7 +131,7 @@ class Fitting:
             pixels = self.training.batch(indices, self.recipe.shift, self.recipe.jitter, self.draw)
             loss = self._loss(self.processes.to_device(pixels), self.processes.to_device(self.training.labels[indices]))
             self.optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             self.optimizer.step()
             self.schedule.step()
             if self.model.quantized:

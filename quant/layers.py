@@ -196,7 +196,7 @@ class Chain(nn.Sequential):
     def settle(self, step: Tensor) -> Tensor:
         """Each part with the step of the one before."""
         for part in self:
-            step = part.settle(step)  # type: ignore[operator]  # torch types all parts as plain modules
+            step = part.settle(step)
         return step
 
 

@@ -85,7 +85,7 @@ class Network(nn.Module):
         """Logit of one accumulator step: the last activation's step times the head's scale, over pooled positions."""
         with torch.no_grad():
             step = [module for module in self.trunk.modules() if isinstance(module, Activation)][-1].step()
-            scale = float(step) * float(self.head.quant_weight().scale)  # type: ignore[operator]  # of brevitas
+            scale = float(step) * float(self.head.quant_weight().scale)
         return scale if self.flat else scale / self.positions
 
 

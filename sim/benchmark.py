@@ -32,19 +32,24 @@ Figure = Callable[[dict[str, Any]], str]  # a row of the results -> what the tab
 
 @dataclass(frozen=True)
 class Network:
-    """One line of the list: options of `icsort model`, board, cells a second to be kept up with, images to compare."""
+    """One line of the list: options of `icsort model`, board, cells a second to be kept up with, images to compare, and
+    further options of `icsort compile`."""
 
     name: str
     model: tuple[str, ...]
     board: str
     rate: float
     images: int
+    compile: tuple[str, ...] = ()
 
 
 def load_networks(path: Path, names: Sequence[str]) -> list[Network]:
     """The networks of a list, or those of `names`. Raises IcsortError for a file that is none, and unknown names."""
     try:
-        networks = [Network(**{**entry, "model": tuple(entry["model"])}) for entry in json.loads(path.read_text())]
+        networks = [
+            Network(**{**entry, "model": tuple(entry["model"]), "compile": tuple(entry.get("compile", ()))})
+            for entry in json.loads(path.read_text())
+        ]
     except FileNotFoundError:
         raise IcsortError(f"{path} does not exist") from None
     except (OSError, ValueError, TypeError, KeyError) as error:
@@ -87,7 +92,7 @@ def measure(network: Network, folder: Path, stall_runs: int) -> dict[str, Any]:
     images = real_images(shape, network.images)
     np.save(folder / "images.npy", generated_images(shape, network.images) if images is None else images)
     with timed() as compiled:
-        target = ("--board", network.board, "--rate", network.rate)
+        target = ("--board", network.board, "--rate", network.rate, *network.compile)
         data = json.loads(shell.icsort("compile", package, "--out", build, *target, "--json", show=False))
     with timed() as simulated:
         runs = ("--images", folder / "images.npy", "--stalls", stall_runs, "--out", simulation)

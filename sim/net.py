@@ -114,7 +114,8 @@ def run_net(
         raise IcsortError(
             f"images are {images.dtype} {images.shape}; the network takes uint8 (N, {', '.join(map(str, expected))})"
         )
-    line_cycles = build.data.get("line_cycles", shape.width)
+    group = build.data["pixels_per_beat"]
+    line_beats = shape.width // group
     slowest = max(layer["cycles"] for layer in build.data["layers"])
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -124,12 +125,12 @@ def run_net(
             raise IcsortError(f"{folder}: {error}; let TMPDIR name a folder with room") from None
         options = {
             "images": folder / "images.bin",
-            "beat-bytes": shape.channels,
-            "line-beats": shape.width,
+            "beat-bytes": shape.channels * group,
+            "line-beats": line_beats,
             "image-lines": shape.height,
             "logit-bytes": _logit_bytes(build),
             "pace": pace,
-            "line-gap": max(0, line_cycles - shape.width) if line_gap is None else line_gap,
+            "line-gap": max(0, build.data["line_cycles"] - line_beats) if line_gap is None else line_gap,
             "image-gap": image_gap,
             "stall-runs": stall_runs,
             "seed": seed,

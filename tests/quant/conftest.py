@@ -18,7 +18,7 @@ def dataset() -> Dataset:
 @pytest.fixture(scope="session")
 def run_folder(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("quant") / "run"
-    train_run(dataset, out, Recipe(epochs=8, batch=32), seed=1, progress=False)
+    train_run(dataset, out, Recipe(epochs=8, batch=16), seed=1, progress=False)
     return out
 
 

@@ -82,11 +82,13 @@ def test_states_that_cannot_be_resumed(dataset: Dataset, tmp_path: Path) -> None
         train_run(dataset, out, Recipe(epochs=1), resume=True, progress=False)
 
 
-def test_a_loss_that_is_no_number_ends_the_training(dataset: Dataset, tmp_path: Path) -> None:
-    recipe = Recipe(epochs=3, learning_rate=10.0, schedule="constant", average=0.0)
-    network = Architecture("resnet8").as_float()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(torch.nn.CrossEntropyLoss, "forward", lambda _, logits, __: (logits * float("nan")).sum())
-        with pytest.raises(IcsortError, match=r"diverged in epoch 1.*learning-rate"):
-            train_run(dataset, tmp_path / "run", recipe, network, progress=False)
+def test_a_loss_that_is_no_number_ends_the_training(
+    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_number(_: torch.nn.Module, logits: torch.Tensor, __: torch.Tensor) -> torch.Tensor:
+        return (logits * float("nan")).sum()
+
+    monkeypatch.setattr(torch.nn.CrossEntropyLoss, "forward", no_number)
+    with pytest.raises(IcsortError, match=r"diverged in epoch 1.*learning-rate"):
+        train_run(dataset, tmp_path / "run", Recipe(epochs=3), Architecture("resnet8").as_float(), progress=False)
     assert list(tmp_path.iterdir()) == []

@@ -5,6 +5,7 @@ import csv
 import errno
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -75,6 +76,20 @@ def test_dim_cells_lower_the_threshold_but_images_without_cells_are_refused() ->
     constants = choose_constants(images)
     assert constants.trigger.threshold > 16 * constants.background_line[0]
     assert 0 in cut_cells(images, constants).cells
+
+
+def test_images_are_windows_where_few_begin_with_an_empty_line() -> None:
+    images = [np.full((12, 12, 1), 4 + index, np.uint16) for index in range(60)]
+    images[7][:2] = 0
+    constants = choose_constants(images, window="image")
+    cut = cut_cells(images, constants)
+    assert cut.cells.tolist() == list(range(60))
+    assert all((window == image).all() for window, image in zip(cut.windows[8:], images[8:], strict=True))
+    assert cut.windows[7, :, 0, 0].tolist() == [11] * 10 + [0, 0]
+    for image in images[:9]:
+        image[0] = 0
+    with pytest.raises(IcsortError, match="begin with an empty line"):
+        choose_constants(images, window="image")
 
 
 def test_cells_are_cut_where_the_trigger_sees_them() -> None:
@@ -188,7 +203,8 @@ def test_images_too_small_for_the_network(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("recipe", [Recipe(epochs=0), Recipe(learning_rate=0.0), Recipe(learning_rate=float("nan"))])
-def test_recipes_that_cannot_train(recipe: Recipe, tmp_path: Path) -> None:
-    with pytest.raises(IcsortError, match="--"):
-        train_run(generated_dataset(per_class=10), tmp_path / "run", recipe, progress=False)
+@pytest.mark.parametrize("values", [{"epochs": 0}, {"learning_rate": 0.0}, {"learning_rate": float("nan")}])
+def test_recipes_that_cannot_train(values: dict[str, Any]) -> None:
+    (option,) = values
+    with pytest.raises(IcsortError, match=f"--{option.replace('_', '-')} is"):
+        Recipe(**values)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hw.compile import load_build
+from hw.compile import compile_package, load_build
 from sim.bit_true.errors import IcsortError
 from sim.lines import load_cells
 from sim.simulate import simulate
@@ -31,6 +31,14 @@ def test_every_logit_and_decision_is_equal(system: System, line_gap: int) -> Non
     assert found.logits_compared == found.logits_equal == found.events * len(cells.classes)
     assert found.mismatches == []
     assert found.latency_cycles_last_pixel_to_decision.max <= 100
+
+
+@pytest.mark.full
+def test_a_network_that_takes_two_pixels_a_beat(system: System, tmp_path: Path) -> None:
+    build = compile_package(system.package, tmp_path / "build", pixels_per_beat=2)
+    found = simulate(build, some(system, 20))
+    assert found.events == found.decisions_equal > 10
+    assert found.logits_compared == found.logits_equal == found.events * len(system.cells.classes)
 
 
 def test_does_not_buffer_the_image(system: System) -> None:

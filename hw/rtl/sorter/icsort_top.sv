@@ -30,6 +30,7 @@ module icsort_top #(
     parameter int unsigned X_OFFSET     = 0,
     parameter int unsigned C            = 3,
     parameter int unsigned SAMPLE_BITS  = 16,
+    parameter int unsigned NET_PIXELS   = 1,      // a beat at the network's input; divides W
     parameter int unsigned N_CLASSES    = 7,
     parameter int unsigned LOGIT_BITS   = 20,
     parameter logic [C*SAMPLE_BITS-1:0] BACKGROUND = '0,   // unsigned, channel 0 at the LSB
@@ -261,12 +262,29 @@ module icsort_top #(
       .m_axis_tready (pixel_tready)
   );
 
-  icsort_net net (
+  logic [NET_PIXELS*C*8-1:0]       beat_tdata;
+  logic                            beat_tvalid, beat_tready;
+
+  width_converter #(
+      .IN_WIDTH  (C * 8),
+      .OUT_WIDTH (NET_PIXELS * C * 8)
+  ) pixels_to_beats (
       .clk,
       .rst,
       .s_axis_tdata  (pixel_tdata),
       .s_axis_tvalid (pixel_tvalid),
       .s_axis_tready (pixel_tready),
+      .m_axis_tdata  (beat_tdata),
+      .m_axis_tvalid (beat_tvalid),
+      .m_axis_tready (beat_tready)
+  );
+
+  icsort_net net (
+      .clk,
+      .rst,
+      .s_axis_tdata  (beat_tdata),
+      .s_axis_tvalid (beat_tvalid),
+      .s_axis_tready (beat_tready),
       .m_axis_tdata  (logits_tdata),
       .m_axis_tvalid (logits_tvalid),
       .m_axis_tready (logits_tready)
