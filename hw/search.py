@@ -270,13 +270,18 @@ def fold(model: ModelWrapper, graph: Graph, target: Target, progress: Progress =
 class _Search:
     def __init__(self, inventory: Inventory, target: Target) -> None:
         self.inventory, self.target, self.graph = inventory, target, inventory.graph
-        self.sites = {node.name: options(inventory, node) for node in self.graph.nodes if node.op in MULTIPLIERS}
+        self.sites = {node.name: self._options(node) for node in self.graph.nodes if node.op in MULTIPLIERS}
         self.at: dict[str, Option] = {}
         self.price = 1.0 / np.maximum(target.limits, 1.0)
         self.tables = {
             name: (np.array([option.busy for option in options]), np.stack([option.amounts for option in options]))
             for name, options in self.sites.items()
         }
+
+    def _options(self, node: Node) -> list[Option]:
+        """Without those that use what the board has none of, unless all do."""
+        everything, none = options(self.inventory, node), self.target.limits == 0
+        return [option for option in everything if not option.amounts[none].any()] or everything
 
     def chosen(self) -> Folding:
         return {name: unit for option in self.at.values() for name, unit in option.units.items()}
