@@ -194,7 +194,7 @@ class Inventory:
                 needed = beat_lanes(node, unit)
                 yield from self.converters(tensor, lanes[tensor], needed)
                 if JOIN_FIFOS[number] in unit:
-                    yield self._fifo(tensor, needed, int(unit[JOIN_FIFOS[number]]))
+                    yield self.fifo(tensor, needed, int(unit[JOIN_FIFOS[number]]))
             for tensor in node.outputs:
                 lanes[tensor] = _out_lanes(node, unit)
                 taker = self.graph.consumer.get(tensor)
@@ -202,7 +202,7 @@ class Inventory:
                     needed = max(lanes[tensor], beat_lanes(taker, folding[taker.name]))
                     yield from self.converters(tensor, lanes[tensor], needed)
                     lanes[tensor] = needed
-                yield self._fifo(tensor, lanes[tensor], int(unit["fifo_depth"]))
+                yield self.fifo(tensor, lanes[tensor], int(unit["fifo_depth"]))
         yield from self.converters(self.graph.logits, lanes[self.graph.logits], self.graph.classes)
 
     def converters(self, tensor: str, lanes: int, needed: int) -> Iterator[tuple[str, dict[str, int | str]]]:
@@ -213,14 +213,8 @@ class Inventory:
                 bits = self._bits[tensor]
                 yield "width_converter", {"IN_WIDTH": before * bits, "OUT_WIDTH": after * bits}
 
-    def between(self, window: Node, its: Unit, node: Node, unit: Unit) -> Iterator[tuple[str, dict[str, int | str]]]:
-        """FIFO and width converters between a window generator and the layer that takes its windows."""
-        (tensor,), lanes = window.outputs, _out_lanes(window, its)
-        needed = int(unit["SIMD"]) if node.op == "MVAU" else lanes
-        yield self._fifo(tensor, max(lanes, needed), FIFO_DEPTH)
-        yield from self.converters(tensor, lanes, needed)
-
-    def _fifo(self, tensor: str, lanes: int, depth: int) -> tuple[str, dict[str, int | str]]:
+    def fifo(self, tensor: str, lanes: int, depth: int = FIFO_DEPTH) -> tuple[str, dict[str, int | str]]:
+        """Kernel and parameters of a FIFO of so many beats of `lanes` elements."""
         return "fifo", {"WIDTH": lanes * self._bits[tensor], "DEPTH": depth}
 
     def amounts(self, node: Node, unit: Mapping[str, int | str]) -> Amounts:
@@ -395,7 +389,8 @@ def options(inventory: Inventory, node: Node) -> list[Option]:
     for pe in divisors(rows):
         for simd in simds:
             words = (columns // simd) * (rows // pe)
-            before, waits = _before(inventory, node, {"PE": pe, "SIMD": simd})
+            shape: Unit = {"PE": pe, "SIMD": simd, "parallel_window": int(simd != 1)}
+            before, waits = _before(inventory, node, shape)
             parts = (_products(inventory, node, pe, simd, words), before, _behind(inventory, node, pe, columns // simd))
             for chosen in product(*parts):
                 units = {name: unit for choice, _ in chosen for name, unit in choice.items()}
@@ -408,7 +403,8 @@ _Choice = tuple[Folding, Amounts]
 
 
 def _products(inventory: Inventory, node: Node, pe: int, simd: int, words: int) -> Iterator[_Choice]:
-    """The layer itself."""
+    """The layer itself and the FIFO behind it."""
+    buffered = inventory.sum([inventory.fifo(node.outputs[0], pe)])
     for ram in ("distributed", "block") if words >= SHALLOW else ("distributed",):
         for mult in ("lut", "dsp"):
             unit: Unit = {"PE": pe, "SIMD": simd, "ram_style": ram, "mult_style": mult}
@@ -416,31 +412,38 @@ def _products(inventory: Inventory, node: Node, pe: int, simd: int, words: int) 
                 unit["parallel_window"] = int(simd != 1)
             amounts = inventory.amounts(node, unit)
             if mult == "lut" or amounts[DSP] > 0:
-                yield {node.name: unit}, amounts
+                yield {node.name: unit}, amounts + buffered
 
 
 def _behind(inventory: Inventory, node: Node, pe: int, beats: int) -> list[_Choice]:
-    """Thresholds of a layer that gives PE results each `beats` cycles, and the width converter in front of them."""
+    """Thresholds of a layer that gives PE results each `beats` cycles, the converter in front and the FIFO behind."""
     thresholds = inventory.graph.consumer.get(node.outputs[0])
     if thresholds is None or thresholds.op != "Thresholding":
         return [({}, np.zeros(len(RESOURCES)))]
     choices: list[_Choice] = []
     for lanes in {pe, next(lanes for lanes in divisors(pe) if pe <= lanes * beats)}:
-        converters = inventory.sum(inventory.converters(node.outputs[0], pe, lanes))
+        converters = inventory.converters(node.outputs[0], pe, lanes)
+        glue = inventory.sum([*converters, inventory.fifo(thresholds.outputs[0], lanes)])
         for ram in ("distributed", "block") if thresholds.elements // lanes >= SHALLOW else ("distributed",):
             unit: Unit = {"PE": lanes, "ram_style": ram}
-            choices.append(({thresholds.name: unit}, converters + inventory.amounts(thresholds, unit)))
+            choices.append(({thresholds.name: unit}, glue + inventory.amounts(thresholds, unit)))
     return choices
 
 
 def _before(inventory: Inventory, node: Node, unit: Unit) -> tuple[list[_Choice], int]:
-    """Padding and windows in front of a layer, and the cycles a frame for which they pause."""
+    """Padding and windows in front of a layer, FIFOs and converters between; cycles a frame for which they pause."""
     parts = _windows_before(inventory.graph, node, unit)
     if not parts:
         return [({}, np.zeros(len(RESOURCES)))], 0
     (window, its), *padding = parts
-    around = inventory.sum(inventory.kernel(*part) for part in padding)
-    around = around + inventory.sum(inventory.between(window, its, node, unit))
+    given = [(part, _out_lanes(part, theirs)) for part, theirs in parts]
+    around = inventory.sum(
+        chain(
+            (inventory.kernel(*part) for part in padding),
+            (inventory.fifo(part.outputs[0], lanes) for part, lanes in given),
+            inventory.converters(window.outputs[0], given[0][1], beat_lanes(node, unit)),
+        )
+    )
     choices: list[_Choice] = []
     for ram in ("auto", "ultra") if inventory.family == "xcup" and not its["parallel_window"] else ("auto",):
         amounts = inventory.amounts(window, {**its, "ram_style": ram})
