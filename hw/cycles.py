@@ -158,7 +158,9 @@ class Stream:
     def beats(self, number: int) -> Times:
         """When each of the `number` beats of a pixel comes, in order, of all pixels of all frames."""
         begins = (self.times - self.spread).reshape(-1, 1)
-        return (begins + np.linspace(0, self.spread, number).round().astype(np.int64)).reshape(-1)
+        beats = (begins + np.linspace(0, self.spread, number).round().astype(np.int64)).reshape(-1)
+        order = np.arange(beats.size)  # one a cycle, also where a pixel takes less than `spread`
+        return np.maximum.accumulate(beats - order) + order
 
     def later(self, cycles: int) -> "Stream":
         return replace(self, times=self.times + cycles)
@@ -288,10 +290,20 @@ def held(graph: Graph, units: Units, flow: Flow) -> dict[str, int]:
         arrives = came.beats(number)
         turns = np.arange(number) * (came.lanes // lanes)
         leaves = np.maximum.accumulate(np.maximum(arrives, (ready.reshape(-1, 1) + turns).reshape(-1)))
-        # What is taken in the cycle in which it can be was there for that cycle.
-        there = np.arange(1, arrives.size + 1) - np.searchsorted(leaves, arrives, side="left")
-        beats[tensor] = int(there.max())
+        beats[tensor] = _waiting(arrives, leaves)
     return beats
+
+
+def held_at_join(node: Node, unit: Mapping[str, int | str], flow: Flow) -> tuple[int, int]:
+    """Beats that wait at most at each input of a join for those at the other one."""
+    lhs, rhs = (side.beats(node.elements // int(unit["PE"])) for side in flow.joins[node.name])
+    leaves = np.maximum(lhs, rhs)
+    return _waiting(lhs, leaves), _waiting(rhs, leaves)
+
+
+def _waiting(arrives: Times, leaves: Times) -> int:
+    """What is taken in the cycle in which it can be was there for that cycle."""
+    return int((np.arange(1, arrives.size + 1) - np.searchsorted(leaves, arrives, side="left")).max())
 
 
 def _room(graph: Graph, node: Node, unit: Mapping[str, int | str], flow: Flow) -> Times:
