@@ -26,7 +26,7 @@ from finn.transformation.fpgadataflow.specialize_layers import SpecializeLayers
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
 
-from hw.cycles import FIFO_BEATS, FRAMES, Graph, Node, Units, follow, held, takes_taps
+from hw.cycles import FIFO_BEATS, FRAMES, Graph, Node, Units, follow, held, held_at_join, takes_taps
 from hw.passes import quiet
 from sim.bit_true.errors import IcsortError
 
@@ -121,13 +121,9 @@ def size_fifos(graph: Graph, folding: Folding, line_cycles: int) -> None:
     for tensor, beats in held(graph, folding, flow).items():
         unit = folding[graph.producer[tensor].name]
         unit["fifo_depth"] = max(int(unit["fifo_depth"]), beats + MARGIN if beats > FIFO_DEPTH else FIFO_DEPTH)
-    for name, sides in flow.joins.items():
-        node = graph.nodes[graph.position[name]]
-        leaves = np.maximum(*(side.times for side in sides)).reshape(-1)
-        beats = node.elements // int(folding[name]["PE"])
-        for key, side in zip(JOIN_FIFOS, sides, strict=True):
-            waiting = np.searchsorted(side.times.reshape(-1), leaves, side="right") - np.arange(leaves.size)
-            folding[name][key] = int(waiting.max()) * beats + MARGIN
+    for name in flow.joins:
+        waiting = held_at_join(graph.nodes[graph.position[name]], folding[name], flow)
+        folding[name].update({key: beats + MARGIN for key, beats in zip(JOIN_FIFOS, waiting, strict=True)})
 
 
 def load(path: Path, graph: Graph, base: Folding, line_cycles: int) -> Folding:
