@@ -16,7 +16,7 @@ gets the pixels that it waits for, and nothing ever moves again.
 """
 
 import json
-from math import lcm
+from math import gcd, lcm
 from pathlib import Path
 
 import numpy as np
@@ -83,11 +83,24 @@ def derive(graph: Graph, chosen: Units) -> Folding:
             unit = {"PE": width, "ram_style": "auto", **chosen.get(node.name, {})}
             width = int(unit["PE"])
         else:
+            if node.op == "DuplicateStreams":
+                width = _fork_lanes(graph, node, chosen, width)
             unit = {"PE": width}
         folding[node.name] = {**unit, "fifo_depth": FIFO_DEPTH}
         for tensor in node.outputs:
             lanes[tensor] = width
     return folding
+
+
+def _fork_lanes(graph: Graph, node: Node, chosen: Units, width: int) -> int:
+    """A fork gives no more at once than the window generator behind it takes: the other branch waits for that one."""
+    for tensor in node.outputs:
+        behind = graph.consumer[tensor]
+        if behind.op == "FMPadding":
+            behind = graph.consumer[behind.outputs[0]]
+        if behind.op == "ConvolutionInputGenerator" and behind.kernel != (1, 1):
+            width = gcd(width, int(window_unit(graph, behind, chosen)["SIMD"]))
+    return width
 
 
 def window_unit(graph: Graph, node: Node, chosen: Units) -> Unit:

@@ -29,6 +29,8 @@ LICENSE = "// SPDX-License-Identifier: Apache-2.0\n"
 NET = "icsort_net"
 BUILD = "icsort_build"
 GAIN_BITS = 18
+ULTRA_DEPTH = 129  # beats of a FIFO that is worth UltraRAM
+ULTRA_SAVES = 1.5  # block RAMs of 18 Kibit that an UltraRAM must stand for
 BLOCK_DEPTH = 128
 BLOCK_BITS = 4096  # of the 18 Kibit of a block RAM
 
@@ -111,11 +113,11 @@ class Network:
         return {layer.memory_file: layer.instance.memory.text() for layer in self.layers if layer.instance.memory}
 
 
-def generate(graph: HardwareGraph, folding: Folding, title: str, family: str) -> Network:
+def generate(graph: HardwareGraph, folding: Folding, title: str, family: str, ultra: bool = False) -> Network:
     """Generate icsort_net.sv and its memories from a folded graph (`hw.folding.apply` was called with `folding`).
 
-    title: said in the file's header. family: of the FPGA, "xc7" or "xcup". Raises IcsortError, by the layer's name, for
-    a layer that no kernel covers.
+    title: said in the file's header. family: of the FPGA, "xc7" or "xcup". ultra: whether it has UltraRAM. Raises
+    IcsortError, by the layer's name, for a layer that no kernel covers.
     """
     model = graph.model
     layers = []
@@ -142,7 +144,7 @@ def generate(graph: HardwareGraph, folding: Folding, title: str, family: str) ->
         raise IcsortError(f"layer '{last.source}': the logits must come straight from a matrix product")
     logit_bits = int(last.instance.parameters["ACC_BITS"])
     pixel_bits = _shape(model, image)[-1] * _type(model, image).bitwidth()
-    text, glue = _verilog(layers, title, (image, pixel_bits), (output, _shape(model, output)[-1] * logit_bits))
+    text, glue = _verilog(layers, title, (image, pixel_bits), (output, _shape(model, output)[-1] * logit_bits), ultra)
     return Network(tuple(layers), text, logit_bits, tuple(glue))
 
 
@@ -308,6 +310,13 @@ KERNELS: Mapping[str, Callable[[ModelWrapper, NodeProto, Unit], Instance]] = {
 }
 
 
+def fifo(width: int, depth: int, ultra: bool) -> Parameters:
+    """Parameters of a FIFO of `depth` beats of `width` bits. ultra: UltraRAM may hold what would fill much else."""
+    blocks, ultras = -(-width // 36) * -(-depth // 512), -(-width // 72) * -(-depth // 4096)
+    style = "ultra" if ultra and depth >= ULTRA_DEPTH and blocks >= ULTRA_SAVES * ultras else "auto"
+    return {"WIDTH": width, "DEPTH": depth, "RAM_STYLE": style}
+
+
 def line_style(unit: Mapping[str, int | str], depth: int, bits: int) -> int | str:
     """Where the lines of a folded window generator go, `depth` words of `bits` bits.
 
@@ -397,7 +406,7 @@ endmodule
 
 
 def _verilog(
-    layers: list[Layer], title: str, image: tuple[str, int], output: tuple[str, int]
+    layers: list[Layer], title: str, image: tuple[str, int], output: tuple[str, int], ultra: bool
 ) -> tuple[str, list[tuple[str, str, Parameters]]]:
     """The text of the module, and the FIFOs and converters that stand in it besides the layers.
 
@@ -429,7 +438,7 @@ def _verilog(
         """An instance between layers, behind a stream; its output is called like it."""
         wires.append((name, bits, 1))
         glue.append((name, kernel, parameters))
-        bindings = [f".{key:<14} ({value})" for key, value in parameters.items()]
+        bindings = [f".{key:<14} ({_literal(value)})" for key, value in parameters.items()]
         place(kernel, name, bindings, [("s_axis", signals), ("m_axis", _signals(name))], "")
         return _signals(name)
 
@@ -444,7 +453,7 @@ def _verilog(
         return behind("width_converter", name, signals, needed, {"IN_WIDTH": bits, "OUT_WIDTH": needed})
 
     def buffered(signals: dict[str, str], name: str, bits: int, depth: int) -> dict[str, str]:
-        return behind("fifo", name, signals, bits, {"WIDTH": bits, "DEPTH": depth})
+        return behind("fifo", name, signals, bits, fifo(bits, depth, ultra))
 
     for layer in layers:
         name, instance = layer.label, layer.instance
