@@ -226,7 +226,7 @@ def _compile_into(
     fold.apply(graph.model, chosen)
     prediction = cycles.predict(layers, chosen, target.line_cycles)
     progress("generator")
-    network = generator.generate(graph, chosen, model.name, target.family)
+    network = generator.generate(graph, chosen, model.name, target.family, target.ultra)
     resources, glue = search.resources(network, target.family)
     search.check_budget(target, resources, glue)
 

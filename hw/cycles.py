@@ -158,7 +158,9 @@ class Stream:
     def beats(self, number: int) -> Times:
         """When each of the `number` beats of a pixel comes, in order, of all pixels of all frames."""
         begins = (self.times - self.spread).reshape(-1, 1)
-        return (begins + np.linspace(0, self.spread, number).round().astype(np.int64)).reshape(-1)
+        beats = (begins + np.linspace(0, self.spread, number).round().astype(np.int64)).reshape(-1)
+        order = np.arange(beats.size)  # one a cycle, also where a pixel takes less than `spread`
+        return np.maximum.accumulate(beats - order) + order
 
     def later(self, cycles: int) -> "Stream":
         return replace(self, times=self.times + cycles)
@@ -186,23 +188,25 @@ class Stream:
 class Step:
     """What a layer makes of its input: what it gives, cycles a frame in which it works, and when it takes its input.
 
-    taken: as the input's own times. A window generator's is known only with the layer that takes its windows: None.
+    ready: from when on it can take each pixel. taken: when it has, as the input's own times. A window generator's are
+    known only with the layer that takes its windows: None.
     """
 
     out: Stream
     busy: int
+    ready: Times | None
     taken: Stream | None
 
 
 @dataclass(frozen=True)
 class Flow:
     """streams: tensor -> as it leaves the FIFO. layers: layer -> (busy cycles a frame, cycle of its last beat).
-    joins: layer -> what arrives at its two inputs. taken: layer -> when it takes its input, see Step."""
+    joins: layer -> what arrives at its two inputs. steps: layer -> when it takes its input."""
 
     streams: dict[str, Stream]
     layers: dict[str, tuple[int, int]]
     joins: dict[str, tuple[Stream, Stream]]
-    taken: dict[str, Stream | None]
+    steps: dict[str, Step]
 
 
 def arrivals(graph: Graph, line_cycles: int, frames: int) -> Times:
@@ -248,7 +252,7 @@ def follow(
     """Frames through the layers from number `first` on; `before` has what the layers ahead of it gave."""
     if before is None:
         before = Flow({graph.image: Stream(arrivals(graph, line_cycles, frames), graph.channels)}, {}, {}, {})
-    streams, layers, joins, taken = {**before.streams}, {**before.layers}, {**before.joins}, {**before.taken}
+    streams, layers, joins, steps = {**before.streams}, {**before.layers}, {**before.joins}, {**before.steps}
     for node in graph.nodes[first:]:
         unit = units[node.name]
         lanes = beat_lanes(node, unit)
@@ -261,10 +265,10 @@ def follow(
         step = LAYERS[node.op](node, unit, came)
         out = step.out.later(FIFO_CYCLES)
         layers[node.name] = (step.busy, int(out.times[0, -1, -1]))
-        taken[node.name] = step.taken
+        steps[node.name] = step
         for tensor in node.outputs:
             streams[tensor] = out
-    return Flow(streams, layers, joins, taken)
+    return Flow(streams, layers, joins, steps)
 
 
 def held(graph: Graph, units: Units, flow: Flow) -> dict[str, int]:
@@ -278,21 +282,34 @@ def held(graph: Graph, units: Units, flow: Flow) -> dict[str, int]:
         before = graph.producer.get(tensor)
         if before is None or before.op == "ConvolutionInputGenerator" or node.op == "ElementwiseAdd":
             continue
-        came, taken = flow.streams[tensor], flow.taken[node.name]
-        if taken is None:
-            taken = _shifted_in(graph, node, units[node.name], flow)
+        came, ready, lanes = flow.streams[tensor], flow.steps[node.name].ready, beat_lanes(node, units[node.name])
+        if ready is None:
+            ready = _room(graph, node, units[node.name], flow)
+        came = came.converted(node.elements, max(came.lanes, lanes))
         number = node.elements // came.lanes
-        arrives, leaves = came.beats(number), taken.beats(number)
-        # What is taken in the cycle in which it can be was there for that cycle.
-        there = np.arange(1, arrives.size + 1) - np.searchsorted(leaves, arrives, side="left")
-        beats[tensor] = int(there.max())
+        arrives = came.beats(number)
+        turns = np.arange(number) * (came.lanes // lanes)
+        leaves = np.maximum.accumulate(np.maximum(arrives, (ready.reshape(-1, 1) + turns).reshape(-1)))
+        beats[tensor] = _waiting(arrives, leaves)
     return beats
 
 
-def _shifted_in(graph: Graph, node: Node, unit: Mapping[str, int | str], flow: Flow) -> Stream:
-    """When a window generator takes its input: not before there is room, which the layer behind it makes."""
+def held_at_join(node: Node, unit: Mapping[str, int | str], flow: Flow) -> tuple[int, int]:
+    """Beats that wait at most at each input of a join for those at the other one."""
+    lhs, rhs = (side.beats(node.elements // int(unit["PE"])) for side in flow.joins[node.name])
+    leaves = np.maximum(lhs, rhs)
+    return _waiting(lhs, leaves), _waiting(rhs, leaves)
+
+
+def _waiting(arrives: Times, leaves: Times) -> int:
+    """What is taken in the cycle in which it can be was there for that cycle."""
+    return int((np.arange(1, arrives.size + 1) - np.searchsorted(leaves, arrives, side="left")).max())
+
+
+def _room(graph: Graph, node: Node, unit: Mapping[str, int | str], flow: Flow) -> Times:
+    """From when on a window generator can take each pixel: when there is room, which the layer behind it makes."""
     came = flow.streams[node.inputs[0]]
-    behind = flow.taken[graph.consumer[node.outputs[0]].name]
+    behind = flow.steps[graph.consumer[node.outputs[0]].name].taken
     assert behind is not None
     (k_h, _), (s_h, _) = node.kernel, node.stride
     frames, height, width = came.times.shape
@@ -311,7 +328,7 @@ def _shifted_in(graph: Graph, node: Node, unit: Mapping[str, int | str], flow: F
         room = np.broadcast_to(done.reshape(frames, height, 1), (frames, height, width))
     fold = node.elements // int(unit["SIMD"])
     begins = np.maximum(came.times - min(came.spread, fold - 1), room)
-    return Stream(_serve(begins, fold), int(unit["SIMD"]), fold - 1)
+    return np.maximum(_next(_serve(begins, fold)), room)
 
 
 def window_lines(height: int, kernel: int, stride: int) -> int:
@@ -338,15 +355,15 @@ def _padding(node: Node, _unit: Mapping[str, int | str], came: Stream) -> Step:
     # Zeros wait for nothing but their turn; those above the first frame have gone before it comes.
     ends = _serve(np.pad(begins, ((0, 0), (top, bottom), (left, right)), constant_values=LONG_AGO), beats)
     out = Stream(ends + PAD_CYCLES, came.lanes, max(came.spread, beats - 1))
-    inside = ends[:, top : top + node.height, left : left + node.width]
-    return Step(out, out.pixels * beats, Stream(inside, came.lanes, beats - 1))
+    inside = np.s_[:, top : top + node.height, left : left + node.width]
+    return Step(out, out.pixels * beats, _next(ends)[inside], Stream(ends[inside], came.lanes, beats - 1))
 
 
 def _windows(node: Node, unit: Mapping[str, int | str], came: Stream) -> Step:
     (k_h, k_w), (s_h, s_w) = node.kernel, node.stride
     complete = came.times[:, k_h - 1 :: s_h, k_w - 1 :: s_w]
     if unit["parallel_window"]:
-        return Step(Stream(complete + WINDOW_CYCLES, k_h * k_w * node.elements), came.pixels, None)
+        return Step(Stream(complete + WINDOW_CYCLES, k_h * k_w * node.elements), came.pixels, None, None)
     # What is there of a window leaves before it is complete. Only the beats of its last pixel come behind that pixel;
     # in depthwise order each channel's last tap, that is from the first channels' last tap on.
     taps, fold = k_h * k_w, node.elements // came.lanes
@@ -354,11 +371,11 @@ def _windows(node: Node, unit: Mapping[str, int | str], came: Stream) -> Step:
     complete = complete + FOLDED_WINDOW_CYCLES
     begins = complete - came.spread - (taps - 1) if node.depthwise else complete - (beats - 1)
     out = Stream(np.maximum(_serve(begins, beats), complete), came.lanes, beats - 1)
-    return Step(out, max(out.pixels * beats, came.pixels * fold), None)
+    return Step(out, max(out.pixels * beats, came.pixels * fold), None, None)
 
 
 def _pool(node: Node, _unit: Mapping[str, int | str], came: Stream) -> Step:
-    return Step(Stream(came.times + max(1, _log2(node.taps)), node.channels), came.pixels, came)
+    return Step(Stream(came.times + max(1, _log2(node.taps)), node.channels), came.pixels, came.times, came)
 
 
 def _matrix(node: Node, unit: Mapping[str, int | str], came: Stream) -> Step:
@@ -368,15 +385,17 @@ def _matrix(node: Node, unit: Mapping[str, int | str], came: Stream) -> Step:
     if node.whole:  # beats that came one by one are done by the time the last is there
         ends = _serve(came.times - min(came.spread, beats - 1), beats * groups)
         taken = Stream(ends - again, simd, beats - 1)
-        return Step(Stream(ends + latency, pe, again), beats * groups * came.pixels, taken)
+        return Step(Stream(ends + latency, pe, again), beats * groups * came.pixels, _next(ends), taken)
     # One pass as the beats come, then the buffered vector again for each further group of rows.
     each = beats // came.pixels
-    passes, free = [], LONG_AGO
+    passes, ready, free = [], [], LONG_AGO
     for frame in came.times:
         passes.append(_serve(np.maximum(frame - min(came.spread, each - 1), free + 1), each))
+        ready.append(np.maximum(_next(passes[-1]), free + 1))
         free = int(passes[-1][-1, -1]) + again
     taken = Stream(np.stack(passes), simd, each - 1)
-    return Step(Stream(taken.times[:, -1:, -1:] + again + latency, pe, again), beats * groups, taken)
+    out = Stream(taken.times[:, -1:, -1:] + again + latency, pe, again)
+    return Step(out, beats * groups, np.stack(ready), taken)
 
 
 def _depthwise(node: Node, unit: Mapping[str, int | str], came: Stream) -> Step:
@@ -387,7 +406,8 @@ def _depthwise(node: Node, unit: Mapping[str, int | str], came: Stream) -> Step:
         taken = came.through(beats * groups, 0)
     else:  # the window stays until its last channels had their turn
         taken = Stream(_serve(came.times, beats * groups), came.lanes)
-    return Step(Stream(taken.times + latency, pe, (groups - 1) * beats), beats * groups * came.pixels, taken)
+    out = Stream(taken.times + latency, pe, (groups - 1) * beats)
+    return Step(out, beats * groups * came.pixels, _next(taken.times), taken)
 
 
 def _thresholds(node: Node, _unit: Mapping[str, int | str], came: Stream) -> Step:
@@ -410,7 +430,7 @@ def _sum(node: Node, _unit: Mapping[str, int | str], came: Stream) -> Step:
 def _element_by_element(node: Node, came: Stream, cycles: int) -> Step:
     beats = node.elements // came.lanes
     taken = came.through(beats, 0)
-    return Step(taken.later(cycles), came.pixels * beats, taken)
+    return Step(taken.later(cycles), came.pixels * beats, _next(taken.times), taken)
 
 
 LAYERS = {
@@ -429,6 +449,11 @@ LAYERS = {
 def _log2(number: int) -> int:
     """Levels of a binary tree over `number` leaves."""
     return (number - 1).bit_length()
+
+
+def _next(ends: Times) -> Times:
+    """From when on a server that is done with each item at `ends` can take it: when it is done with the one before."""
+    return np.concatenate([[LONG_AGO], ends.reshape(-1)[:-1] + 1]).reshape(ends.shape)
 
 
 def _serve(begins: Times, cycles: int) -> Times:

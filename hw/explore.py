@@ -111,7 +111,7 @@ def _point(
     what: tuple[str, str, float | None],
 ) -> Point:
     prediction = cycles.predict(graph, folding, target.line_cycles)
-    total = search.Inventory(model, graph, target.family).total(folding)
+    total = search.Inventory(model, graph, target.family, target.ultra).total(folding)
     clock = board["clock_mhz"]
     return Point(
         network=what[0],

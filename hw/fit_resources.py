@@ -15,6 +15,7 @@ from scipy.optimize import nnls
 
 from hw.compile import RTL
 from hw.resources import COEFFICIENTS, COST_GROUPS, FAMILIES, PRODUCT_BITS, Parameters, lut_terms
+from hw.search import SHALLOW
 from hw.synth import used_sources
 from hw.yosys import Module, synthesize, yosys_version
 
@@ -58,11 +59,13 @@ def _matrix(r: random.Random, channels: str, vector: str) -> Drawn:
     while simd * pe > 40 and pe > 1:
         pe //= 2
     act, weight, style = r.choice([2, 3, 4, 4, 8]), r.choice([2, 3, 4, 4, 8]), r.choice(["lut", "dsp", "dsp"])
+    style = style if nf * sf > 1 else "lut"  # of a product with a constant, tools may make shifts
+    ram = r.choice(["distributed", "block"]) if nf * sf >= SHALLOW else "distributed"
     acc = act + weight + max(1, (simd * sf - 1).bit_length()) - r.choice([0, 0, 1])
     parameters: dict[str, int | str] = {
         channels: nf * pe, vector: sf * simd, "SIMD": simd, "PE": pe, "ACT_BITS": act,
         "ACT_SIGNED": r.choice([0, 0, 1]), "WEIGHT_BITS": weight, "ACC_BITS": acc,
-        "RAM_STYLE": r.choice(["distributed", "block"]), "MULT_STYLE": style,
+        "RAM_STYLE": ram, "MULT_STYLE": style,
     }  # fmt: skip
     return parameters, ("WEIGHTS_FILE", nf * sf, pe * simd * weight)
 
@@ -91,9 +94,10 @@ def _threshold(r: random.Random) -> Drawn:
         r.choice([1, 3, 7, 15, 15, 40]),
         r.randint(6, 18),
     )
+    styles = ["distributed", "distributed", "block"] if folds >= SHALLOW else ["distributed"]
     parameters: dict[str, int | str] = {
         "CHANNELS": pe * folds, "PE": pe, "IN_BITS": bits, "IN_SIGNED": 1, "STEPS": steps,
-        "OUT_BITS": steps.bit_length(), "RAM_STYLE": r.choice(["distributed", "distributed", "block"]),
+        "OUT_BITS": steps.bit_length(), "RAM_STYLE": r.choice(styles),
     }  # fmt: skip
     return parameters, ("THRESHOLDS_FILE", folds, pe * steps * bits)
 

@@ -16,6 +16,7 @@ gets the pixels that it waits for, and nothing ever moves again.
 """
 
 import json
+from math import gcd, lcm
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,7 @@ from finn.transformation.fpgadataflow.specialize_layers import SpecializeLayers
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
 
-from hw.cycles import FIFO_BEATS, FRAMES, Graph, Node, Units, follow, held, takes_taps
+from hw.cycles import FIFO_BEATS, FRAMES, Graph, Node, Units, follow, held, held_at_join, takes_taps
 from hw.passes import quiet
 from sim.bit_true.errors import IcsortError
 
@@ -82,6 +83,8 @@ def derive(graph: Graph, chosen: Units) -> Folding:
             unit = {"PE": width, "ram_style": "auto", **chosen.get(node.name, {})}
             width = int(unit["PE"])
         else:
+            if node.op == "DuplicateStreams":
+                width = _fork_lanes(graph, node, chosen, width)
             unit = {"PE": width}
         folding[node.name] = {**unit, "fifo_depth": FIFO_DEPTH}
         for tensor in node.outputs:
@@ -89,14 +92,30 @@ def derive(graph: Graph, chosen: Units) -> Folding:
     return folding
 
 
+def _fork_lanes(graph: Graph, node: Node, chosen: Units, width: int) -> int:
+    """A fork gives no more at once than the window generator behind it takes: the other branch waits for that one."""
+    for tensor in node.outputs:
+        behind = graph.consumer[tensor]
+        if behind.op == "FMPadding":
+            behind = graph.consumer[behind.outputs[0]]
+        if behind.op == "ConvolutionInputGenerator" and behind.kernel != (1, 1):
+            width = gcd(width, int(window_unit(graph, behind, chosen)["SIMD"]))
+    return width
+
+
 def window_unit(graph: Graph, node: Node, chosen: Units) -> Unit:
     """SIMD and mode of a window generator, from the layer that takes its windows."""
     consumer = graph.consumer[node.outputs[0]]
     pixelwise = node.kernel == (1, 1)  # leaves out pixels and needs no lines for it
     if consumer.op == "MVAU" and not pixelwise:
-        simd = int(chosen[consumer.name]["SIMD"])
+        pe, simd = (int(chosen[consumer.name][key]) for key in ("PE", "SIMD"))
         if node.elements % simd == 0:
             return {"SIMD": simd, "parallel_window": 0}
+        # Tap by tap as well where that keeps pace, in beats that are joined and split to SIMD.
+        columns, taken = int(np.prod(node.kernel)) * node.elements, consumer.columns // simd * (consumer.rows // pe)
+        able = [lanes for lanes in divisors(node.elements) if columns // lanes <= taken]
+        if able:
+            return {"SIMD": min(able, key=lambda lanes: (lcm(lanes, simd), lanes)), "parallel_window": 0}
     if consumer.op == "VVAU" and chosen[consumer.name]["SIMD"] == 1:
         return {"SIMD": int(chosen[consumer.name]["PE"]), "parallel_window": 0}
     return {"SIMD": node.elements, "parallel_window": 1}
@@ -115,13 +134,9 @@ def size_fifos(graph: Graph, folding: Folding, line_cycles: int) -> None:
     for tensor, beats in held(graph, folding, flow).items():
         unit = folding[graph.producer[tensor].name]
         unit["fifo_depth"] = max(int(unit["fifo_depth"]), beats + MARGIN if beats > FIFO_DEPTH else FIFO_DEPTH)
-    for name, sides in flow.joins.items():
-        node = graph.nodes[graph.position[name]]
-        leaves = np.maximum(*(side.times for side in sides)).reshape(-1)
-        beats = node.elements // int(folding[name]["PE"])
-        for key, side in zip(JOIN_FIFOS, sides, strict=True):
-            waiting = np.searchsorted(side.times.reshape(-1), leaves, side="right") - np.arange(leaves.size)
-            folding[name][key] = int(waiting.max()) * beats + MARGIN
+    for name in flow.joins:
+        waiting = held_at_join(graph.nodes[graph.position[name]], folding[name], flow)
+        folding[name].update({key: beats + MARGIN for key, beats in zip(JOIN_FIFOS, waiting, strict=True)})
 
 
 def load(path: Path, graph: Graph, base: Folding, line_cycles: int) -> Folding:

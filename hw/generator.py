@@ -2,9 +2,9 @@
 """From FINN's folded hardware graph to SystemVerilog: a flat top of kernel instances, and their memory files.
 
 `KERNELS` says which kernel does the work of which FINN layer. Each entry turns one node into one instance; streams,
-FIFOs and width converters between instances are put in by `generate`: a FIFO behind every output, and one in front of
-each input of a join. Layouts of words in memory files are those at
-the heads of the kernels.
+FIFOs and width converters between instances are put in by `generate`: a FIFO behind every output, as wide as the next
+layer's beats where these are wider, and one in front of each input of a join. Layouts of words in memory files are
+those at the heads of the kernels.
 """
 
 from collections.abc import Callable, Mapping
@@ -29,6 +29,8 @@ LICENSE = "// SPDX-License-Identifier: Apache-2.0\n"
 NET = "icsort_net"
 BUILD = "icsort_build"
 GAIN_BITS = 18
+ULTRA_DEPTH = 129  # beats of a FIFO that is worth UltraRAM
+ULTRA_SAVES = 1.5  # block RAMs of 18 Kibit that an UltraRAM must stand for
 BLOCK_DEPTH = 128
 BLOCK_BITS = 4096  # of the 18 Kibit of a block RAM
 
@@ -111,11 +113,11 @@ class Network:
         return {layer.memory_file: layer.instance.memory.text() for layer in self.layers if layer.instance.memory}
 
 
-def generate(graph: HardwareGraph, folding: Folding, title: str, family: str) -> Network:
+def generate(graph: HardwareGraph, folding: Folding, title: str, family: str, ultra: bool = False) -> Network:
     """Generate icsort_net.sv and its memories from a folded graph (`hw.folding.apply` was called with `folding`).
 
-    title: said in the file's header. family: of the FPGA, "xc7" or "xcup". Raises IcsortError, by the layer's name, for
-    a layer that no kernel covers.
+    title: said in the file's header. family: of the FPGA, "xc7" or "xcup". ultra: whether it has UltraRAM. Raises
+    IcsortError, by the layer's name, for a layer that no kernel covers.
     """
     model = graph.model
     layers = []
@@ -142,7 +144,7 @@ def generate(graph: HardwareGraph, folding: Folding, title: str, family: str) ->
         raise IcsortError(f"layer '{last.source}': the logits must come straight from a matrix product")
     logit_bits = int(last.instance.parameters["ACC_BITS"])
     pixel_bits = _shape(model, image)[-1] * _type(model, image).bitwidth()
-    text, glue = _verilog(layers, title, (image, pixel_bits), (output, _shape(model, output)[-1] * logit_bits))
+    text, glue = _verilog(layers, title, (image, pixel_bits), (output, _shape(model, output)[-1] * logit_bits), ultra)
     return Network(tuple(layers), text, logit_bits, tuple(glue))
 
 
@@ -308,6 +310,13 @@ KERNELS: Mapping[str, Callable[[ModelWrapper, NodeProto, Unit], Instance]] = {
 }
 
 
+def fifo(width: int, depth: int, ultra: bool) -> Parameters:
+    """Parameters of a FIFO of `depth` beats of `width` bits. ultra: UltraRAM may hold what would fill much else."""
+    blocks, ultras = -(-width // 36) * -(-depth // 512), -(-width // 72) * -(-depth // 4096)
+    style = "ultra" if ultra and depth >= ULTRA_DEPTH and blocks >= ULTRA_SAVES * ultras else "auto"
+    return {"WIDTH": width, "DEPTH": depth, "RAM_STYLE": style}
+
+
 def line_style(unit: Mapping[str, int | str], depth: int, bits: int) -> int | str:
     """Where the lines of a folded window generator go, `depth` words of `bits` bits.
 
@@ -397,7 +406,7 @@ endmodule
 
 
 def _verilog(
-    layers: list[Layer], title: str, image: tuple[str, int], output: tuple[str, int]
+    layers: list[Layer], title: str, image: tuple[str, int], output: tuple[str, int], ultra: bool
 ) -> tuple[str, list[tuple[str, str, Parameters]]]:
     """The text of the module, and the FIFOs and converters that stand in it besides the layers.
 
@@ -408,6 +417,9 @@ def _verilog(
     wires: list[tuple[str, int, int]] = []  # name, bits, copies
     # Tensor of the graph -> the stream that carries it: signals of its handshake, and bits in a beat.
     streams = {image[0]: (_signals("s_axis"), image[1])}
+
+    # Tensor -> the layer that takes it, and bits in a beat there. Joins have FIFOs of their own.
+    takers = {layer.inputs[0]: (layer.label, layer.instance.in_bits[0]) for layer in layers if len(layer.inputs) == 1}
 
     def place(kernel: str, name: str, bindings: list[str], pins: list[tuple[str, dict[str, str]]], note: str) -> None:
         parameters = ",\n".join(f"      {binding}" for binding in bindings)
@@ -426,7 +438,7 @@ def _verilog(
         """An instance between layers, behind a stream; its output is called like it."""
         wires.append((name, bits, 1))
         glue.append((name, kernel, parameters))
-        bindings = [f".{key:<14} ({value})" for key, value in parameters.items()]
+        bindings = [f".{key:<14} ({_literal(value)})" for key, value in parameters.items()]
         place(kernel, name, bindings, [("s_axis", signals), ("m_axis", _signals(name))], "")
         return _signals(name)
 
@@ -441,7 +453,7 @@ def _verilog(
         return behind("width_converter", name, signals, needed, {"IN_WIDTH": bits, "OUT_WIDTH": needed})
 
     def buffered(signals: dict[str, str], name: str, bits: int, depth: int) -> dict[str, str]:
-        return behind("fifo", name, signals, bits, {"WIDTH": bits, "DEPTH": depth})
+        return behind("fifo", name, signals, bits, fifo(bits, depth, ultra))
 
     for layer in layers:
         name, instance = layer.label, layer.instance
@@ -460,13 +472,13 @@ def _verilog(
             bindings.append(f'.{instance.memory.parameter:<15} ({{MEM_DIR, "{layer.memory_file}"}})')
         place(instance.kernel, name, bindings, pins, f"  // {layer.name}, from layer '{_printable(layer.source)}'\n")
         for copy, tensor in enumerate(layer.outputs):
-            signals, number = _signals(name), ""
+            signals, number, bits = _signals(name), "", instance.out_bits
             if len(layer.outputs) > 1:
-                signals, number = _copy(signals, copy, instance.out_bits), f"{copy}"
-            streams[tensor] = (
-                buffered(signals, f"{name}_fifo{number}", instance.out_bits, layer.fifo_depth),
-                instance.out_bits,
-            )
+                signals, number = _copy(signals, copy, bits), f"{copy}"
+            label, needed = takers.get(tensor, ("", 0))
+            if needed > bits:  # what waits can be taken in whole beats then
+                signals, bits = converted((signals, bits), f"{label}_in", needed), needed
+            streams[tensor] = (buffered(signals, f"{name}_fifo{number}", bits, layer.fifo_depth), bits)
     logits = converted(streams[output[0]], "logits", output[1])
     in_bits, out_bits = image[1], output[1]
     declarations = "".join(

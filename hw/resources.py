@@ -8,6 +8,7 @@ less. A layer takes microseconds, so that a search may ask thousands of times.
 """
 
 import json
+import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -126,15 +127,20 @@ def _memory(use: _Use, words: int, width: int, family: str, style: str, *, rom: 
     else:
         use.ff += width
         if rom:
-            use.term("rom", width * _rom_luts(words))
+            use.term("rom", _rom_luts(words, width))
         else:
             use.term("memory", _lut_memory(words, width, family))
 
 
-def _rom_luts(words: int) -> float:
-    """LUTs of one bit of a ROM of random contents: one for 64 words, and multiplexers above four of them."""
+def _rom_luts(words: int, width: int) -> float:
+    """LUTs of a ROM of random contents: one for 64 words of a bit, and multiplexers above four of them.
+
+    Of few words many bits are equal, and equal ones share a LUT: of `kinds` possible ones, so many are there.
+    """
     full = -(-words // 64)
-    return full + (full - 1) // 4 / 2
+    kinds = 2.0 ** min(words, 16)
+    different = -kinds * math.expm1(width * math.log1p(-1 / kinds)) if words < 16 else width
+    return different * (full + (full - 1) // 4 / 2)
 
 
 def _lut_memory(words: int, width: int, family: str) -> int:
@@ -151,16 +157,19 @@ def _dot_product(p: _Bound, sf: int, nf: int, family: str, *, shared_act: bool) 
     use = _Use({"control": 1, "counter": _bits(sf) + _bits(words)}, ff=_bits(sf) + _bits(words) + beat)
     _memory(use, words, products * weight, family, p["RAM_STYLE"], rom=True)
     use.dsp = dsp_slices(pe, simd, weight, act, p["MULT_STYLE"], shared_act=shared_act, port_bits=p["DSP_A_BITS"])
+    constant = "constant_" if words == 1 else ""
     if use.dsp:
         use.term("packed_product", products)
     else:
         use.ff += products * min(width, acc)
-        use.term(f"{'constant_' if words == 1 else ''}product_{weight}x{act}", products)
+        use.term(f"{constant}product_{weight}x{act}", products)
     level, count = 0, simd
     while count > 1:
         level, below, count = level + 1, count, (count + 1) // 2
         bits = min(acc, width + level)
-        use.term("adder", pe * (below // 2) * bits)
+        # A slice that holds a single product adds another one to it: in DSP48E1, as Yosys maps them.
+        if not (level == 1 and use.dsp == products and family == "xc7"):
+            use.term("adder" if use.dsp else f"{constant}adder", pe * (below // 2) * bits)
         use.ff += pe * count * bits
     if sf > 1:
         use.term("accumulator", pe * acc)

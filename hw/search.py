@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from heapq import heapify, heappop, heappush
-from itertools import chain, pairwise, product
+from itertools import chain, combinations, pairwise, product
 from math import lcm
 from typing import Any
 
@@ -38,7 +38,7 @@ from hw.folding import (
     divisors,
     window_unit,
 )
-from hw.generator import KERNELS, Instance, Network, for_family, line_style
+from hw.generator import KERNELS, Instance, Network, fifo, for_family, line_style
 from hw.resources import family_of, layer_resources
 from sim.bit_true.errors import IcsortError
 
@@ -51,6 +51,7 @@ PRICE_STEP = 1.15
 PRICE_ROUNDS = 80
 PRICE_ROUNDS_EQUAL = 10  # so many before the steps become small
 PRICE_SPREAD = 0.05
+REPAIRS = 5  # foldings nearly within the budget that are tried to be brought within it
 LOOK_AHEAD = (0, 1, 3, 7)  # the steps of a layer that are tried: small ones may gain nothing where a larger one does
 
 
@@ -68,6 +69,11 @@ class Target:
     limited: bool
     line_cycles: int
     frame_cycles: int
+
+    @property
+    def ultra(self) -> bool:
+        """Whether there is UltraRAM."""
+        return self.budget.get("URAM", 0) > 0
 
     @cached_property
     def limits(self) -> Amounts:
@@ -144,8 +150,8 @@ class Option:
 class Inventory:
     """Every instance that the generator will place for a folding, without generating it."""
 
-    def __init__(self, model: ModelWrapper, graph: Graph, family: str) -> None:
-        self.graph, self.family = graph, family
+    def __init__(self, model: ModelWrapper, graph: Graph, family: str, ultra: bool = False) -> None:
+        self.graph, self.family, self.ultra = graph, family, ultra
         start = derive(graph, {node.name: {"PE": 1, "SIMD": 1} for node in graph.nodes if node.op in MULTIPLIERS})
         self._made = {
             proto.name: for_family(KERNELS[proto.op_type](model, proto, start[proto.name]), family)
@@ -194,10 +200,15 @@ class Inventory:
                 needed = beat_lanes(node, unit)
                 yield from self.converters(tensor, lanes[tensor], needed)
                 if JOIN_FIFOS[number] in unit:
-                    yield self._fifo(tensor, needed, int(unit[JOIN_FIFOS[number]]))
+                    yield self.fifo(tensor, needed, int(unit[JOIN_FIFOS[number]]))
             for tensor in node.outputs:
                 lanes[tensor] = _out_lanes(node, unit)
-                yield self._fifo(tensor, lanes[tensor], int(unit["fifo_depth"]))
+                taker = self.graph.consumer.get(tensor)
+                if taker is not None and len(taker.inputs) == 1:
+                    needed = max(lanes[tensor], beat_lanes(taker, folding[taker.name]))
+                    yield from self.converters(tensor, lanes[tensor], needed)
+                    lanes[tensor] = needed
+                yield self.fifo(tensor, lanes[tensor], int(unit["fifo_depth"]))
         yield from self.converters(self.graph.logits, lanes[self.graph.logits], self.graph.classes)
 
     def converters(self, tensor: str, lanes: int, needed: int) -> Iterator[tuple[str, dict[str, int | str]]]:
@@ -211,12 +222,13 @@ class Inventory:
     def between(self, window: Node, its: Unit, node: Node, unit: Unit) -> Iterator[tuple[str, dict[str, int | str]]]:
         """FIFO and width converters between a window generator and the layer that takes its windows."""
         (tensor,), lanes = window.outputs, _out_lanes(window, its)
-        yield self._fifo(tensor, lanes, FIFO_DEPTH)
-        if node.op == "MVAU":
-            yield from self.converters(tensor, lanes, int(unit["SIMD"]))
+        needed = int(unit["SIMD"]) if node.op == "MVAU" else lanes
+        yield self.fifo(tensor, max(lanes, needed))
+        yield from self.converters(tensor, lanes, needed)
 
-    def _fifo(self, tensor: str, lanes: int, depth: int) -> tuple[str, dict[str, int | str]]:
-        return "fifo", {"WIDTH": lanes * self._bits[tensor], "DEPTH": depth}
+    def fifo(self, tensor: str, lanes: int, depth: int = FIFO_DEPTH) -> tuple[str, dict[str, int | str]]:
+        """Kernel and parameters of a FIFO of so many beats of `lanes` elements."""
+        return "fifo", fifo(lanes * self._bits[tensor], depth, self.ultra)
 
     def amounts(self, node: Node, unit: Mapping[str, int | str]) -> Amounts:
         """RESOURCES of one layer."""
@@ -255,7 +267,7 @@ def fold(model: ModelWrapper, graph: Graph, target: Target, progress: Progress =
     Raises IcsortError where the budget does not allow the required rate: which resource is short, by how much, and
     the rate that would fit.
     """
-    search = _Search(Inventory(model, graph, target.family), target)
+    search = _Search(Inventory(model, graph, target.family, target.ultra), target)
     if search.keep_up():
         search.spend(progress)
     return complete(graph, search.chosen(), target.line_cycles)
@@ -264,13 +276,18 @@ def fold(model: ModelWrapper, graph: Graph, target: Target, progress: Progress =
 class _Search:
     def __init__(self, inventory: Inventory, target: Target) -> None:
         self.inventory, self.target, self.graph = inventory, target, inventory.graph
-        self.sites = {node.name: options(inventory, node) for node in self.graph.nodes if node.op in MULTIPLIERS}
+        self.sites = {node.name: self._options(node) for node in self.graph.nodes if node.op in MULTIPLIERS}
         self.at: dict[str, Option] = {}
         self.price = 1.0 / np.maximum(target.limits, 1.0)
         self.tables = {
             name: (np.array([option.busy for option in options]), np.stack([option.amounts for option in options]))
             for name, options in self.sites.items()
         }
+
+    def _options(self, node: Node) -> list[Option]:
+        """Without those that use what the board has none of, unless all do."""
+        everything, none = options(self.inventory, node), self.target.limits == 0
+        return [option for option in everything if not option.amounts[none].any()] or everything
 
     def chosen(self) -> Folding:
         return {name: unit for option in self.at.values() for name, unit in option.units.items()}
@@ -296,11 +313,11 @@ class _Search:
         self.price = 1.0 / np.maximum(limits, 1.0)
         for name, options in self.sites.items():
             if min(option.busy for option in options) > frame_cycles:
-                least = min(option.busy for option in options)
-                return f"{name} takes {least} cycles a cell however it is folded; the rate allows {frame_cycles}"
-        total = limits
+                fastest = min(option.busy for option in options)
+                return f"{name} takes {fastest} cycles a cell however it is folded; the rate allows {frame_cycles}"
         # Layers of one kind would all change their minds at the same price: each sees prices a little different.
         views = np.random.default_rng(0).uniform(1 - PRICE_SPREAD, 1 + PRICE_SPREAD, (len(self.sites), len(RESOURCES)))
+        near: list[tuple[float, int, dict[str, Option]]] = []
         for number in range(PRICE_ROUNDS):
             for view, (name, (busy, amounts)) in zip(
                 views if number else np.ones_like(views), self.tables.items(), strict=True
@@ -308,12 +325,19 @@ class _Search:
                 able = np.flatnonzero(busy <= frame_cycles)
                 costs = amounts[able] @ (self.price * view)
                 self.at[name] = self.sites[name][able[np.lexsort((busy[able], costs))[0]]]
-            total = self.inventory.total(complete(self.graph, self.chosen(), self.target.line_cycles))
+            total = self._total()
             over = total > limits
             if not over.any():
                 return None
-            short = total[over] / np.maximum(limits[over], 1.0)
-            self.price[over] *= PRICE_STEP ** ((1 + np.log2(short)) / (1 + number / PRICE_ROUNDS_EQUAL))
+            near.append((float(self._excess(total)), number, {**self.at}))
+            # Steps become small, so that the prices settle; what is not scarce any more becomes cheap again.
+            used = np.log2(np.maximum(total, 1.0) / np.maximum(limits, 1.0))
+            steps = np.where(over, 1.0 + used, np.maximum(used, -1.0)) / (1 + number / PRICE_ROUNDS_EQUAL)
+            self.price = np.maximum(self.price * PRICE_STEP**steps, 1.0 / np.maximum(limits, 1.0))
+        for _, _, self.at in sorted(near)[REPAIRS - 1 :: -1]:  # the nearest last: what is said of it is kept
+            total = self._repaired(frame_cycles)
+            if (total <= limits).all():
+                return None
         worst = int(np.argmax(total / np.maximum(limits, 1.0)))
         key = RESOURCES[worst]
         sizes = {name: option.amounts[worst] for name, option in self.at.items()}
@@ -322,6 +346,44 @@ class _Search:
             f"the network needs {total[worst]:.0f} {key} for a cell each {frame_cycles} cycles, board "
             f"'{self.target.board}' has {limits[worst]:.0f}; {largest} takes {sizes[largest]:.0f}"
         )
+
+    def _repaired(self, frame_cycles: int) -> Amounts:
+        """One or two layers at a time take what others leave, until all fits or nothing helps. Returns what is needed.
+
+        Prices alone cannot fill a budget to the brim: a large layer is on one side of it or on the other.
+        """
+        total = self._total()
+        able = {name: np.flatnonzero(busy <= frame_cycles) for name, (busy, _) in self.tables.items()}
+        while self._excess(total) > 0:
+            before, now = dict(self.at), float(self._excess(total))
+            change = {name: self.tables[name][1][able[name]] - self.at[name].amounts for name in able}
+            for moved in (1, 2):
+                tried = []
+                for names in combinations(able, moved):
+                    sums = total + change[names[0]]
+                    for name in names[1:]:
+                        sums = sums[:, None] + change[name]
+                    excess = self._excess(sums)
+                    best = np.unravel_index(np.argmin(excess), excess.shape)
+                    tried.append((float(excess[best]), names, best))
+                _, names, best = min(tried)
+                for name, index in zip(names, best, strict=True):
+                    self.at[name] = self.sites[name][able[name][index]]
+                total = self._total()  # of which the deltas know all but what joins need
+                if self._excess(total) < now:
+                    break
+                self.at = dict(before)
+            else:
+                return self._total()
+        return total
+
+    def _total(self) -> Amounts:
+        return self.inventory.total(complete(self.graph, self.chosen(), self.target.line_cycles))
+
+    def _excess(self, amounts: Amounts) -> Amounts:
+        """Shares of the budget by which each of several amounts (..., RESOURCES) is over it, summed."""
+        limits = np.maximum(self.target.limits, 1.0)
+        return np.asarray(np.maximum(amounts / limits - 1.0, 0.0).sum(axis=-1))
 
     def spend(self, progress: Progress) -> None:
         """Steps that save cycles between the last line and the logits, the best for its price first."""
@@ -390,7 +452,8 @@ def options(inventory: Inventory, node: Node) -> list[Option]:
     for pe in divisors(rows):
         for simd in simds:
             words = (columns // simd) * (rows // pe)
-            before, waits = _before(inventory, node, {"PE": pe, "SIMD": simd})
+            shape: Unit = {"PE": pe, "SIMD": simd, "parallel_window": int(simd != 1)}
+            before, waits = _before(inventory, node, shape)
             parts = (_products(inventory, node, pe, simd, words), before, _behind(inventory, node, pe, columns // simd))
             for chosen in product(*parts):
                 units = {name: unit for choice, _ in chosen for name, unit in choice.items()}
@@ -403,7 +466,8 @@ _Choice = tuple[Folding, Amounts]
 
 
 def _products(inventory: Inventory, node: Node, pe: int, simd: int, words: int) -> Iterator[_Choice]:
-    """The layer itself."""
+    """The layer itself and the FIFO behind it."""
+    buffered = inventory.sum([inventory.fifo(node.outputs[0], pe)])
     for ram in ("distributed", "block") if words >= SHALLOW else ("distributed",):
         for mult in ("lut", "dsp"):
             unit: Unit = {"PE": pe, "SIMD": simd, "ram_style": ram, "mult_style": mult}
@@ -411,31 +475,37 @@ def _products(inventory: Inventory, node: Node, pe: int, simd: int, words: int) 
                 unit["parallel_window"] = int(simd != 1)
             amounts = inventory.amounts(node, unit)
             if mult == "lut" or amounts[DSP] > 0:
-                yield {node.name: unit}, amounts
+                yield {node.name: unit}, amounts + buffered
 
 
 def _behind(inventory: Inventory, node: Node, pe: int, beats: int) -> list[_Choice]:
-    """Thresholds of a layer that gives PE results each `beats` cycles, and the width converter in front of them."""
+    """Thresholds of a layer that gives PE results each `beats` cycles, the converter in front and the FIFO behind."""
     thresholds = inventory.graph.consumer.get(node.outputs[0])
     if thresholds is None or thresholds.op != "Thresholding":
         return [({}, np.zeros(len(RESOURCES)))]
     choices: list[_Choice] = []
     for lanes in {pe, next(lanes for lanes in divisors(pe) if pe <= lanes * beats)}:
-        converters = inventory.sum(inventory.converters(node.outputs[0], pe, lanes))
+        converters = inventory.converters(node.outputs[0], pe, lanes)
+        glue = inventory.sum([*converters, inventory.fifo(thresholds.outputs[0], lanes)])
         for ram in ("distributed", "block") if thresholds.elements // lanes >= SHALLOW else ("distributed",):
             unit: Unit = {"PE": lanes, "ram_style": ram}
-            choices.append(({thresholds.name: unit}, converters + inventory.amounts(thresholds, unit)))
+            choices.append(({thresholds.name: unit}, glue + inventory.amounts(thresholds, unit)))
     return choices
 
 
 def _before(inventory: Inventory, node: Node, unit: Unit) -> tuple[list[_Choice], int]:
-    """Padding and windows in front of a layer, and the cycles a frame for which they pause."""
+    """Padding and windows in front of a layer, FIFOs and converters between; cycles a frame for which they pause."""
     parts = _windows_before(inventory.graph, node, unit)
     if not parts:
         return [({}, np.zeros(len(RESOURCES)))], 0
     (window, its), *padding = parts
-    around = inventory.sum(inventory.kernel(*part) for part in padding)
-    around = around + inventory.sum(inventory.between(window, its, node, unit))
+    around = inventory.sum(
+        chain(
+            (inventory.kernel(*part) for part in padding),
+            (inventory.fifo(part.outputs[0], _out_lanes(part, theirs)) for part, theirs in padding),
+            inventory.between(window, its, node, unit),
+        )
+    )
     choices: list[_Choice] = []
     for ram in ("auto", "ultra") if inventory.family == "xcup" and not its["parallel_window"] else ("auto",):
         amounts = inventory.amounts(window, {**its, "ram_style": ram})

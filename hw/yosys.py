@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -30,7 +31,7 @@ proc
 opt -nodffe -nosdff
 opt_clean -purge
 synth_xilinx -run begin:check -family {family} -flatten -top {top} -noiopad -noclkbuf
-tee -q -o cells.json stat -json
+tee -q -o stat.json stat -json
 """
 _LUTS = {  # of memories and shift registers; logic is LUT1 to LUT6
     "SRL16E": 1, "SRLC16E": 1, "SRLC32E": 1,
@@ -115,8 +116,11 @@ def _run(module: Module, family: str, folder: Path, timeout: float) -> dict[str,
         lines = (done.stderr + done.stdout).splitlines()
         reason = next((line for line in lines if "error" in line.lower()), f"exit code {done.returncode}")
         raise IcsortError(f"Yosys could not synthesize {module.name}: {reason.strip()}")
-    mapped = json.loads((folder / "cells.json").read_text(encoding="utf-8"))["design"]
-    return dict(mapped["num_cells_by_type"])
+    # What is mapped by itself stands beside the module; Yosys's own sum leaves out some of their cells.
+    cells: Counter[str] = Counter()
+    for mapped in json.loads((folder / "stat.json").read_text(encoding="utf-8"))["modules"].values():
+        cells.update(mapped["num_cells_by_type"])
+    return dict(cells)
 
 
 def _count(cells: Mapping[str, int]) -> Resources:
