@@ -16,7 +16,7 @@ from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR, LRScheduler, O
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
-from quant.layers import keep_gammas_positive
+from quant.layers import fit_norms, keep_gammas_positive
 from quant.models import Network
 from quant.processes import Processes
 from quant.recipe import Recipe
@@ -24,6 +24,7 @@ from quant.samples import Samples
 from sim.bit_true.errors import IcsortError
 
 BATCH = 256  # cells that are scored at once
+NORM_CELLS = 2048  # training cells to which the batch norms of averaged weights are fitted
 SHORTEST = 10  # steps of a cycle; torch divides by zero for fewer
 Row = dict[str, float]
 Teacher = Callable[[Tensor], Tensor]
@@ -111,7 +112,7 @@ class Fitting:
             for epoch in range(done + 1, self.recipe.epochs + 1):
                 loss = self._epoch(epoch)
                 row: Row = {"epoch": epoch, "learning_rate": float(self.schedule.get_last_lr()[0]), "train_loss": loss}
-                kept = self.model if self.averaged is None else self.averaged.module
+                kept = self._kept()
                 scores = score(predict(kept, self.validation.upright()), self.validation.labels)
                 row |= {f"validation_{name}": value for name, value in scores.items() if name != "cells"}
                 self.progress.history.append(row)
@@ -145,6 +146,19 @@ class Fitting:
                 f"training diverged in epoch {epoch} (the loss is {total}); try a smaller --learning-rate"
             )
         return total / cells
+
+    def _kept(self) -> nn.Module:
+        """The network that is scored and kept: averaged weights need batch norms that were fitted to them.
+
+        Averaged statistics are those of other weights (Izmailov et al. 2018, section 3.2) and of cells that are turned
+        and moved; behind coarse quantizers both cost some points.
+        """
+        if self.averaged is None:
+            return self.model
+        cells = torch.randperm(len(self.training.labels), generator=self.draw)[:NORM_CELLS].split(BATCH)
+        batches = (self.processes.to_device(self.training.upright()[part].float()) for part in cells)
+        fit_norms(self.averaged.module, batches)
+        return self.averaged.module
 
     def _loss(self, pixels: Tensor, labels: Tensor) -> Tensor:
         logits = self.parallel(pixels)

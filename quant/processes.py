@@ -45,11 +45,6 @@ class Processes:
         distributed.all_gather_object(gathered, tensor)
         return gathered
 
-    def wait(self) -> None:
-        """Until all processes are here."""
-        if self.count > 1:
-            distributed.barrier()
-
 
 @contextmanager
 def processes(device: str = "auto") -> Iterator[Processes]:
@@ -71,5 +66,6 @@ def processes(device: str = "auto") -> Iterator[Processes]:
         if kind == "cuda":
             torch.cuda.set_device(local)
         yield Processes(distributed.get_world_size(), distributed.get_rank(), local)
+        distributed.barrier()  # leave together: one that ends while another still talks may leave it waiting
     finally:
         distributed.destroy_process_group()

@@ -86,8 +86,8 @@ def _turned(image: NDArray[np.uint16], degrees: float) -> NDArray[np.uint16]:
     quarters = degrees / 90
     if quarters == math.floor(quarters):
         return np.rot90(image, int(quarters))
-    turned = rotate(image.astype(np.float32), degrees, reshape=False, order=1, mode="nearest")
-    return np.asarray(np.rint(turned), dtype=np.uint16)
+    turned = rotate(image.astype(np.float32), degrees, reshape=False, order=3, mode="nearest")  # linear would blur
+    return np.asarray(np.rint(turned).clip(0, np.iinfo(np.uint16).max), dtype=np.uint16)
 
 
 def class_weights(labels: Tensor, classes: Sequence[str], balance: float) -> Tensor:
