@@ -8,6 +8,7 @@ SORTER = RTL / "sorter"
 HERE = Path(__file__).parent / "rtl"
 SOURCES = [
     RTL / "kernels" / "fifo.sv",
+    RTL / "kernels" / "width_converter.sv",
     SORTER / "registers" / "icsort_registers_pkg.sv",
     SORTER / "registers" / "icsort_registers.sv",
     *sorted((SORTER / "link").glob("*.sv")),
