@@ -274,13 +274,17 @@ def follow(
 def held(graph: Graph, units: Units, flow: Flow) -> dict[str, int]:
     """Beats that wait at most in the FIFO behind each layer, for what comes next not to slow it down: tensor -> beats.
 
-    flow: of several frames. Left out are inputs of joins, which have FIFOs of their own, and windows, which wait in the
-    lines of their generator as pixels.
+    flow: of several frames. Left out are inputs of joins, which have FIFOs of their own. Windows wait in the lines of
+    their generator as pixels; where they come more slowly than the first rows of a matrix take them, some are ahead.
     """
     beats = {}
     for tensor, node in graph.consumer.items():
         before = graph.producer.get(tensor)
-        if before is None or before.op == "ConvolutionInputGenerator" or node.op == "ElementwiseAdd":
+        if before is None or node.op == "ElementwiseAdd":
+            continue
+        if before.op == "ConvolutionInputGenerator":
+            if node.op == "MVAU" and not units[before.name]["parallel_window"]:
+                beats[tensor] = _ahead(node, int(units[node.name]["SIMD"]), int(units[before.name]["SIMD"]))
             continue
         came, ready, lanes = flow.streams[tensor], flow.steps[node.name].ready, beat_lanes(node, units[node.name])
         if ready is None:
@@ -292,6 +296,12 @@ def held(graph: Graph, units: Units, flow: Flow) -> dict[str, int]:
         leaves = np.maximum.accumulate(np.maximum(arrives, (ready.reshape(-1, 1) + turns).reshape(-1)))
         beats[tensor] = _waiting(arrives, leaves)
     return beats
+
+
+def _ahead(node: Node, simd: int, lanes: int) -> int:
+    """Beats of a vector that must be there for the rest to come in time, `lanes` elements a cycle."""
+    beats, cycles = node.columns // simd, node.columns // lanes
+    return beats - beats * beats // max(beats, cycles)
 
 
 def held_at_join(node: Node, unit: Mapping[str, int | str], flow: Flow) -> tuple[int, int]:
