@@ -282,7 +282,7 @@ def _compile_into(
                 "memory": f"mem/{layer.memory_file}" if layer.memory_file else None,
                 "cycles": prediction.layers[layer.name][0],
                 "done_cycle": prediction.layers[layer.name][1],
-                "fifo_depth": layer.fifo_depth,
+                "fifo_depths": layer.fifo_depths,
                 "join_fifo_depths": layer.join_depths,
                 "near_ties": graph.near_ties.get(layer.name, 0),
                 "resources": resources[layer.name],

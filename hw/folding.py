@@ -54,6 +54,11 @@ def complete(graph: Graph, chosen: Units, line_cycles: int) -> Folding:
     return folding
 
 
+def fifo_key(copy: int) -> str:
+    """What a folding calls the depth behind an output: fifo_depth, of a fork's further ones fifo_depth_1, ..."""
+    return f"fifo_depth_{copy}" if copy else "fifo_depth"
+
+
 def derive(graph: Graph, chosen: Units) -> Folding:
     """`complete` but for the depths of FIFOs."""
     folding: Folding = {}
@@ -86,7 +91,7 @@ def derive(graph: Graph, chosen: Units) -> Folding:
             if node.op == "DuplicateStreams":
                 width = _fork_lanes(graph, node, chosen, width)
             unit = {"PE": width}
-        folding[node.name] = {**unit, "fifo_depth": FIFO_DEPTH}
+        folding[node.name] = {**unit, **{fifo_key(copy): FIFO_DEPTH for copy in range(len(node.outputs))}}
         for tensor in node.outputs:
             lanes[tensor] = width
     return folding
@@ -129,11 +134,11 @@ def size_fifos(graph: Graph, folding: Folding, line_cycles: int) -> None:
     """
     busy = max(busy for busy, _ in follow(graph, folding, line_cycles).layers.values())
     flow = follow(graph, folding, max(line_cycles, -(-busy // graph.height)), frames=FRAMES)
-    for unit in folding.values():
-        unit["fifo_depth"] = FIFO_DEPTH
-    for tensor, beats in held(graph, folding, flow).items():
-        unit = folding[graph.producer[tensor].name]
-        unit["fifo_depth"] = max(int(unit["fifo_depth"]), beats + MARGIN if beats > FIFO_DEPTH else FIFO_DEPTH)
+    waits = held(graph, folding, flow)
+    for node in graph.nodes:
+        for copy, tensor in enumerate(node.outputs):
+            beats = waits.get(tensor, 0)
+            folding[node.name][fifo_key(copy)] = beats + MARGIN if beats > FIFO_DEPTH else FIFO_DEPTH
     for name in flow.joins:
         waiting = held_at_join(graph.nodes[graph.position[name]], folding[name], flow)
         folding[name].update({key: beats + MARGIN for key, beats in zip(JOIN_FIFOS, waiting, strict=True)})
@@ -201,7 +206,7 @@ def check(graph: Graph, folding: Units, where: str) -> None:
                 raise IcsortError(
                     f"{where}: {node.name} {key} {unit[key]} does not divide {size}; use one of {divisors(size)}"
                 )
-        for key in ("fifo_depth", *JOIN_FIFOS):
+        for key in (*map(fifo_key, range(len(node.outputs))), *JOIN_FIFOS):
             if int(unit.get(key, FIFO_DEPTH)) < FIFO_DEPTH:
                 raise IcsortError(f"{where}: {node.name} {key} {unit[key]} is less than 2, which halves the rate")
         if node.op == "ConvolutionInputGenerator":

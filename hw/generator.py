@@ -20,7 +20,7 @@ from qonnx.custom_op.registry import getCustomOp
 
 from hw.cycles import window_lines
 from hw.dsp_packing import PORT_BITS
-from hw.folding import JOIN_FIFOS, Folding, Unit
+from hw.folding import JOIN_FIFOS, Folding, Unit, fifo_key
 from hw.frontend import HardwareGraph
 from sim.bit_true.errors import IcsortError
 from sim.bit_true.manifest import Manifest
@@ -71,7 +71,7 @@ class Instance:
 class Layer:
     """A hardware layer of the network: the node, where it came from, its kernel and the FIFOs about it.
 
-    inputs, outputs: tensors of the graph. fifo_depth: behind each output. join_depths: in front of the inputs of a
+    inputs, outputs: tensors of the graph. fifo_depths: behind each output. join_depths: in front of the inputs of a
     join, else empty.
     """
 
@@ -81,7 +81,7 @@ class Layer:
     instance: Instance
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
-    fifo_depth: int
+    fifo_depths: tuple[int, ...]
     join_depths: tuple[int, ...] = ()
 
     @property
@@ -136,8 +136,11 @@ def generate(graph: HardwareGraph, folding: Folding, title: str, family: str, ul
         used |= set(inputs)
         entry = folding[node.name]
         joins = tuple(int(entry[key]) for key in JOIN_FIFOS if key in entry)
-        outputs, depth = tuple(node.output), int(entry["fifo_depth"])
-        layers.append(Layer(node.name, node.op_type, graph.sources[node.name], instance, inputs, outputs, depth, joins))
+        outputs = tuple(node.output)
+        depths = tuple(int(entry[fifo_key(copy)]) for copy in range(len(outputs)))
+        layers.append(
+            Layer(node.name, node.op_type, graph.sources[node.name], instance, inputs, outputs, depths, joins)
+        )
     image, output = model.graph.input[0].name, model.graph.output[0].name
     last = next(layer for layer in layers if output in layer.outputs)
     if last.instance.kernel != "mvau":
@@ -478,7 +481,7 @@ def _verilog(
             label, needed = takers.get(tensor, ("", 0))
             if needed > bits:  # what waits can be taken in whole beats then
                 signals, bits = converted((signals, bits), f"{label}_in", needed), needed
-            streams[tensor] = (buffered(signals, f"{name}_fifo{number}", bits, layer.fifo_depth), bits)
+            streams[tensor] = (buffered(signals, f"{name}_fifo{number}", bits, layer.fifo_depths[copy]), bits)
     logits = converted(streams[output[0]], "logits", output[1])
     in_bits, out_bits = image[1], output[1]
     declarations = "".join(

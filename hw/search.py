@@ -36,6 +36,7 @@ from hw.folding import (
     complete,
     derive,
     divisors,
+    fifo_key,
     window_unit,
 )
 from hw.generator import KERNELS, Instance, Network, fifo, for_family, line_style
@@ -203,14 +204,14 @@ class Inventory:
                 yield from self.converters(tensor, lanes[tensor], needed)
                 if JOIN_FIFOS[number] in unit:
                     yield self.fifo(tensor, needed, int(unit[JOIN_FIFOS[number]]))
-            for tensor in node.outputs:
+            for copy, tensor in enumerate(node.outputs):
                 lanes[tensor] = _out_lanes(node, unit)
                 taker = self.graph.consumer.get(tensor)
                 if taker is not None and len(taker.inputs) == 1:
                     needed = max(lanes[tensor], beat_lanes(taker, folding[taker.name]))
                     yield from self.converters(tensor, lanes[tensor], needed)
                     lanes[tensor] = needed
-                yield self.fifo(tensor, lanes[tensor], int(unit["fifo_depth"]))
+                yield self.fifo(tensor, lanes[tensor], int(unit[fifo_key(copy)]))
         yield from self.converters(self.graph.logits, lanes[self.graph.logits], self.graph.classes)
 
     def converters(self, tensor: str, lanes: int, needed: int) -> Iterator[tuple[str, dict[str, int | str]]]:

@@ -128,7 +128,7 @@ def resources(data: dict[str, Any]) -> dict[str, Any]:
     rows = [
         [
             *(layer["instance"], layer["source"], layer["params"].get("PE", ""), layer["params"].get("SIMD", "")),
-            *(layer["cycles"], layer["fifo_depth"], *(layer["resources"][kind] for kind in kinds)),
+            *(layer["cycles"], layer["fifo_depths"][0], *(layer["resources"][kind] for kind in kinds)),
         ]
         for layer in data["layers"]
     ]
