@@ -13,7 +13,7 @@ JOBS   ?= 2
 
 help:
 	@echo "make demo       train, compile, simulate, run the virtual board; report in out/demo/report.html"
-	@echo "make test       all tests but the slow ones (under 15 minutes on 2 cores)"
+	@echo "make test       all tests but the slow ones (under 20 minutes on 2 cores)"
 	@echo "make test-full  all tests"
 	@echo "make lint       ruff, mypy, Verilator's lint of all RTL"
 	@echo "make format     let ruff format the Python files"
