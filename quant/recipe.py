@@ -20,8 +20,7 @@ class Recipe:
     orientations of a square training cell, evenly around the circle, each seen mirrored as well; shift: pixels that it
     is moved by at most; jitter: standard deviation of a random contrast factor. average: decay a step of the averaged
     weights that are kept (0: the weights themselves). distillation: share of the loss that follows the teacher's
-    probabilities, softened by `softness`. threads: of torch; with one, weights do not depend on the number of cores,
-    and a busy machine does not stall (torch's threads wait for each other after every layer).
+    probabilities, softened by `softness`.
 
     Raises IcsortError for numbers that cannot train.
     """
@@ -39,7 +38,6 @@ class Recipe:
     average: float = 0.0
     distillation: float = 0.7
     softness: float = 2.0
-    threads: int = 1
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
@@ -66,7 +64,6 @@ RANGES: dict[str, tuple[float, float]] = {
     "average": (0, 0.99999),
     "distillation": (0, 1),
     "softness": (0.1, 100),
-    "threads": (1, 1024),
 }
 
 PRESETS = {

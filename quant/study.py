@@ -27,6 +27,7 @@ from quant.study_classes import KINDS
 from quant.timing import inference_time
 from quant.train import Sources, train_run
 from sim.bit_true.errors import IcsortError
+from sim.bit_true.output import planned_folder
 
 STUDY_FILE = "study.json"
 PLAN_FILE = "plan.json"
@@ -102,7 +103,7 @@ def run_study(dataset: Dataset, out: Path, plan: Plan, builds: Sequence[Path] = 
     builds: build folders of `icsort compile`, whose predicted times are laid beside. Raises IcsortError where `out`
     holds a study of another plan or other cells.
     """
-    _start(out, plan, dataset)
+    planned_folder(out, PLAN_FILE, {"plan": asdict(plan), "data": dataset.sha256()}, "study")
     fpga = [_build_times(folder) for folder in builds]
     results = [_result(training, dataset, out / training.name, plan) for training in plan.trainings()]
     return {
@@ -116,27 +117,13 @@ def run_study(dataset: Dataset, out: Path, plan: Plan, builds: Sequence[Path] = 
     }
 
 
-def _start(out: Path, plan: Plan, dataset: Dataset) -> None:
-    """Leave the plan in the folder, or check that the one there is the same."""
-    wanted = json.loads(json.dumps({"plan": asdict(plan), "data": dataset.sha256()}))
-    path = out / PLAN_FILE
-    if path.is_file():
-        if json.loads(path.read_text(encoding="utf-8")) != wanted:
-            raise IcsortError(f"{out}: holds a study of another plan or other cells; choose another --out")
-        return
-    if out.exists():
-        raise IcsortError(f"{out}: exists and is no study; choose another --out")
-    out.mkdir(parents=True)
-    path.write_text(json.dumps(wanted, indent=2) + "\n", encoding="utf-8")
-
-
 def _result(training: Training, dataset: Dataset, folder: Path, plan: Plan) -> dict[str, Any]:
     """Train, unless that is done; time, unless that is done; the figures of both."""
     if not (folder / METRICS_FILE).is_file():
         train_run(
             dataset.with_channels(training.channels),
             folder,
-            replace(PRESETS["study"], epochs=plan.epochs, threads=torch.get_num_threads()),
+            replace(PRESETS["study"], epochs=plan.epochs),
             Architecture(
                 training.architecture, plan.width_multiplier, weight_bits=None, activation_bits=None, stem=plan.stem
             ),

@@ -89,7 +89,9 @@ def train_run(
     and an output that exists or cannot be written.
     """
     recipe, architecture, sources = recipe or Recipe(), architecture or Architecture(), sources or Sources()
-    torch.set_num_threads(recipe.threads)
+    # the weights then do not depend on the number of cores, threads do not wait for each other after every layer on a
+    # busy machine, and oneDNN's gradient of a strided 1x1 convolution crashes with two (torch 2.13, 29 cells, AVX-512)
+    torch.set_num_threads(1)
     began = time.monotonic()
     check_target(out, CONFIG_FILE, force)
     with processes(device) as group:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from sim import report
 from sim.bit_true.errors import IcsortError
+from sim.bit_true.output import planned_folder
 
 SEARCH_FILE = "search.json"
 PLAN_FILE = "plan.json"
@@ -79,9 +80,8 @@ def search(
     that cannot be trained or compiled stays in the report with the reason. Raises IcsortError where `out` holds another
     search, and where no network could be compiled.
     """
-    _start(
-        out, {"candidates": [candidate.name for candidate in candidates], "train": list(train_words), "board": board}
-    )
+    plan = {"candidates": [candidate.name for candidate in candidates], "train": list(train_words), "board": board}
+    planned_folder(out, PLAN_FILE, plan, "search")
     results = [_result(candidate, out / candidate.name, train_words, board, progress) for candidate in candidates]
     built = [result for result in results if result["refused"] is None]
     if not built:
@@ -103,18 +103,6 @@ def smallest(networks: Sequence[Mapping[str, Any]], accuracy: float) -> Mapping[
     """The network of the front that takes least of the board and has at least this balanced accuracy in validation."""
     enough = [network for network in networks if network["front"] and network["validation"] >= accuracy]
     return min(enough, key=lambda network: float(network["share_of_board"]), default=None)
-
-
-def _start(out: Path, plan: dict[str, Any]) -> None:
-    path = out / PLAN_FILE
-    if path.is_file():
-        if json.loads(path.read_text(encoding="utf-8")) != plan:
-            raise IcsortError(f"{out}: holds another search; choose another --out")
-        return
-    if out.exists():
-        raise IcsortError(f"{out}: exists and is no search; choose another --out")
-    out.mkdir(parents=True)
-    path.write_text(json.dumps(plan, indent=2) + "\n", encoding="utf-8")
 
 
 def _result(

@@ -2,11 +2,13 @@
 """Result folders that appear whole or not at all."""
 
 import errno
+import json
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from sim.bit_true.errors import IcsortError
 
@@ -52,3 +54,20 @@ def check_target(out: Path, marker: str, force: bool) -> None:
         raise IcsortError(f"{out}: exists and is not an earlier result of this command; choose another --out")
     if not force:
         raise IcsortError(f"{out}: exists already; choose another --out, or replace it with --force")
+
+
+def planned_folder(out: Path, plan_file: str, plan: Any, kind: str) -> None:
+    """A folder for work that an interruption may cut: made with its plan, or gone on with if its plan is the same.
+
+    plan: what JSON can hold. kind: what the folder holds, for messages. Raises IcsortError for a folder with another
+    plan, or with none.
+    """
+    path, wanted = out / plan_file, json.loads(json.dumps(plan))
+    if path.is_file():
+        if json.loads(path.read_text(encoding="utf-8")) != wanted:
+            raise IcsortError(f"{out}: holds a {kind} of another plan or other cells; choose another --out")
+        return
+    if out.exists():
+        raise IcsortError(f"{out}: exists and is no {kind}; choose another --out")
+    out.mkdir(parents=True)
+    path.write_text(json.dumps(wanted, indent=2) + "\n", encoding="utf-8")

@@ -11,10 +11,10 @@ from hw import frontend
 from hw.compile import compile_package
 from hw.reference import finn_logits, qonnx_logits
 from quant.export import write_qonnx
-from quant.published import PUBLISHED, build
 from sim.bit_true import manifest
 from sim.net import run_net
 from tests.hw.networks import Network, random_images, write_manifest
+from tests.hw.published import PUBLISHED, build
 
 SMALL = ("tfc-1w1a", "tfc-1w2a", "tfc-2w2a")
 

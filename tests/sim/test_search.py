@@ -71,7 +71,7 @@ def test_search_of_networks_that_are_there(system: System, tmp_path: Path) -> No
     page = (out / "report.html").read_text()
     assert "data:image/png;base64," in page
     assert "http" not in page
-    with pytest.raises(IcsortError, match="another search"):
+    with pytest.raises(IcsortError, match="search of another plan"):
         icsort("search", "--out", out, "--try", "seed=0,2", "--", *words)
 
 
