@@ -22,6 +22,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
 from quant.constants import Constants
+from quant.integer import INTEGER_TOLERANCE
 from quant.models import Network
 from quant.runs import CHECKED_CELLS, load_run
 from sim.bit_true import manifest
@@ -34,7 +35,6 @@ with warnings.catch_warnings():
 
 OPSET = 18
 CREATED_BY = "icsort 0.1.0"
-INTEGER_TOLERANCE = 0.01
 LOGIT_TOLERANCE = 1e-4
 MULTIPLIER_BITS = 18
 FRACTION_BITS = 8
