@@ -26,7 +26,7 @@ from finn.transformation.fpgadataflow.specialize_layers import SpecializeLayers
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
 
-from hw.cycles import FIFO_BEATS, FRAMES, Graph, Node, Units, follow, held, held_at_join, takes_taps
+from hw.cycles import CHANNEL_ADD, FIFO_BEATS, FRAMES, Graph, Node, Units, follow, held, held_at_join, takes_taps
 from hw.passes import quiet
 from sim.bit_true.errors import IcsortError
 
@@ -35,7 +35,7 @@ Folding = dict[str, Unit]
 
 FIFO_DEPTH = FIFO_BEATS  # enough where every layer keeps up; a FIFO hides the handshake of its two neighbours
 MULTIPLIERS = ("MVAU", "VVAU")
-ELEMENT_WISE = ("Thresholding", "DuplicateStreams", "ElementwiseAdd", "GlobalAccPool")
+ELEMENT_WISE = ("Thresholding", "DuplicateStreams", "ElementwiseAdd", CHANNEL_ADD, "GlobalAccPool")
 JOIN_FIFOS = ("lhs_fifo_depth", "rhs_fifo_depth")
 MARGIN = 2  # beats beyond the model's occupancy: a FIFO's own registers, and room to take one more
 RESOURCES = ("LUT", "DSP", "BRAM_18K", "URAM")
