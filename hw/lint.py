@@ -202,8 +202,8 @@ def _check_scales(model: ModelWrapper, node: NodeProto) -> None:
             behind += model.find_consumers(user.output[0])
         elif user.op_type != "Conv" or not _is_depthwise(model, user):
             raise IcsortError(
-                f"layer {title(node)}: has a scale for each channel, which is covered in front of a depthwise Conv only, not "
-                f"of {title(user)}; give it one scale"
+                f"layer {title(node)}: has a scale for each channel, which is covered in front of a depthwise Conv "
+                f"only, not of {title(user)}; give it one scale"
             )
 
 

@@ -277,8 +277,8 @@ class ClassBias(Transformation):  # type: ignore[misc]
         return model, False
 
 
-def is_class_bias(model: ModelWrapper, node: NodeProto) -> bool:
-    """Whether an Add gives integers of a product a bias."""
+def adds_integers(model: ModelWrapper, node: NodeProto) -> bool:
+    """Whether an Add's constant is whole numbers: a bias in steps of the accumulator that it is added to."""
     bias = model.get_initializer(node.input[1]) if node.op_type == "Add" else None
     return bias is not None and np.array_equal(bias, np.rint(bias))
 
@@ -346,7 +346,7 @@ PASSES: tuple[Pass, ...] = (
     Pass("windows to hardware", (InferConvInpGen(),)),
     Pass("remove flatten", (RemoveCNVtoFCFlatten(),)),
     Pass("joins to hardware", (InferElementwiseBinaryOperation(is_join),)),
-    Pass("class bias to hardware", (InferElementwiseBinaryOperation(is_class_bias),)),
+    Pass("class bias to hardware", (InferElementwiseBinaryOperation(adds_integers),)),
     Pass("forks to hardware", (InferDuplicateStreamsLayer(),)),
     Pass("accumulator widths", (MinimizeAccumulatorWidth(), SumTypes(), InferDataTypes())),
     Pass("names", (GiveUniqueNodeNames(), GiveReadableTensorNames())),

@@ -53,7 +53,7 @@ def untrained_package(
         model = architecture.build(count)
         model.calibrate(torch.split(pixels, BATCH))
     else:
-        model = _random(architecture, count, pixels)
+        model = _random_network(architecture, count, pixels)
     return write_package(
         model,
         out,
@@ -69,7 +69,7 @@ def untrained_package(
     )
 
 
-def _random(architecture: Architecture, classes: int, pixels: torch.Tensor) -> Network:
+def _random_network(architecture: Architecture, classes: int, pixels: torch.Tensor) -> Network:
     """Its norms and steps calibrated on pixels (N, C, H, W)."""
     if architecture.weight_bits is None:
         raise IcsortError("a float network cannot be compiled: give --weight-bits and --activation-bits")

@@ -77,10 +77,10 @@ def check_rtl(folder: Path, published: Published, count: int, seed: int, **targe
         np.testing.assert_array_equal(run.logits, expected)
 
 
-BIPOLAR = [name for name in PUBLISHED if name != "mobilenet-v1-4b"]
+FEW_BITS = [name for name in PUBLISHED if name != "mobilenet-v1-4b"]
 
 
-@pytest.mark.parametrize("name", [n if n in QUICK else pytest.param(n, marks=pytest.mark.full) for n in BIPOLAR])
+@pytest.mark.parametrize("name", [n if n in QUICK else pytest.param(n, marks=pytest.mark.full) for n in FEW_BITS])
 def test_the_front_end_takes_it(name, tmp_path):
     """Its own check after each pass is the comparison; here: what the layers became."""
     graph = convert(package(PUBLISHED[name], tmp_path / "package", 1), like(PUBLISHED[name])).model
