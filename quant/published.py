@@ -61,7 +61,7 @@ class PublishedNetwork(nn.Module):
 
     def logit_scale(self) -> float:
         """Logit of one accumulator step: the last activation's scale times that of the last layer's weights, and the
-        factor of a norm behind it."""
+        factor of a norm behind it. A truncated average of 2 x 2 pixels does not change the scale."""
         with torch.no_grad():
             scale = float(self._all(*ACTIVATIONS)[-1].act_quant.scale()) * float(_weight_scale(self._all(*LAYERS)[-1]))
             for norm in self._all(TensorNorm):
