@@ -11,6 +11,7 @@ from qonnx.core.datatype import DataType
 
 from hw import frontend
 from hw.compile import compile_package
+from hw.explore import FINN, OURS, explore
 from hw.reference import finn_logits, qonnx_logits
 from quant.export import write_qonnx
 from quant.published import PUBLISHED, Published
@@ -91,6 +92,14 @@ def test_the_front_end_takes_it(name, tmp_path):
     assert hidden == {(kinds[activations], kinds[weights])}
     # One bit by one bit is counted, not added: without thresholds behind it the last layer must not be.
     assert {graph.get_tensor_datatype(tensor) for tensor in products[-1].input} != {DataType["BIPOLAR"]}
+
+
+def test_explore_folds_a_vector_that_comes_pixel_by_pixel(tmp_path):
+    """FINN would take more of it at once than a pixel has."""
+    published = PUBLISHED["tfc-1w1a"]
+    found = explore([package(published, tmp_path / "package", 1)], ["pynq_z2"], [100_000.0])
+    assert not found.refused
+    assert [point.folding for point in found.points] == [FINN, OURS]
 
 
 def test_a_small_mobilenet_v1(tmp_path, seed):
