@@ -216,7 +216,8 @@ def model(
 ) -> None:
     """Make a model package with random weights, to compile a network before anything is trained.
 
-    Example: icsort model --arch mobilenet_v2 --classes 36 --input 7x64x64 --out out/package
+    Examples: icsort model --arch mobilenet_v2 --classes 36 --input 7x64x64 --out out/package; icsort model --arch
+    cnv-1w1a --out out/package
     """
     from quant.data import find_dataset
     from quant.models import Architecture
