@@ -186,20 +186,29 @@ class Unit(nn.Module):
         """Move each channel's batch-norm mean by at most half an accumulator step. step: of the input's integers."""
         assert isinstance(self.conv, qnn.QuantConv2d)
         assert isinstance(self.act, Activation)
-        norm = self.norm
         with torch.no_grad():
             accumulator = (step * self.conv.quant_weight().scale.double()).flatten()
             own = self.act.step.get().double()
-            variance, mean = norm.get_buffer("running_var"), norm.get_buffer("running_mean")
-            deviation = (variance.double() + norm.eps).sqrt() / norm.weight.double()
-            thresholds = (self.act.levels() * own - norm.bias.double()[:, None]) * deviation[:, None]
-            thresholds = (thresholds + mean.double()[:, None]) / accumulator[:, None]
-            fractions = torch.remainder(thresholds, 1.0).sort(dim=1).values
-            gaps = torch.diff(fractions, append=fractions[:, :1] + 1.0, dim=1)
-            widest, at = gaps.max(dim=1)
-            middle = fractions.gather(1, at[:, None])[:, 0] + widest / 2  # this must come to lie on a whole number
-            mean += (accumulator * (middle.round() - middle)).float()
+            settle_norm(self.norm, self.act.levels() * own, accumulator)
         return own
+
+
+def settle_norm(norm: nn.BatchNorm1d | nn.BatchNorm2d, levels: Tensor, accumulator: Tensor) -> None:
+    """Move each channel's mean by at most half an accumulator step, so that its thresholds stay off whole numbers.
+
+    levels: where the quantizer behind it steps, (steps,) or a row a channel; accumulator: what one integer in front of
+    it is worth, (1,) or one a channel. Both float64.
+    """
+    with torch.no_grad():
+        variance, mean = norm.get_buffer("running_var"), norm.get_buffer("running_mean")
+        deviation = (variance.double() + norm.eps).sqrt() / norm.weight.double()
+        thresholds = (levels - norm.bias.double()[:, None]) * deviation[:, None]
+        thresholds = (thresholds + mean.double()[:, None]) / accumulator[:, None]
+        fractions = torch.remainder(thresholds, 1.0).sort(dim=1).values
+        gaps = torch.diff(fractions, append=fractions[:, :1] + 1.0, dim=1)
+        widest, at = gaps.max(dim=1)
+        middle = fractions.gather(1, at[:, None])[:, 0] + widest / 2  # this must come to lie on a whole number
+        mean += (accumulator * (middle.round() - middle)).float()
 
 
 class MaxPool(nn.MaxPool2d):
