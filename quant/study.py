@@ -2,8 +2,8 @@
 """The image-enabled-cell-sorting classification study again: architectures, channels, pretraining, inference time.
 
 ResNet50, ResNet18 and MobileNetV2 are trained on all channels, on the label-free ones and on one, from random weights
-and from weights of natural images; every network is timed. Each training is a run folder of its own, so an interrupted
-study goes on where it was.
+and from those of a training on other images; every network is timed. Each training is a run folder of its own, so an
+interrupted study goes on where it was.
 """
 
 import json
@@ -169,7 +169,9 @@ def claims(results: Sequence[Mapping[str, Any]], plan: Plan) -> Iterator[dict[st
             yield claim("more channels are better", Training(architecture, more), Training(architecture, fewer))
     for training in plan.trainings():
         if training.weights is not None:
-            yield claim("natural images do not help", Training(training.architecture, training.channels), training)
+            yield claim(
+                "weights of other images do not help", Training(training.architecture, training.channels), training
+            )
 
 
 def _claim(words: str, better: Mapping[str, Any], worse: Mapping[str, Any]) -> dict[str, Any]:

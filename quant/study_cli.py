@@ -44,7 +44,7 @@ def study(
     ] = None,
     weights: Annotated[
         list[str] | None,
-        typer.Option(help="ARCH=FILE: train also from these weights of natural images; may be repeated."),
+        typer.Option(help="ARCH=FILE: train also from these weights, of natural images or a run; may be repeated."),
     ] = None,
     timed: Annotated[int, typer.Option(min=1, help="Random inputs of the inference time.")] = 10_000,
     build: Annotated[list[Path] | None, typer.Option(help="Build whose times to lay beside; may be repeated.")] = None,

@@ -53,7 +53,7 @@ def test_study_trains_once_and_reports(dataset: Dataset, tmp_path: Path, monkeyp
         assert result["accuracy"]["value"] == pytest.approx(metrics["test"]["accuracy"])
         assert result["balanced_accuracy"]["value"] == pytest.approx(metrics["test"]["balanced_accuracy"])
         assert result["inference"]["inputs"] == 3
-    assert [claim["claim"] for claim in found["claims"]].count("natural images do not help") == 2
+    assert [claim["claim"] for claim in found["claims"]].count("weights of other images do not help") == 2
     assert (found["fpga"][0]["cell_us"], found["fpga"][0]["last_pixel_to_logits_us"]) == (16.0, 0.34)
 
     monkeypatch.setattr(study, "train_run", lambda *_, **__: pytest.fail("trained again"))
