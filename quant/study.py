@@ -42,7 +42,8 @@ FIELD_UM = 32.0  # side of the generated images
 class Plan:
     """What a study trains. channel_sets: names of channels, the richest set first. weights: architecture -> file.
 
-    width_multiplier, stem: of quant.models.Architecture; epochs: of the recipe "study". timed: random inputs of the
+    width_multiplier, stem: of quant.models.Architecture; epochs: of the recipe "study". window: see quant.constants;
+    the study's networks saw whole images, and not every single channel could trigger. timed: random inputs of the
     inference time.
     """
 
@@ -52,6 +53,7 @@ class Plan:
     width_multiplier: float = 1.0
     stem: str = "standard"
     epochs: int = 50
+    window: str = "image"
     seed: int = 0
     timed: int = 10_000
 
@@ -129,6 +131,7 @@ def _result(training: Training, dataset: Dataset, folder: Path, plan: Plan) -> d
             ),
             Sources(weights=None if training.weights is None else Path(training.weights)),
             seed=plan.seed,
+            window=plan.window,
             resume=(Checkpoint(folder).folder / STATE_FILE).is_file(),
         )
     run = load_run(folder)
