@@ -138,7 +138,7 @@ def test_every_timed_input_is_counted_and_no_other() -> None:
 
 def test_command(tmp_path: Path) -> None:
     out = tmp_path / "study"
-    words = ["study", "--out", out, "--per-class", 10, "--size", 36, "--epochs", 1, "--arch", "student", "--timed", 2]
+    words = ["study", "--out", out, "--per-class", 10, "--size", 32, "--epochs", 1, "--arch", "student", "--timed", 2]
     result = CliRunner().invoke(app, [*map(str, words), "--json"], catch_exceptions=False)
     assert result.exit_code == 0, result.output
     found = json.loads(result.stdout)
