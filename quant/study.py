@@ -172,9 +172,10 @@ def claims(results: Sequence[Mapping[str, Any]], plan: Plan) -> Iterator[dict[st
             yield claim("more channels are better", Training(architecture, more), Training(architecture, fewer))
     for training in plan.trainings():
         if training.weights is not None:
-            yield claim(
+            no_gain = claim(
                 "weights of other images do not help", Training(training.architecture, training.channels), training
             )
+            yield {**no_gain, "holds": no_gain["difference"]["high"] >= 0}  # a gain within chance is none
 
 
 def _claim(words: str, better: Mapping[str, Any], worse: Mapping[str, Any]) -> dict[str, Any]:

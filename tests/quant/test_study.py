@@ -114,6 +114,17 @@ def test_claims_are_of_signs_and_of_chance() -> None:
     assert found["resnet18-2ch", "resnet18-1ch"]["clear"]
 
 
+@pytest.mark.parametrize(("right", "holds"), [(60, True), (73, True), (95, False)])
+def test_other_weights_help_only_beyond_chance(right: int, holds: bool) -> None:
+    plan = Plan((("X",),), ("resnet18",), {"resnet18": "weights.pth"})
+    results = [
+        {"name": training.name, "confusion": [[n, 100 - n], [100 - n, n]], "balanced_accuracy": {"value": n / 100}}
+        for training, n in zip(plan.trainings(), (70, right), strict=True)
+    ]
+    (claim,) = claims(results, plan)
+    assert claim["holds"] == holds
+
+
 def test_channels_of_the_study() -> None:
     with pytest.raises(IcsortError, match="ever fewer"):
         Plan((("a", "b"), ("b", "c")))
