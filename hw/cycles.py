@@ -14,6 +14,7 @@ from math import lcm
 
 import numpy as np
 import numpy.typing as npt
+from onnx import NodeProto
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
 
@@ -31,6 +32,7 @@ ADD_CYCLES = 1
 SUM_CYCLES = 1
 LONG_AGO = -(1 << 40)
 FIFO_BEATS = 2  # of a FIFO where nothing waits
+CHANNEL_ADD = "ChannelAdd"  # what an ElementwiseAdd of a constant is called here
 FRAMES = 3  # that follow each other without pause until no FIFO holds more than before
 
 
@@ -98,7 +100,7 @@ def read(model: ModelWrapper) -> Graph:
         get = getCustomOp(node).get_nodeattr
         shape = model.get_tensor_shape(node.input[0])
         height, width = (shape[1], shape[2]) if len(shape) == 4 else (1, int(np.prod(shape[:-1])))
-        inputs = node.input[: 2 if node.op_type == "ElementwiseAdd" else 1]
+        inputs = streams(model, node)
         known: dict[str, object] = {}
         if node.op_type == "FMPadding":
             known = {"pad": tuple(int(side) for side in get("Padding"))}
@@ -113,12 +115,17 @@ def read(model: ModelWrapper) -> Graph:
             known = {"taps": int(np.prod(get("Kernel"))), "channels": get("Channels")}
         elif node.op_type == "Thresholding":
             known = {"steps": get("numSteps")}
-        nodes.append(
-            Node(node.name, node.op_type, tuple(inputs), tuple(node.output), height, width, int(shape[-1]), **known)  # type: ignore[arg-type]
-        )
+        op = CHANNEL_ADD if node.op_type == "ElementwiseAdd" and len(inputs) == 1 else node.op_type
+        nodes.append(Node(node.name, op, inputs, tuple(node.output), height, width, int(shape[-1]), **known))  # type: ignore[arg-type]
     image, logits = model.graph.input[0].name, model.graph.output[0].name
     _, height, width, channels = model.get_tensor_shape(image)
     return Graph(tuple(nodes), image, logits, height, width, channels, int(model.get_tensor_shape(logits)[-1]))
+
+
+def streams(model: ModelWrapper, node: NodeProto) -> tuple[str, ...]:
+    """A hardware layer's inputs that stream: two of a join, else the first one."""
+    joins = node.op_type == "ElementwiseAdd" and model.get_initializer(node.input[1]) is None
+    return tuple(node.input[: 2 if joins else 1])
 
 
 def _pair(values: Sequence[int]) -> tuple[int, int]:
@@ -452,6 +459,7 @@ LAYERS = {
     "Thresholding": _thresholds,
     "DuplicateStreams": _fork,
     "ElementwiseAdd": _add,
+    CHANNEL_ADD: _add,
     "GlobalAccPool": _sum,
 }
 

@@ -24,7 +24,7 @@ SMALL = 20  # LUTs below which an error counts as if there were that many
 SAMPLES = {
     "mvau": 18, "vvau": 14, "threshold": 14, "sliding_window": 8, "sliding_window_folded": 10, "fmpad": 6,
     "max_pool": 6, "max_pool_folded": 5, "global_acc_pool": 8, "label_select": 5, "stream_fork": 3, "stream_add": 6,
-    "width_converter": 8, "fifo": 14,
+    "channel_add": 8,    "width_converter": 8, "fifo": 14,
 }  # fmt: skip
 TIMEOUT = 1800.0
 
@@ -163,6 +163,15 @@ def _stream_add(r: random.Random) -> Drawn:
     return {"PE": r.choice([1, 4, 16]), "LHS_BITS": bits, "RHS_BITS": r.choice([4, bits]), "OUT_BITS": bits + 1}, _NONE
 
 
+def _channel_add(r: random.Random) -> Drawn:
+    pe, folds, bits, addend_bits = r.choice([1, 2, 5, 10]), r.choice([1, 1, 4, 10]), r.randint(8, 18), r.randint(4, 12)
+    parameters: dict[str, int | str] = {
+        "CHANNELS": pe * folds, "PE": pe, "IN_BITS": bits, "ADDEND_BITS": addend_bits,
+        "OUT_BITS": max(bits, addend_bits) + 1, "RAM_STYLE": "distributed",
+    }  # fmt: skip
+    return parameters, ("ADDENDS_FILE", folds, pe * addend_bits)
+
+
 def _width_converter(r: random.Random) -> Drawn:
     narrow = r.choice([1, 4, 18, 32])
     widths = [narrow, narrow * r.choice([2, 3, 9, 16])]
@@ -187,6 +196,7 @@ _DRAW: dict[str, Callable[[random.Random], Drawn]] = {
     "label_select": _label_select,
     "stream_fork": _stream_fork,
     "stream_add": _stream_add,
+    "channel_add": _channel_add,
     "width_converter": _width_converter,
     "fifo": _fifo,
 }

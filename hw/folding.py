@@ -26,7 +26,7 @@ from finn.transformation.fpgadataflow.specialize_layers import SpecializeLayers
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
 
-from hw.cycles import FIFO_BEATS, FRAMES, Graph, Node, Units, follow, held, held_at_join, takes_taps
+from hw.cycles import CHANNEL_ADD, FIFO_BEATS, FRAMES, Graph, Node, Units, follow, held, held_at_join, takes_taps
 from hw.passes import quiet
 from sim.bit_true.errors import IcsortError
 
@@ -35,7 +35,7 @@ Folding = dict[str, Unit]
 
 FIFO_DEPTH = FIFO_BEATS  # enough where every layer keeps up; a FIFO hides the handshake of its two neighbours
 MULTIPLIERS = ("MVAU", "VVAU")
-ELEMENT_WISE = ("Thresholding", "DuplicateStreams", "ElementwiseAdd", "GlobalAccPool")
+ELEMENT_WISE = ("Thresholding", "DuplicateStreams", "ElementwiseAdd", CHANNEL_ADD, "GlobalAccPool")
 JOIN_FIFOS = ("lhs_fifo_depth", "rhs_fifo_depth")
 MARGIN = 2  # beats beyond the model's occupancy: a FIFO's own registers, and room to take one more
 RESOURCES = ("LUT", "DSP", "BRAM_18K", "URAM")
@@ -244,7 +244,8 @@ def apply(model: ModelWrapper, folding: Units) -> None:
 def finn_throughput(model: ModelWrapper, part: str, cycles: int) -> Folding:
     """PE and SIMD of the layers that multiply as FINN's own SetFolding chooses them for `cycles` cycles a frame.
 
-    FINN folds for throughput: each layer as narrow as that rate allows. For comparison with hw.search. part: FPGA.
+    FINN folds for throughput: each layer as narrow as that rate allows. For comparison with hw.search. part: FPGA. An
+    MVAU behind a flatten takes no more at a time than a pixel has.
     """
     folded = ModelWrapper(model.model, make_deepcopy=True)
     with quiet():
@@ -254,7 +255,10 @@ def finn_throughput(model: ModelWrapper, part: str, cycles: int) -> Folding:
     for node, theirs in zip(model.graph.node, folded.graph.node, strict=True):
         if node.op_type in MULTIPLIERS:
             get = getCustomOp(theirs).get_nodeattr
-            chosen[node.name] = {"PE": int(get("PE")), "SIMD": int(get("SIMD"))}
+            simd = int(get("SIMD"))
+            if node.op_type == "MVAU":
+                simd = gcd(simd, model.get_tensor_shape(node.input[0])[-1])
+            chosen[node.name] = {"PE": int(get("PE")), "SIMD": simd}
     return chosen
 
 

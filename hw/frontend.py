@@ -21,6 +21,7 @@ from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
 from qonnx.transformation.general import GiveReadableTensorNames
 
+from hw.cycles import streams
 from hw.execution import Executor
 from hw.fast_model import FastModel
 from hw.lint import MEAN, QUANTIZERS, WEIGHTED, is_join, lint, title
@@ -231,7 +232,7 @@ def _split_scale(model: ModelWrapper, path: Path) -> tuple[ModelWrapper, float]:
     if factor is None or factor.size != 1:
         raise IcsortError(
             f"{path.name}: the logits do not end in one scale for all classes (layer {title(last)}); "
-            "quantize the last layer's weights per tensor and give it no bias"
+            "quantize the last layer's weights per tensor, and its bias in whole steps of their scale times its input's"
         )
     integer = last.input[0]
     integer_info = model.get_tensor_valueinfo(integer)
@@ -253,8 +254,8 @@ def check_hardware(model: ModelWrapper) -> None:
                 f"layer {title(node)}: FINN's passes left it as a float operation; "
                 "quantize what feeds it or build the network without it"
             )
-        streams = 2 if node.op_type == "ElementwiseAdd" else 1
-        for tensor in (*node.input[:streams], *node.output):
+        flowing = streams(model, node)
+        for tensor in (*flowing, *node.output):
             if not model.get_tensor_datatype(tensor).is_integer():
                 raise IcsortError(f"layer {title(node)}: '{tensor}' is still float; quantize it")
         if node.op_type == "Thresholding":  # FINN may move a bias away and leave the signed type behind
@@ -265,7 +266,7 @@ def check_hardware(model: ModelWrapper) -> None:
                 low, high = 2 * low - 1, 2 * high - 1
             if low < output.min() or high > output.max():
                 raise IcsortError(f"layer {title(node)}: gives {low} to {high} but FINN typed it {output.name}")
-        for tensor in node.input[streams:]:
+        for tensor in node.input[len(flowing) :]:
             values = model.get_initializer(tensor)
             if values is None or not np.array_equal(values, np.rint(values)):
                 raise IcsortError(f"layer {title(node)}: '{tensor}' must hold constant integers")
@@ -277,9 +278,9 @@ def check_hardware(model: ModelWrapper) -> None:
 ORIGINS = {
     "MVAU": WEIGHTED,
     "VVAU": ("Conv",),
-    "Thresholding": QUANTIZERS,
+    "Thresholding": (*QUANTIZERS, "Trunc"),
     "Pool": ("MaxPool",),
-    "GlobalAccPool": MEAN,
+    "GlobalAccPool": (*MEAN, "AveragePool"),
     "ElementwiseAdd": ("Add",),
 }
 
@@ -297,12 +298,15 @@ def _sources(source: ModelWrapper, model: ModelWrapper) -> dict[str, str]:
             node = source.find_producer(node.input[0])
         return node
 
+    def adds_bias(node: NodeProto) -> bool:
+        return node.op_type == "ElementwiseAdd" and len(streams(model, node)) == 1
+
     pairs = [(source.graph.output[0].name, model.graph.output[0].name)]
     while pairs:
         theirs, ours = pairs.pop()
         node = model.find_producer(ours)
-        passed = []  # windows, borders and forks belong to the layer that they serve
-        while node is not None and node.op_type not in ORIGINS:
+        passed = []  # windows, borders, forks and biases belong to the layer that they serve
+        while node is not None and (node.op_type not in ORIGINS or adds_bias(node)):
             passed.append(node)
             node = model.find_producer(node.input[0])
         found = original(theirs)
@@ -316,7 +320,7 @@ def _sources(source: ModelWrapper, model: ModelWrapper) -> dict[str, str]:
                 f"{'the image' if found is None else 'layer ' + title(found)}; build the network without it"
             )
         for extra in passed:
-            if extra.op_type == "DuplicateStreams":
+            if extra.op_type == "DuplicateStreams" or adds_bias(extra):
                 names[extra.name] = found.name
         if node.name not in names:
             names[node.name] = found.name

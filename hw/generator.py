@@ -18,7 +18,7 @@ from qonnx.core.datatype import BaseDataType, DataType
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
 
-from hw.cycles import window_lines
+from hw.cycles import streams, window_lines
 from hw.dsp_packing import PORT_BITS
 from hw.folding import JOIN_FIFOS, Folding, Unit, fifo_key
 from hw.frontend import HardwareGraph
@@ -33,6 +33,8 @@ ULTRA_DEPTH = 129  # beats of a FIFO that is worth UltraRAM
 ULTRA_SAVES = 1.5  # block RAMs of 18 Kibit that an UltraRAM must stand for
 BLOCK_DEPTH = 128
 BLOCK_BITS = 4096  # of the 18 Kibit of a block RAM
+
+LOGIT_BITS = {"mvau": "ACC_BITS", "channel_add": "OUT_BITS"}  # kernels that may come last, and what says their bits
 
 Parameters = dict[str, int | str]
 
@@ -143,9 +145,9 @@ def generate(graph: HardwareGraph, folding: Folding, title: str, family: str, ul
         )
     image, output = model.graph.input[0].name, model.graph.output[0].name
     last = next(layer for layer in layers if output in layer.outputs)
-    if last.instance.kernel != "mvau":
-        raise IcsortError(f"layer '{last.source}': the logits must come straight from a matrix product")
-    logit_bits = int(last.instance.parameters["ACC_BITS"])
+    if last.instance.kernel not in LOGIT_BITS:
+        raise IcsortError(f"layer '{last.source}': the logits must come straight from a matrix product or its bias")
+    logit_bits = int(last.instance.parameters[LOGIT_BITS[last.instance.kernel]])
     pixel_bits = _shape(model, image)[-1] * _type(model, image).bitwidth()
     text, glue = _verilog(layers, title, (image, pixel_bits), (output, _shape(model, output)[-1] * logit_bits), ultra)
     return Network(tuple(layers), text, logit_bits, tuple(glue))
@@ -260,6 +262,22 @@ def stream_add(model: ModelWrapper, node: NodeProto, unit: Unit) -> Instance:
     return Instance("stream_add", parameters, (pe * lhs.bitwidth(), pe * rhs.bitwidth()), pe * out_bits)
 
 
+def channel_add(model: ModelWrapper, node: NodeProto, unit: Unit) -> Instance:
+    """FINN's ElementwiseAdd of a stream and a constant: one addend for each channel."""
+    _refuse_bipolar(model, node)
+    channels, pe, out_bits = _shape(model, node.input[0])[-1], int(unit["PE"]), _result_bits(model, node)
+    addends = _integers(model, node.input[1])
+    if addends.shape[-1] != channels or addends.size != channels:
+        raise _NotCoveredError("a constant is added to each channel; give it one value a channel")
+    (in_bits, signed), bits = _operand(model, node.input[0]), _signed_bits(addends)
+    memory = Memory("ADDENDS_FILE", bits, addends.reshape(channels // pe, pe))
+    parameters: Parameters = {
+        "CHANNELS": channels, "PE": pe, "IN_BITS": in_bits, "IN_SIGNED": int(signed),
+        "ADDEND_BITS": bits, "ADDEND_SIGNED": 1, "OUT_BITS": out_bits, "RAM_STYLE": "auto",
+    }  # fmt: skip
+    return Instance("channel_add", parameters, (pe * in_bits,), pe * out_bits, memory)
+
+
 def global_acc_pool(model: ModelWrapper, node: NodeProto, unit: Unit) -> Instance:
     """FINN's GlobalAccPool: sums; the division went into the scale of the logits."""
     _refuse_bipolar(model, node)
@@ -308,7 +326,9 @@ KERNELS: Mapping[str, Callable[[ModelWrapper, NodeProto, Unit], Instance]] = {
     "Thresholding": threshold,
     "Pool": max_pool,
     "DuplicateStreams": stream_fork,
-    "ElementwiseAdd": stream_add,
+    "ElementwiseAdd": lambda model, node, unit: (stream_add if len(streams(model, node)) == 2 else channel_add)(
+        model, node, unit
+    ),
     "GlobalAccPool": global_acc_pool,
 }
 
@@ -613,15 +633,22 @@ def _result_bits(model: ModelWrapper, node: NodeProto) -> int:
     return _result(model, node)[0]
 
 
+def _operand(model: ModelWrapper, tensor: str) -> tuple[int, bool]:
+    """Bits and sign of a stream's elements, before a threshold asks for more."""
+    producer = model.find_producer(tensor)
+    if producer is not None and producer.op_type in WIDENED:
+        return _result(model, producer)
+    data = _type(model, tensor)
+    return int(data.bitwidth()), bool(data.signed())
+
+
 def _threshold_input(model: ModelWrapper, node: NodeProto) -> tuple[int, bool]:
     """Bits and sign of a Thresholding's input: its own, and one bit more if a threshold lies above all its values."""
-    producer = model.find_producer(node.input[0])
-    widened = producer is not None and producer.op_type in WIDENED
-    data = _type(model, node.input[0])
-    bits, signed = _result(model, producer) if widened else (int(data.bitwidth()), bool(data.signed()))
+    bits, signed = _operand(model, node.input[0])
     if _reachable(model, node).max() < 1 << (bits - signed):
         return bits, signed
-    if not widened:
+    producer = model.find_producer(node.input[0])
+    if producer is None or producer.op_type not in WIDENED:
         raise _NotCoveredError("a threshold above the range of the input is covered behind sums only")
     return bits + 1, signed
 

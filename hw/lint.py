@@ -12,14 +12,19 @@ from qonnx.core.modelwrapper import ModelWrapper
 from sim.bit_true.errors import IcsortError
 
 MAX_BITS = 8
+TRUNC_INPUTS = 6  # of QONNX's opset 2: tensor, scale, zero point, bits, scale and bits of the output
 
 # What may stand in the QONNX file. FINN removes the constant arithmetic and the shape operations.
 WEIGHTED = ("Conv", "Gemm", "MatMul")
 ARITHMETIC = ("Add", "Sub", "Mul", "Div")
 SHAPE_ONLY = ("Transpose", "Reshape", "Flatten", "Squeeze")
 MEAN = ("GlobalAveragePool", "ReduceMean")
+TRUNCATED_MEAN = ("AveragePool", "Trunc")  # only as such a pair
 QUANTIZERS = ("Quant", "BipolarQuant")
-SOURCE_OPS = (*WEIGHTED, *ARITHMETIC, *SHAPE_ONLY, *QUANTIZERS, "BatchNormalization", "Relu", "MaxPool", *MEAN)
+SOURCE_OPS = (
+    *(*WEIGHTED, *ARITHMETIC, *SHAPE_ONLY, *QUANTIZERS),
+    *("BatchNormalization", "Relu", "MaxPool", *MEAN, *TRUNCATED_MEAN),
+)
 
 
 def lint(model: ModelWrapper) -> None:
@@ -48,7 +53,11 @@ def lint(model: ModelWrapper) -> None:
             _check_join(model, node)
         if node.op_type == "ReduceMean" and sorted(axis % 4 for axis in _mean_axes(model, node)) != [2, 3]:
             raise IcsortError(f"layer {title(node)}: a mean is covered over rows and columns only; use axes 2 and 3")
-        if node.op_type == "Quant":
+        if node.op_type == "AveragePool":
+            _check_average(model, node)
+        if node.op_type == "Trunc":
+            _check_truncation(model, node)
+        if node.op_type == "Quant" and not quantizes_bias(model, node):
             bits = _constant(model, node, 3)
             if not (np.all(_constant(model, node, 2) == 0) and bits.size == 1 and 1 <= float(bits.flat[0]) <= MAX_BITS):
                 raise IcsortError(
@@ -57,11 +66,19 @@ def lint(model: ModelWrapper) -> None:
     for node in model.graph.node:
         if node.op_type in WEIGHTED:
             _check_quantized(model, node)
+        if node.op_type == "Quant" and model.get_initializer(node.input[0]) is None:
+            _check_scales(model, node)
 
 
 def is_join(model: ModelWrapper, node: NodeProto) -> bool:
     """Whether an Add takes two computed tensors: a residual connection, not a constant."""
     return node.op_type == "Add" and all(model.get_initializer(name) is None for name in node.input)
+
+
+def quantizes_bias(model: ModelWrapper, node: NodeProto) -> bool:
+    """Whether a quantizer's values are added to a product: of any width, on the grid of the product's accumulator."""
+    consumers = model.find_consumers(node.output[0])
+    return all(user.op_type in WEIGHTED and list(user.input[2:]) == list(node.output) for user in consumers)
 
 
 def title(node: NodeProto) -> str:
@@ -112,6 +129,36 @@ def _mean_axes(model: ModelWrapper, node: NodeProto) -> list[int]:
     return [int(axis) for axis in attribute(node, "axes", [])]
 
 
+def _check_average(model: ModelWrapper, node: NodeProto) -> None:
+    """Over the whole map, and truncated: a sum of integers and a shift."""
+    shape, kernel = model.get_tensor_shape(node.input[0]), attribute(node, "kernel_shape", [])
+    if not shape or shape[2:] != kernel or any(attribute(node, "pads", [0])):
+        size = f"{shape[2]} x {shape[3]} here" if shape else "whose size the file does not say"
+        raise IcsortError(
+            f"layer {title(node)}: an average is covered over the whole map only, {size}; use such a pool"
+        )
+    if [user.op_type for user in model.find_consumers(node.output[0])] != ["Trunc"]:
+        raise IcsortError(
+            f"layer {title(node)}: an AveragePool is covered in front of a Trunc only; use a global average pool"
+        )
+
+
+def _check_truncation(model: ModelWrapper, node: NodeProto) -> None:
+    producer = model.find_producer(node.input[0])
+    if producer is None or producer.op_type != "AveragePool" or len(node.input) != TRUNC_INPUTS:
+        raise IcsortError(
+            f"layer {title(node)}: is covered behind an AveragePool only, with a scale of its output (QONNX opset 2)"
+        )
+    scale, zero, _, out_scale, bits = (_constant(model, node, index) for index in range(1, TRUNC_INPUTS))
+    sizes = {value.size for value in (scale, zero, out_scale, bits)}
+    rounds = attribute(node, "rounding_mode", [b"FLOOR"])[0]
+    if sizes != {1} or float(zero.flat[0]) or rounds != b"FLOOR" or not 1 <= float(bits.flat[0]) <= MAX_BITS:
+        raise IcsortError(
+            f"layer {title(node)}: a truncation needs rounding_mode FLOOR, zero point 0, one scale and 1 to {MAX_BITS} "
+            "bits"
+        )
+
+
 def _check_join(model: ModelWrapper, node: NodeProto) -> None:
     """Both branches of a residual Add must be integers of one scale, or their sum is no integer."""
     if node.op_type != "Add":
@@ -146,6 +193,22 @@ def _scale(model: ModelWrapper, join: NodeProto, tensor: str) -> float:
     return float(scale.flat[0])
 
 
+def _check_scales(model: ModelWrapper, node: NodeProto) -> None:
+    """Of an activation: FINN takes a scale a channel past depthwise convolutions, and past nothing else that adds."""
+    if _constant(model, node, 1).size == 1:
+        return
+    behind = model.find_consumers(node.output[0])
+    while behind:
+        user = behind.pop()
+        if user.op_type == "MaxPool":
+            behind += model.find_consumers(user.output[0])
+        elif user.op_type != "Conv" or not _is_depthwise(model, user):
+            raise IcsortError(
+                f"layer {title(node)}: has a scale for each channel, which is covered in front of a depthwise Conv "
+                f"only, not of {title(user)}; give it one scale"
+            )
+
+
 def _check_quantized(model: ModelWrapper, node: NodeProto) -> None:
     weight = model.find_producer(node.input[1])
     if weight is None or weight.op_type not in QUANTIZERS:
@@ -153,8 +216,14 @@ def _check_quantized(model: ModelWrapper, node: NodeProto) -> None:
     producer = model.find_producer(node.input[0])
     while producer is not None and (producer.op_type in (*SHAPE_ONLY, *MEAN, "MaxPool") or is_join(model, producer)):
         producer = model.find_producer(producer.input[0])
-    if producer is not None and producer.op_type not in QUANTIZERS:
+    if producer is not None and producer.op_type not in (*QUANTIZERS, "Trunc") and not _scales_image(model, producer):
         raise IcsortError(
             f"layer {title(node)}: float values reach it from {title(producer)}; "
             "put an activation quantizer between them"
         )
+
+
+def _scales_image(model: ModelWrapper, node: NodeProto) -> bool:
+    """Whether a node gives the image's integers another unit, one for all."""
+    factor = model.get_initializer(node.input[1]) if node.op_type in ("Mul", "Div") else None
+    return factor is not None and factor.size == 1 and node.input[0] == model.graph.input[0].name

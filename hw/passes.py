@@ -29,11 +29,13 @@ from finn.transformation.qonnx.convert_qonnx_to_finn import ConvertQONNXtoFINN
 from finn.transformation.streamline import Streamline
 from finn.transformation.streamline.absorb import (
     AbsorbConsecutiveTransposes,
+    AbsorbMulIntoMultiThreshold,
     AbsorbScalarBiasIntoMultiThreshold,
     AbsorbTransposeIntoMultiThreshold,
 )
 from finn.transformation.streamline.collapse_repeated import CollapseRepeatedMul
 from finn.transformation.streamline.reorder import (
+    MoveMulPastDWConv,
     MoveMulPastFork,
     MoveMulPastJoinAdd,
     MoveScalarLinearPastInvariants,
@@ -42,6 +44,7 @@ from finn.transformation.streamline.reorder import (
     MoveTransposePastJoinAdd,
 )
 from finn.transformation.streamline.round_thresholds import RoundAndClipThresholds
+from onnx import NodeProto
 from qonnx.core.datatype import DataType
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
@@ -56,7 +59,7 @@ from qonnx.transformation.lower_convs_to_matmul import LowerConvsToMatMul
 from qonnx.transformation.make_input_chanlast import MakeInputChannelsLast
 from qonnx.transformation.quant_constant_folding import FoldTransposeIntoQuantInit
 
-from hw.lint import ARITHMETIC, QUANTIZERS, attribute, is_join
+from hw.lint import ARITHMETIC, QUANTIZERS, attribute, is_join, quantizes_bias
 
 
 @contextlib.contextmanager
@@ -105,6 +108,40 @@ class MeanToGlobalAveragePool(Transformation):  # type: ignore[misc]  # qonnx ha
             pool = onnx.helper.make_node("GlobalAveragePool", [node.input[0]], [pooled], name=node.name)
             model.graph.node.insert(index, pool)
             model.graph.node.remove(node)
+            return model, True
+        return model, False
+
+
+class TruncatedMeanToQuantizer(Transformation):  # type: ignore[misc]
+    """AveragePool over the whole map and Trunc to GlobalAveragePool and Quant.
+
+    Of an integer y, floor(y / 2^n) is (y - (2^n - 1) / 2) / 2^n to the nearest integer, and never a tie.
+    """
+
+    def apply(self, model: ModelWrapper) -> tuple[ModelWrapper, bool]:
+        """One pair at a time; hw.lint has refused all others."""
+        for index, node in enumerate(model.graph.node):
+            if node.op_type != "Trunc":
+                continue
+            mean = model.find_producer(node.input[0])
+            average, scale, zero, _, out_scale, bits = node.input
+            step, out_step = (float(model.get_initializer(name).flat[0]) for name in (scale, out_scale))
+            offset, shifted = model.make_new_valueinfo_name(), model.make_new_valueinfo_name()
+            model.set_initializer(offset, np.float32((out_step - step) / 2))
+            model.set_tensor_shape(shifted, model.get_tensor_shape(average))
+            signs = {key: attribute(node, key, [default])[0] for key, default in (("signed", 1), ("narrow", 0))}
+            made = (
+                onnx.helper.make_node("GlobalAveragePool", [mean.input[0]], [average], name=mean.name),
+                onnx.helper.make_node("Sub", [average, offset], [shifted]),
+                onnx.helper.make_node(
+                    "Quant", [shifted, out_scale, zero, bits], [node.output[0]], name=node.name, domain=node.domain,
+                    rounding_mode="ROUND", **signs,
+                ),
+            )  # fmt: skip
+            for new in reversed(made):
+                model.graph.node.insert(index, new)
+            model.graph.node.remove(node)
+            model.graph.node.remove(mean)
             return model, True
         return model, False
 
@@ -219,6 +256,34 @@ class BipolarProducts(Transformation):  # type: ignore[misc]
         return model, False
 
 
+class ClassBias(Transformation):  # type: ignore[misc]
+    """The bias of the last product in front of its scale, in whole steps of its accumulator; else it stays behind."""
+
+    def apply(self, model: ModelWrapper) -> tuple[ModelWrapper, bool]:
+        """One at most."""
+        last = model.find_producer(model.graph.output[0].name)
+        scale = model.find_producer(last.input[0])
+        if last.op_type != "Add" or scale is None or scale.op_type != "Mul":
+            return model, False
+        factor, bias = (model.get_initializer(node.input[1]) for node in (scale, last))
+        if factor is None or bias is None or factor.size != 1:
+            return model, False
+        steps = bias.astype(np.float64) / float(factor.flat[0])
+        if np.abs(steps - np.rint(steps)).max() > BIAS_TOLERANCE:
+            return model, False
+        model.set_initializer(last.input[1], np.rint(steps).astype(np.float32))
+        last.op_type, scale.op_type = "Mul", "Add"
+        last.input[1], scale.input[1] = scale.input[1], last.input[1]
+        return model, False
+
+
+def adds_integers(model: ModelWrapper, node: NodeProto) -> bool:
+    """Whether an Add's constant is whole numbers: a bias in steps of the accumulator that it is added to."""
+    bias = model.get_initializer(node.input[1]) if node.op_type == "Add" else None
+    return bias is not None and np.array_equal(bias, np.rint(bias))
+
+
+BIAS_TOLERANCE = 0.01  # of an accumulator step: scales are products of float32 factors
 WINDOW_DEFAULTS = {"kernel_shape": [], "strides": [1, 1], "pads": [0, 0, 0, 0]}
 TIDY = (GiveUniqueNodeNames(), GiveReadableTensorNames(), InferDataTypes(), InferDataLayouts())
 TRANSPOSES = (AbsorbTransposeIntoMultiThreshold(), AbsorbConsecutiveTransposes())
@@ -226,14 +291,14 @@ TRANSPOSES = (AbsorbTransposeIntoMultiThreshold(), AbsorbConsecutiveTransposes()
 # As QONNX's cleanup_model, but all constants folded in one sweep.
 CLEAN = (
     InferShapes(),
-    FoldConstantsFiltered(lambda _, node: node.op_type not in QUANTIZERS),
+    FoldConstantsFiltered(lambda model, node: node.op_type not in QUANTIZERS or quantizes_bias(model, node)),
     FoldTransposeIntoQuantInit(),
     GiveUniqueNodeNames(),
     GiveReadableTensorNames(),
 )
 
 PASSES: tuple[Pass, ...] = (
-    Pass("means to global pools", (MeanToGlobalAveragePool(),)),
+    Pass("means to global pools", (MeanToGlobalAveragePool(), TruncatedMeanToQuantizer())),
     Pass("flatten last", (FlattenBehindScalars(),)),
     Pass(
         "channels-last input",
@@ -244,7 +309,7 @@ PASSES: tuple[Pass, ...] = (
     # Before any scale moves: a signed quantizer's bias that stays behind would be moved into the thresholds of a
     # quantizer after it, and leave a signed type on a tensor that is not signed any more.
     Pass("signs into thresholds", (AbsorbScalarBiasIntoMultiThreshold(), *TIDY)),
-    Pass("scales past forks", (MoveMulPastFork(), *TIDY)),
+    Pass("scales past forks and depthwise convolutions", (MoveMulPastFork(), MoveMulPastDWConv(), *TIDY)),
     Pass("streamline", (Streamline(),)),
     Pass("scales past joins", (ComposedTransformation([MoveMulPastJoinAdd(), MoveMulPastFork()]), *TIDY)),
     Pass("streamline behind joins", (Streamline(),)),
@@ -259,12 +324,15 @@ PASSES: tuple[Pass, ...] = (
             *TIDY,
         ),
     ),
+    Pass(
+        "global pools to hardware",
+        (InferGlobalAccPoolLayer(), *TRANSPOSES, AbsorbMulIntoMultiThreshold(), *TIDY),
+    ),
     Pass("thresholds to hardware", (BipolarThresholds(), InferThresholdingLayer())),
-    Pass("global pools to hardware", (InferGlobalAccPoolLayer(), AbsorbConsecutiveTransposes(), InferDataLayouts())),
     # The division by the number of pixels, to the end: what comes behind it is integer then.
     Pass(
         "division past the last product",
-        (MoveScalarLinearPastInvariants(), MoveScalarMulPastMatMul(), CollapseRepeatedMul(), *TIDY),
+        (MoveScalarLinearPastInvariants(), MoveScalarMulPastMatMul(), CollapseRepeatedMul(), ClassBias(), *TIDY),
     ),
     Pass("depthwise products to hardware", (InferVectorVectorActivation(),)),
     Pass(
@@ -278,6 +346,7 @@ PASSES: tuple[Pass, ...] = (
     Pass("windows to hardware", (InferConvInpGen(),)),
     Pass("remove flatten", (RemoveCNVtoFCFlatten(),)),
     Pass("joins to hardware", (InferElementwiseBinaryOperation(is_join),)),
+    Pass("class bias to hardware", (InferElementwiseBinaryOperation(adds_integers),)),
     Pass("forks to hardware", (InferDuplicateStreamsLayer(),)),
     Pass("accumulator widths", (MinimizeAccumulatorWidth(), SumTypes(), InferDataTypes())),
     Pass("names", (GiveUniqueNodeNames(), GiveReadableTensorNames())),

@@ -282,6 +282,15 @@ def _stream_add(p: _Bound, family: str) -> _Use:
     return _Use({"control": 1, "adder": p["PE"] * carried}, ff=p["PE"] * p["OUT_BITS"] + 1)
 
 
+def _channel_add(p: _Bound, family: str) -> _Use:
+    folds, addends = p["CHANNELS"] // p["PE"], p["PE"] * p["ADDEND_BITS"]
+    counter = _bits(folds) if folds > 1 else 0
+    use = _Use({"control": 1, "counter": counter}, ff=p["PE"] * p["OUT_BITS"] + counter + 1)
+    use.term("constant_adder" if folds == 1 else "adder", p["PE"] * p["OUT_BITS"])
+    _memory(use, folds, addends, family, p["RAM_STYLE"], rom=True)
+    return use
+
+
 def _stream_fork(p: _Bound, family: str) -> _Use:
     del family
     width, outputs = p["WIDTH"], p["OUTPUTS"]
@@ -330,6 +339,7 @@ _KERNELS: dict[str, Callable[[_Bound, str], _Use]] = {
     "label_select": _label_select,
     "stream_fork": _stream_fork,
     "stream_add": _stream_add,
+    "channel_add": _channel_add,
     "width_converter": _width_converter,
     "fifo": _fifo,
 }

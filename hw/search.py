@@ -4,25 +4,27 @@
 FINN folds for throughput: each layer just fast enough for a rate. A sorter waits for what is left to do when the last
 line has come, and that is mostly the work of the last layers, whose rate is low. `fold`
 
-1. gives every layer the cheapest PE and SIMD with which it keeps up with the required rate. What is cheap depends on
-   what is scarce: while one resource is over the budget its price rises (a subgradient step of the dual problem);
-2. spends the rest where it gains most: again and again the step of one layer that saves the most cycles for its price,
-   by the cycle model of the whole network, until nothing fits or nothing gains.
+1. gives every layer the PE and SIMD with which it keeps up with the required rate, such that the fullest
+   resource of the board is as little full as can be;
+2. spends the rest where it gains most: what each option of each layer alone would save is followed by the cycle model
+   of the whole network, those that save most together within the budget are taken, and so on while it helps.
+
+Both choices are multiple-choice knapsacks, which SciPy's HiGHS solves.
 
 Resources are those of every kernel, FIFO and width converter that the generator will place (hw.resources).
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
-from heapq import heapify, heappop, heappush
-from itertools import chain, combinations, pairwise, product
+from functools import cached_property, lru_cache, partial
+from itertools import chain, compress, pairwise, product
 from math import lcm
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from qonnx.core.modelwrapper import ModelWrapper
+from scipy.optimize import Bounds, LinearConstraint, milp
 
 from hw.cycles import Flow, Graph, Node, beat_lanes, follow, latency, pause, window_lines
 from hw.folding import (
@@ -48,14 +50,11 @@ Amounts = npt.NDArray[np.float64]  # of RESOURCES, in that order
 
 SHALLOW = 64  # words of weights that a LUT holds; fewer are constants or LUTs, never block RAM
 DSP = RESOURCES.index("DSP")
-PRICE_STEP = 1.15
-PRICE_ROUNDS = 80
-PRICE_ROUNDS_EQUAL = 10  # so many before the steps become small
-PRICE_SPREAD = 0.05
-ATTEMPTS = 5  # with other views of the prices, where a budget is missed by no more than NEAR
-NEAR = 0.1  # of it, summed over the resources
-REPAIRS = 5  # foldings nearly within the budget that are tried to be brought within it
-LOOK_AHEAD = (0, 1, 3, 7)  # the steps of a layer that are tried: small ones may gain nothing where a larger one does
+REST = 0.01  # what a share of any resource costs, beside one of the fullest
+CYCLES = 10.0  # of latency that are worth the whole of a resource, where all fits
+GAP = 2e-3  # between the solution that is taken and the best one
+SECONDS = 20.0  # for a solution, after which the best that was found is taken
+ROUNDS = 5  # of solutions, each with what the one before needs between its layers
 
 
 @dataclass(frozen=True)
@@ -281,11 +280,6 @@ class _Search:
         self.inventory, self.target, self.graph = inventory, target, inventory.graph
         self.sites = {node.name: self._options(node) for node in self.graph.nodes if node.op in MULTIPLIERS}
         self.at: dict[str, Option] = {}
-        self.price = 1.0 / np.maximum(target.limits, 1.0)
-        self.tables = {
-            name: (np.array([option.busy for option in options]), np.stack([option.amounts for option in options]))
-            for name, options in self.sites.items()
-        }
 
     def _options(self, node: Node) -> list[Option]:
         """Without those that use what the board has none of, unless all do."""
@@ -311,153 +305,145 @@ class _Search:
         raise IcsortError(f"{short}; it does not fit at any rate")
 
     def _cheapest(self, frame_cycles: int) -> str | None:
-        """Sets `at`. Returns what is short where no prices bring it within the budget."""
-        limits = self.target.limits
+        """Sets `at` to what fills the fullest resource least. Returns what is short where the budget is exceeded."""
         for name, options in self.sites.items():
             if min(option.busy for option in options) > frame_cycles:
                 fastest = min(option.busy for option in options)
                 return f"{name} takes {fastest} cycles a cell however it is folded; the rate allows {frame_cycles}"
-        for attempt in range(ATTEMPTS):
-            total, nearest = self._settled(frame_cycles, attempt)
-            if (total <= limits).all():
-                return None
-            if nearest > NEAR:
-                break
-        worst = int(np.argmax(total / np.maximum(limits, 1.0)))
+        knapsack = _Knapsack(self._able(frame_cycles), self.target.limits)
+        if self._settle(knapsack.emptiest, np.zeros(len(RESOURCES))):
+            return None
+        total = self._total()
+        worst = int(np.argmax(total / np.maximum(self.target.limits, 1.0)))
         key = RESOURCES[worst]
         sizes = {name: option.amounts[worst] for name, option in self.at.items()}
         largest = max(sizes, key=lambda name: sizes[name])
         return (
             f"the network needs {total[worst]:.0f} {key} for a cell each {frame_cycles} cycles, board "
-            f"'{self.target.board}' has {limits[worst]:.0f}; {largest} takes {sizes[largest]:.0f}"
+            f"'{self.target.board}' has {self.target.limits[worst]:.0f}; {largest} takes {sizes[largest]:.0f}"
         )
 
-    def _settled(self, frame_cycles: int, seed: int) -> tuple[Amounts, float]:
-        """Sets `at` by prices, then by repair. Returns what is needed, and how near to the budget prices alone came."""
-        limits = self.target.limits
-        self.price = 1.0 / np.maximum(limits, 1.0)
-        # Layers of one kind would all change their minds at the same price: each sees prices a little different.
-        shape = len(self.sites), len(RESOURCES)
-        views = np.random.default_rng(seed).uniform(1 - PRICE_SPREAD, 1 + PRICE_SPREAD, shape)
-        near: list[tuple[float, int, dict[str, Option]]] = []
-        for number in range(PRICE_ROUNDS):
-            for view, (name, (busy, amounts)) in zip(
-                views if number else np.ones_like(views), self.tables.items(), strict=True
-            ):
-                able = np.flatnonzero(busy <= frame_cycles)
-                costs = amounts[able] @ (self.price * view)
-                self.at[name] = self.sites[name][able[np.lexsort((busy[able], costs))[0]]]
-            total = self._total()
-            over = total > limits
-            if not over.any():
-                return total, 0.0
-            near.append((float(self._excess(total)), number, {**self.at}))
-            # Steps become small, so that the prices settle; what is not scarce any more becomes cheap again.
-            used = np.log2(np.maximum(total, 1.0) / np.maximum(limits, 1.0))
-            steps = np.where(over, 1.0 + used, np.maximum(used, -1.0)) / (1 + number / PRICE_ROUNDS_EQUAL)
-            self.price = np.maximum(self.price * PRICE_STEP**steps, 1.0 / np.maximum(limits, 1.0))
-        near.sort()
-        for _, _, self.at in near[REPAIRS - 1 :: -1]:  # the nearest last: what is said of it is kept
-            total = self._repaired(frame_cycles)
-            if (total <= limits).all():
-                break
-        return total, near[0][0]
+    def _able(self, frame_cycles: int) -> dict[str, list[Option]]:
+        return {name: [o for o in options if o.busy <= frame_cycles] for name, options in self.sites.items()}
 
-    def _repaired(self, frame_cycles: int) -> Amounts:
-        """One or two layers at a time take what others leave, until all fits or nothing helps. Returns what is needed.
+    def _settle(self, solve: Callable[[Amounts], dict[str, Option] | None], between: Amounts) -> bool:
+        """Sets `at` to a solution for what FIFOs and converters `between` the layers need. Returns whether all fits.
 
-        Prices alone cannot fill a budget to the brim: a large layer is on one side of it or on the other.
+        What they need depends on how the layers are folded, so it is counted after each solution.
         """
-        total = self._total()
-        able = {name: np.flatnonzero(busy <= frame_cycles) for name, (busy, _) in self.tables.items()}
-        while self._excess(total) > 0:
-            before, now = dict(self.at), float(self._excess(total))
-            change = {name: self.tables[name][1][able[name]] - self.at[name].amounts for name in able}
-            for moved in (1, 2):
-                tried = []
-                for names in combinations(able, moved):
-                    sums = total + change[names[0]]
-                    for name in names[1:]:
-                        sums = sums[:, None] + change[name]
-                    excess = self._excess(sums)
-                    best = np.unravel_index(np.argmin(excess), excess.shape)
-                    tried.append((float(excess[best]), names, best))
-                _, names, best = min(tried)
-                for name, index in zip(names, best, strict=True):
-                    self.at[name] = self.sites[name][able[name][index]]
-                total = self._total()  # of which the deltas know all but what joins need
-                if self._excess(total) < now:
-                    break
-                self.at = dict(before)
-            else:
-                return self._total()
-        return total
+        for _ in range(ROUNDS):
+            solution = solve(between)
+            if solution is None:
+                return False
+            self.at = solution
+            total = self._total()
+            if (total <= self.target.limits).all():
+                return True
+            between = total - self._layers()
+        return False
+
+    def _layers(self) -> Amounts:
+        return sum((option.amounts for option in self.at.values()), np.zeros(len(RESOURCES)))
 
     def _total(self) -> Amounts:
         return self.inventory.total(complete(self.graph, self.chosen(), self.target.line_cycles))
 
-    def _excess(self, amounts: Amounts) -> Amounts:
-        """Shares of the budget by which each of several amounts (..., RESOURCES) is over it, summed."""
-        limits = np.maximum(self.target.limits, 1.0)
-        return np.asarray(np.maximum(amounts / limits - 1.0, 0.0).sum(axis=-1))
-
     def spend(self, progress: Progress) -> None:
-        """Steps that save cycles between the last line and the logits, the best for its price first.
+        """Take the options that save most cycles between the last line and the logits, as long as they do.
 
-        What little is left of is dear, so that products go where there is room.
+        What two layers save together is not what each saves alone: where a solution does not help, the next one changes
+        half as many layers.
         """
-        limits = self.target.limits
-        line_cycles = self.target.line_cycles
-        flow = follow(self.graph, derive(self.graph, self.chosen()), line_cycles)
-        reached = latency(self.graph, flow)
-        # The gain of a step changes little while others are taken, so it is computed anew only when its turn comes. A
-        # layer without a gain may have one later, when those about it have become faster.
-        heap: list[tuple[float, str]] = []
-        while True:
-            self.price = 1.0 / np.maximum(limits - self._total(), 0.01 * limits + 1.0)
-            if not heap:
-                steps = {name: self._best_step(name, flow, reached) for name in self.sites}
-                heap = [(-step[0], name) for name, step in steps.items() if step]
-                heapify(heap)
-            if not heap:
-                return
-            _, name = heappop(heap)
-            step = self._best_step(name, flow, reached)
-            if step is None:
-                continue
-            if heap and step[0] < -heap[0][0]:
-                heappush(heap, (-step[0], name))
-                continue
-            self.at[name] = step[1]
-            flow = follow(self.graph, derive(self.graph, self.chosen()), line_cycles)
-            reached = latency(self.graph, flow)
-            progress(f"{reached} cycles")
-            heappush(heap, (-step[0], name))
+        able = self._able(self.target.frame_cycles)
+        knapsack = _Knapsack(able, self.target.limits)
+        best, reached, between = self.at, self._latency(), self._total() - self._layers()
+        # What each layer may lose where all are as fast as can be, then what each may gain where they are.
+        self.at = {name: min(options, key=lambda option: option.busy) for name, options in able.items()}
+        changes, measured = len(able), best
+        while changes:
+            if self.at is not measured:
+                measured, (about, gains) = self.at, self._gains(able)
+            solve = partial(knapsack.fastest, reached=about, gains=gains, now=measured, changes=changes)
+            if self._settle(solve, between) and self._latency() < reached:
+                best, reached, between = self.at, self._latency(), self._total() - self._layers()
+                progress(f"{reached} cycles")
+            else:
+                changes //= 2
+            self.at = best
 
-    def _best_step(self, name: str, flow: Flow, reached: int) -> tuple[float, Option] | None:
-        """The option of a layer that gains most cycles for its price, and that gain; None where none gains and fits."""
-        now = self.at[name]
-        cost = float(now.amounts @ self.price)
-        best: tuple[float, Option] | None = None
-        first = self._first(name)
-        front = _front([option for option in self.sites[name] if option.busy < now.busy], self.price)
-        for option in [front[ahead] for ahead in LOOK_AHEAD if ahead < len(front)]:
-            tried = derive(self.graph, {**self.chosen(), **option.units})
-            gained = reached - latency(self.graph, follow(self.graph, tried, self.target.line_cycles, flow, first))
-            if gained <= 0:
-                continue
-            ratio = gained / max(float(option.amounts @ self.price) - cost, 1e-9)
-            if best is None or ratio > best[0]:
-                whole = complete(self.graph, {**self.chosen(), **option.units}, self.target.line_cycles)
-                if (self.inventory.total(whole) <= self.target.limits).all():
-                    best = ratio, option
-        return best
+    def _follow(self) -> Flow:
+        return follow(self.graph, derive(self.graph, self.chosen()), self.target.line_cycles)
+
+    def _latency(self) -> int:
+        return latency(self.graph, self._follow())
+
+    def _gains(self, able: Mapping[str, Sequence[Option]]) -> tuple[int, Amounts]:
+        """The latency, and the cycles that each option of each layer would save if nothing else changes."""
+        flow = self._follow()
+        reached = latency(self.graph, flow)
+        gains = []
+        for name, options in able.items():
+            first = self._first(name)
+            known = {_pace(self.at[name]): 0}
+            for option in options:
+                if _pace(option) not in known:
+                    units = derive(self.graph, {**self.chosen(), **option.units})
+                    tried = follow(self.graph, units, self.target.line_cycles, flow, first)
+                    known[_pace(option)] = reached - latency(self.graph, tried)
+                gains.append(known[_pace(option)])
+        return reached, np.array(gains, float)
 
     def _first(self, name: str) -> int:
         """Number of the first layer that another folding of `name` changes: its padding or windows."""
         node = self.graph.nodes[self.graph.position[name]]
         parts = _windows_before(self.graph, node, self.at[name].units[name])
         return min(self.graph.position[each.name] for each in (node, *(part for part, _ in parts)))
+
+
+def _pace(option: Option) -> tuple[tuple[int | str | None, ...], ...]:
+    """What the time that a layer takes depends on."""
+    return tuple(tuple(unit.get(key) for key in ("PE", "SIMD", "parallel_window")) for unit in option.units.values())
+
+
+class _Knapsack:
+    """One option of each layer within a budget, by integer programming. `between` is what else must fit in."""
+
+    def __init__(self, able: Mapping[str, Sequence[Option]], limits: Amounts) -> None:
+        self.able = able
+        self.scale = np.maximum(limits, 1.0)
+        self.options = [(name, option) for name, options in able.items() for option in options]
+        self.shares = np.stack([option.amounts for _, option in self.options]) / self.scale
+        self.owned = np.array([[name == owner for owner, _ in self.options] for name in able])
+
+    def emptiest(self, between: Amounts) -> dict[str, Option]:
+        """Fills the fullest resource least, over its limit if it must be."""
+        solution = self._solved(REST * self.shares.sum(axis=1), 1.0, np.inf, between)
+        assert solution is not None  # every budget is large enough
+        return solution
+
+    def fastest(
+        self, between: Amounts, reached: int, gains: Amounts, now: Mapping[str, Option], changes: int
+    ) -> dict[str, Option] | None:
+        """Gains most cycles of `reached`, with other options than `now` for so many layers; None where nothing fits."""
+        kept = np.array([option is now[name] for name, option in self.options], float)
+        costs = reached / len(self.able) - gains + CYCLES * self.shares.sum(axis=1)
+        return self._solved(costs, 0.0, 1.0, between, [LinearConstraint(np.append(kept, 0), len(self.able) - changes)])
+
+    def _solved(
+        self, costs: Amounts, fullest: float, limit: float, between: Amounts, more: Sequence[LinearConstraint] = ()
+    ) -> dict[str, Option] | None:
+        """Least sum of the costs of the options, and `fullest` times the largest share, which is at most `limit`."""
+        one = LinearConstraint(np.pad(self.owned, ((0, 0), (0, 1))).astype(float), 1, 1)
+        fits = LinearConstraint(np.pad(self.shares.T, ((0, 0), (0, 1)), constant_values=-1), ub=-between / self.scale)
+        count = len(self.options)
+        solution = milp(
+            np.append(costs, fullest),
+            integrality=np.append(np.ones(count), 0),
+            bounds=Bounds(0, np.append(np.ones(count), limit)),
+            constraints=[one, fits, *more],
+            options={"mip_rel_gap": GAP, "time_limit": SECONDS},
+        ).x
+        return None if solution is None else dict(compress(self.options, solution[:-1] > 0.5))
 
 
 def options(inventory: Inventory, node: Node) -> list[Option]:
@@ -555,12 +541,3 @@ def _windows_before(graph: Graph, node: Node, unit: Unit) -> list[tuple[Node, Un
     if padding is not None and padding.op == "FMPadding":
         parts.append((padding, {"SIMD": window["SIMD"]}))
     return parts
-
-
-def _front(options: list[Option], price: Amounts) -> list[Option]:
-    """Those that no other beats in both cycles and price, the slowest first."""
-    front: list[Option] = []
-    for option in sorted(options, key=lambda o: (o.busy, float(o.amounts @ price))):
-        if not front or float(option.amounts @ price) < float(front[-1].amounts @ price):
-            front.append(option)
-    return front[::-1]

@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from quant.data import Dataset
 
 ARCHITECTURES = "student, resnet8, resnet18, resnet50 or mobilenet_v2."
+PUBLISHED = (
+    "Or a network of Brevitas's examples, at its own shape and bits: tfc-1w1a, tfc-1w2a, tfc-2w2a, lfc-1w1a, lfc-1w2a, "
+    "cnv-1w1a, cnv-1w2a, cnv-2w2a, mobilenet-v1-4b."
+)
 STEM = "First layers: standard, 3x3 (stride 2) or pool (3x3, max pool)."
 MIN_CLASS = 100
 
@@ -191,7 +195,7 @@ def export(
 
 def model(
     out: Annotated[Path, typer.Option(help="Model package to make.")],
-    arch: Annotated[str, typer.Option(help=ARCHITECTURES)] = "mobilenet_v2",
+    arch: Annotated[str, typer.Option(help=f"{ARCHITECTURES} {PUBLISHED}")] = "mobilenet_v2",
     width: Annotated[float, typer.Option(help="Factor of the number of features of every layer.")] = 1.0,
     depth: Annotated[float, typer.Option(help="Factor of the number of blocks of every stage.")] = 1.0,
     weight_bits: Annotated[int, typer.Option(help="Bits of weights, 2 to 8.")] = 4,
@@ -199,7 +203,9 @@ def model(
     first_bits: Annotated[int | None, typer.Option(help="Bits of the first layer's weights, if others.")] = None,
     last_bits: Annotated[int | None, typer.Option(help="Bits of the last layer's weights, if others.")] = None,
     stem: Annotated[str, typer.Option(help=STEM)] = "standard",
-    classes: Annotated[int | None, typer.Option(min=2, max=64, help="Logits; without it, the data's classes.")] = None,
+    classes: Annotated[
+        int | None, typer.Option(min=2, max=64, help="Logits; without it, the data's classes, or 10.")
+    ] = None,
     shape: Annotated[
         str | None, typer.Option("--input", help="CHANNELSxHEIGHTxWIDTH; without it, that of the data.")
     ] = None,
@@ -210,15 +216,21 @@ def model(
 ) -> None:
     """Make a model package with random weights, to compile a network before anything is trained.
 
-    Example: icsort model --arch mobilenet_v2 --classes 36 --input 7x64x64 --out out/package
+    Examples: icsort model --arch mobilenet_v2 --classes 36 --input 7x64x64 --out out/package; icsort model --arch
+    cnv-1w1a --out out/package
     """
     from quant.data import find_dataset
     from quant.models import Architecture
+    from quant.published import published_named
     from quant.untrained import fitted, parse_shape, untrained_package
 
-    architecture = Architecture(arch, width, depth, weight_bits, activation_bits, first_bits, last_bits, stem)
+    options = (width, depth, weight_bits, activation_bits, first_bits, last_bits, stem)
+    published = published_named(arch, plain=Architecture("student", *options) == Architecture() and shape is None)
+    architecture = published or Architecture(arch, *options)
     dataset = find_dataset(data, generated=data is None, seed=seed)
-    if shape is not None:
+    if published:
+        dataset, classes = fitted(dataset, *published.shape), classes or published.classes
+    elif shape is not None:
         dataset = fitted(dataset, *parse_shape(shape))
     package = untrained_package(architecture, dataset, out, classes=classes, name=name, seed=seed, force=force)
     typer.echo(f"model {package.model_id}: {architecture.title}, random weights, {len(package.classes)} classes")

@@ -22,7 +22,9 @@ from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
 from quant.constants import Constants
+from quant.integer import INTEGER_TOLERANCE
 from quant.models import Network
+from quant.published import PublishedNetwork
 from quant.runs import CHECKED_CELLS, load_run
 from sim.bit_true import manifest
 from sim.bit_true.errors import IcsortError
@@ -34,7 +36,6 @@ with warnings.catch_warnings():
 
 OPSET = 18
 CREATED_BY = "icsort 0.1.0"
-INTEGER_TOLERANCE = 0.01
 LOGIT_TOLERANCE = 1e-4
 MULTIPLIER_BITS = 18
 FRACTION_BITS = 8
@@ -74,7 +75,7 @@ def export_package(run_folder: Path, out: Path, name: str | None = None, force: 
 
 
 def write_package(
-    model: Network,
+    model: Network | PublishedNetwork,
     out: Path,
     *,
     name: str,
@@ -113,7 +114,7 @@ def write_package(
     return package
 
 
-def write_qonnx(model: Network, shape: Sequence[int], path: Path) -> None:
+def write_qonnx(model: Network | PublishedNetwork, shape: Sequence[int], path: Path) -> None:
     """Export to QONNX, tidied up. shape: (C, H, W). The input is marked UINT8; the file holds no paths and no dates."""
     with tempfile.TemporaryDirectory() as scratch, _quiet():  # the exporter leaves a second file with the weights
         raw = str(Path(scratch) / path.name)
@@ -139,7 +140,7 @@ def _quiet() -> Iterator[None]:
         logging.disable(logging.NOTSET)
 
 
-def check_export(model: Network, path: Path, pixels: torch.Tensor, scale: float) -> None:
+def check_export(model: Network | PublishedNetwork, path: Path, pixels: torch.Tensor, scale: float) -> None:
     """Compare the file with the network on pixels (N, C, H, W). Raises IcsortError where they disagree."""
     with torch.no_grad():
         expected = model(pixels).numpy()

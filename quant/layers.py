@@ -4,13 +4,16 @@
 An activation's integers are worth one `Step` each, for all channels; weights of convolutions have a scale for each
 channel. Quantizers that meet in a residual sum share a step, or the sum would be no integer. Every part can `settle`:
 after training, the thresholds that batch norm and quantizer become in hardware are moved away from whole numbers,
-where float rounding would decide and no two programs need agree.
+where float rounding would decide and no two programs need agree. With many bits that does not suffice, as sums of
+products are rounded by more than their thresholds lie apart from whole numbers: steps of more than FREE_BITS bits have
+few significant bits, so that float32 holds products and sums exactly.
 """
 
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +21,7 @@ from torch import Tensor, nn
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # brevitas names a CUDA package that is of no use here
     import brevitas.nn as qnn
+    from brevitas.inject.enum import RestrictValueType
     from brevitas.quant import (
         Int8ActPerTensorFloat,
         Int8WeightPerChannelFloat,
@@ -29,6 +33,8 @@ MIN_GAMMA = 1e-3
 CLIPS = 64  # candidates among which the first step of an activation is searched
 TIE_MARGIN = 2.0**-16  # relative distance from a whole number: several float32 roundings
 NUDGE = 2.0**-12  # relative change of a step that is tried to get there
+FREE_BITS = 6  # of weights or activations whose steps may be any numbers
+COARSE = 8  # other steps of activations are 4, 5, 6 or 7 eighths of a power of two; those of weights are one
 
 
 @dataclass(frozen=True)
@@ -42,25 +48,36 @@ class Bits:
 
 
 class Step(nn.Module):
-    """What one integer of an activation is worth: a positive scalar, trained as its logarithm."""
+    """What one integer of an activation is worth: a positive scalar, trained as its logarithm.
 
-    def __init__(self) -> None:
+    coarse: of three significant bits.
+    """
+
+    def __init__(self, *, coarse: bool = False) -> None:
         super().__init__()
+        self.coarse = coarse
         self.log = nn.Parameter(torch.zeros(()))
 
     def forward(self, x: Tensor | None = None, threshold: Tensor | None = None) -> Tensor:
         """The step, shape (). The arguments are what brevitas hands to a scaling."""
         del x, threshold
-        return self.log.exp()
+        step = self.log.exp()
+        return step + (_coarse(step.detach()) - step.detach()) if self.coarse else step
 
     def get(self) -> Tensor:
         """The step, shape (), for arithmetic outside of training."""
-        return self.log.detach().exp()
+        return self.forward().detach()
 
     def set(self, value: float | Tensor) -> None:
         """Assign the step itself, not its logarithm."""
         with torch.no_grad():
             self.log.copy_(torch.as_tensor(value, dtype=torch.float64).log())
+
+
+def _coarse(x: Tensor) -> Tensor:
+    """The nearest numbers of three significant bits."""
+    mantissa, exponent = torch.frexp(x)
+    return torch.ldexp((mantissa * COARSE).round() / COARSE, exponent)
 
 
 class Activation(nn.Module):
@@ -71,7 +88,7 @@ class Activation(nn.Module):
         self.low: int = -(2 ** (bits - 1)) if signed else 0
         self.high: int = self.low + 2**bits - 1
         self.borrowed = step is not None
-        self.step = step or Step()
+        self.step = step or Step(coarse=bits > FREE_BITS)
         kind, layer = (Int8ActPerTensorFloat, qnn.QuantIdentity) if signed else (Uint8ActPerTensorFloat, qnn.QuantReLU)
         self.quantizer = layer(act_quant=kind.let(bit_width=bits, scaling_impl=self.step))
 
@@ -100,7 +117,10 @@ class Activation(nn.Module):
         own = self.step.get().double()
         if self.borrowed or own == step:
             return own
-        candidates: Tensor = own / step * (1 + NUDGE * torch.arange(-64, 65, dtype=torch.float64))
+        changes = torch.arange(-64, 65, dtype=torch.float64)
+        candidates: Tensor = own / step * (1 + NUDGE * changes)
+        if self.step.coarse:
+            candidates = _coarse(own * 2.0 ** (changes / 64)) / step
         thresholds = candidates[:, None] * self.levels().abs()
         clear = ((thresholds - thresholds.round()).abs() / thresholds.clamp(min=1.0)).amin(dim=1)
         usable = torch.where(clear > TIE_MARGIN, (candidates * step - own).abs(), torch.inf)
@@ -151,7 +171,7 @@ class Unit(nn.Module):
                 *shape,
                 groups=groups,
                 bias=False,
-                weight_quant=Int8WeightPerChannelFloat,
+                weight_quant=_scaled(Int8WeightPerChannelFloat, weight_bits),
                 weight_bit_width=weight_bits,
             )
         self.norm = nn.BatchNorm2d(outputs)
@@ -166,20 +186,29 @@ class Unit(nn.Module):
         """Move each channel's batch-norm mean by at most half an accumulator step. step: of the input's integers."""
         assert isinstance(self.conv, qnn.QuantConv2d)
         assert isinstance(self.act, Activation)
-        norm = self.norm
         with torch.no_grad():
             accumulator = (step * self.conv.quant_weight().scale.double()).flatten()
             own = self.act.step.get().double()
-            variance, mean = norm.get_buffer("running_var"), norm.get_buffer("running_mean")
-            deviation = (variance.double() + norm.eps).sqrt() / norm.weight.double()
-            thresholds = (self.act.levels() * own - norm.bias.double()[:, None]) * deviation[:, None]
-            thresholds = (thresholds + mean.double()[:, None]) / accumulator[:, None]
-            fractions = torch.remainder(thresholds, 1.0).sort(dim=1).values
-            gaps = torch.diff(fractions, append=fractions[:, :1] + 1.0, dim=1)
-            widest, at = gaps.max(dim=1)
-            middle = fractions.gather(1, at[:, None])[:, 0] + widest / 2  # this must come to lie on a whole number
-            mean += (accumulator * (middle.round() - middle)).float()
+            settle_norm(self.norm, self.act.levels() * own, accumulator)
         return own
+
+
+def settle_norm(norm: nn.BatchNorm1d | nn.BatchNorm2d, levels: Tensor, accumulator: Tensor) -> None:
+    """Move each channel's mean by at most half an accumulator step, so that its thresholds stay off whole numbers.
+
+    levels: where the quantizer behind it steps, (steps,) or a row a channel; accumulator: what one integer in front of
+    it is worth, (1,) or one a channel. Both float64.
+    """
+    with torch.no_grad():
+        variance, mean = norm.get_buffer("running_var"), norm.get_buffer("running_mean")
+        deviation = (variance.double() + norm.eps).sqrt() / norm.weight.double()
+        thresholds = (levels - norm.bias.double()[:, None]) * deviation[:, None]
+        thresholds = (thresholds + mean.double()[:, None]) / accumulator[:, None]
+        fractions = torch.remainder(thresholds, 1.0).sort(dim=1).values
+        gaps = torch.diff(fractions, append=fractions[:, :1] + 1.0, dim=1)
+        widest, at = gaps.max(dim=1)
+        middle = fractions.gather(1, at[:, None])[:, 0] + widest / 2  # this must come to lie on a whole number
+        mean += (accumulator * (middle.round() - middle)).float()
 
 
 class MaxPool(nn.MaxPool2d):
@@ -205,9 +234,18 @@ def head(inputs: int, classes: int, weight_bits: int | None) -> nn.Linear:
     if weight_bits is None:
         return nn.Linear(inputs, classes, bias=False)
     linear: nn.Linear = qnn.QuantLinear(
-        inputs, classes, bias=False, weight_quant=Int8WeightPerTensorFloat, weight_bit_width=weight_bits
+        inputs,
+        classes,
+        bias=False,
+        weight_quant=_scaled(Int8WeightPerTensorFloat, weight_bits),
+        weight_bit_width=weight_bits,
     )
     return linear
+
+
+def _scaled(kind: Any, bits: int) -> Any:
+    """A brevitas weight quantizer whose scales are powers of two if it has many bits."""
+    return kind.let(restrict_scaling_type=RestrictValueType.POWER_OF_TWO) if bits > FREE_BITS else kind
 
 
 def keep_gammas_positive(network: nn.Module) -> None:

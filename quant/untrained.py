@@ -16,7 +16,8 @@ from quant.constants import choose_constants, cut_cells
 from quant.data import Dataset
 from quant.export import write_package
 from quant.layers import fit_norms, fit_steps
-from quant.models import Architecture
+from quant.models import Architecture, Network
+from quant.published import Published, PublishedNetwork
 from sim.bit_true import manifest
 from sim.bit_true.errors import IcsortError
 
@@ -25,7 +26,7 @@ BATCH = 64
 
 
 def untrained_package(
-    architecture: Architecture,
+    architecture: Architecture | Published,
     dataset: Dataset,
     out: Path,
     *,
@@ -39,8 +40,6 @@ def untrained_package(
     classes: number of logits, that of the data where None. Raises IcsortError for a float architecture, data that no
     trigger finds, and an output that exists or cannot be written.
     """
-    if architecture.weight_bits is None:
-        raise IcsortError("a float network cannot be compiled: give --weight-bits and --activation-bits")
     count = classes or len(dataset.classes)
     names = dataset.classes if count == len(dataset.classes) else tuple(f"class{i}" for i in range(count))
     chosen = np.random.default_rng(seed).permutation(len(dataset.images))[:CALIBRATED]
@@ -49,11 +48,12 @@ def untrained_package(
     cut = cut_cells(images, constants)
     pixels = torch.from_numpy(constants.pixels(cut.windows).transpose(0, 3, 1, 2).astype(np.float32))
     torch.manual_seed(seed)
-    model = architecture.build(len(dataset.channels), count, constants.trigger.height, constants.trigger.width)
-    fit_steps(model, pixels[:BATCH])
-    fit_norms(model, torch.split(pixels, BATCH))
-    model.eval()
-    model.settle_thresholds()
+    model: Network | PublishedNetwork
+    if isinstance(architecture, Published):
+        model = architecture.build(count)
+        model.calibrate(torch.split(pixels, BATCH))
+    else:
+        model = _random_network(architecture, count, pixels)
     return write_package(
         model,
         out,
@@ -67,6 +67,18 @@ def untrained_package(
         pixels=pixels,
         force=force,
     )
+
+
+def _random_network(architecture: Architecture, classes: int, pixels: torch.Tensor) -> Network:
+    """Its norms and steps calibrated on pixels (N, C, H, W)."""
+    if architecture.weight_bits is None:
+        raise IcsortError("a float network cannot be compiled: give --weight-bits and --activation-bits")
+    model = architecture.build(pixels.shape[1], classes, *pixels.shape[2:])
+    fit_steps(model, pixels[:BATCH])
+    fit_norms(model, torch.split(pixels, BATCH))
+    model.eval()
+    model.settle_thresholds()
+    return model
 
 
 def fitted(dataset: Dataset, channels: int, height: int, width: int) -> Dataset:

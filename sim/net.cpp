@@ -12,8 +12,8 @@
 //   --image-lines N     lines of an image
 //   --logit-bytes N     bytes of a beat of the output stream
 //   --pace N            steady run: cycles from one beat to the next
-//   --line-gap N        steady run: idle cycles behind each line
-//   --image-gap N       steady run: idle cycles behind each image
+//   --line-gap N        steady run: further cycles to the first beat of the next line
+//   --image-gap N       steady run: further cycles to the first beat of the next image
 //   --stall-runs N      number of runs with random stalls
 //   --seed N            of the first one; the next has N + 1
 //   --patience N        cycles without any movement that make a deadlock
@@ -123,7 +123,8 @@ class Stalls {
   bool now_ = false;
 };
 
-// Offers beats at a pace, with gaps behind lines and images. A beat that is offered stays until it is taken.
+// Offers beats when they are due: at a pace, with gaps behind lines and images. A beat that is offered stays until it is
+// taken, and those behind it are due as if it had been taken at once: an instrument does not wait.
 class Source {
  public:
   Source(const harness::Options& options, const std::vector<uint8_t>& images, bool paced)
@@ -139,22 +140,22 @@ class Source {
   bool done() const { return sent_ * beat_bytes_ == images_.size(); }
 
   bool drive(Vicsort_net& top, bool stopped) {
-    offered_ = !done() && wait_ == 0 && (offered_ || !stopped);
+    offered_ = !done() && now_ >= due_ && (offered_ || !stopped);
     top.s_axis_tvalid = offered_;
     if (offered_) std::memcpy(harness::bytes_of(top.s_axis_tdata), &images_[sent_ * beat_bytes_], beat_bytes_);
-    if (wait_ > 0) --wait_;
+    ++now_;
     return offered_;
   }
   void accepted() {
-    ++sent_;
+    if (sent_++ == 0) due_ = now_ - 1;  // in an empty network some borders come before the first beat
     offered_ = false;
-    wait_ = pace_ - 1 + (sent_ % line_ == 0 ? line_gap_ : 0) + (sent_ % image_ == 0 ? image_gap_ : 0);
+    due_ += pace_ + (sent_ % line_ == 0 ? line_gap_ : 0) + (sent_ % image_ == 0 ? image_gap_ : 0);
   }
 
  private:
   const std::vector<uint8_t>& images_;
   size_t beat_bytes_, line_, image_;
-  uint64_t pace_, line_gap_, image_gap_, wait_ = 0;
+  uint64_t pace_, line_gap_, image_gap_, due_ = 0, now_ = 0;
   size_t sent_ = 0;
   bool offered_ = false;
 };

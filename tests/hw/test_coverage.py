@@ -40,10 +40,33 @@ def biased(model: onnx.ModelProto) -> None:
     model.graph.output[0].name = "biased"
 
 
+def average(model: onnx.ModelProto, *, truncated: bool = True, rounding: str = "FLOOR") -> None:
+    """AveragePool over the whole map, and Trunc, in place of the last quantizer's pool."""
+    node = node_of(model, "pool1")
+    shape = next(info for info in model.graph.value_info if info.name == node.input[0]).type.tensor_type.shape
+    size = [dimension.dim_value for dimension in shape.dim[2:]]
+    node.op_type = "AveragePool"
+    set_attribute(model, "pool1", "kernel_shape", size)
+    if truncated:
+        inputs = ["averaged", "act1_scale", "zero", "bits4", "act1_scale", "bits4"]
+        trunc = helper.make_node("Trunc", inputs, list(node.output), name="trunc", rounding_mode=rounding)
+        node.output[0] = "averaged"
+        model.graph.node.insert(list(model.graph.node).index(node) + 1, trunc)
+
+
+def mean_off(model: onnx.ModelProto) -> None:
+    model.graph.initializer.append(numpy_helper.from_array(np.float32([[[[100.0]]]]), "mean"))
+    model.graph.node.insert(0, helper.make_node("Sub", ["image", "mean"], ["centred"], name="centre"))
+    node_of(model, "conv0").input[0] = "centred"
+
+
 # One or more changes of a good network for each row of the page, in its order.
 ROWS: list[list[Callable[[onnx.ModelProto], None]]] = [
     [renamed("Sigmoid"), renamed("Concat")],
-    [renamed("AveragePool"), renamed("Trunc")],
+    [renamed("AveragePool")],
+    [lambda model: average(model, truncated=False)],
+    [renamed("Trunc")],
+    [lambda model: average(model, rounding="ROUND")],
     [lambda model: set_attribute(model, "conv1", "dilations", [2, 2])],
     [lambda model: set_attribute(model, "conv1", "group", 2)],
     [lambda model: set_attribute(model, "conv1", "auto_pad", "SAME_UPPER")],
@@ -53,9 +76,11 @@ ROWS: list[list[Callable[[onnx.ModelProto], None]]] = [
         lambda model: set_constant(model, "bits4", np.float32(16)),
         lambda model: set_constant(model, "zero", np.float32(1)),
     ],
+    [lambda model: set_constant(model, "act0_scale", np.full((1, 2, 1, 1), 0.1, np.float32))],
     [lambda model: join(model, "Add", "relu0_out")],
     [biased],
     [lambda model: bypass(model, "weight1_quant")],
+    [mean_off],
     [lambda model: bypass(model, "act0")],
 ]
 MESSAGES = [re.findall("`([^`]+)`", row.split("|")[2])[0] for row in PAGE.split("## Not")[1].splitlines()[4:] if row]

@@ -298,6 +298,18 @@ def test_logits_with_a_bias_are_refused(saved):
         convert(saved(model), SMALL, scale)
 
 
+def test_a_bias_in_whole_steps_is_added(saved):
+    model, scale = make_model(SMALL, 1)
+    steps = np.array([5, -70, 0])
+    model.graph.initializer.append(numpy_helper.from_array((steps * scale).astype(np.float32), "bias"))
+    model.graph.node.append(helper.make_node("Add", ["linear_out", "bias"], ["biased"], name="bias_add"))
+    model.graph.output[0].name = "biased"
+    graph = convert(saved(model), SMALL, scale)
+    last = graph.model.graph.node[-1]
+    assert (last.op_type, graph.sources[last.name]) == ("ElementwiseAdd", "linear")
+    np.testing.assert_array_equal(graph.model.get_initializer(last.input[1]), steps)
+
+
 def test_weight_scales_per_class_are_refused(saved):
     model, scale = make_model(SMALL, 1)
     set_constant(model, "weight_linear_quant_scale", np.float32([0.01, 0.02, 0.03]))

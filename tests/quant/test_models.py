@@ -96,9 +96,10 @@ def test_signs_move_into_weights(seed: int) -> None:
     assert torch.allclose(after, before, rtol=1e-2, atol=1e-3 * float(before.abs().max()))
 
 
-# First layers of 4 bits: with 8, a threshold beyond 10^5 has no place that is clear of whole numbers in float32.
 SMALL = [
     ("student", Architecture("student", 0.5), 16),
+    ("student-w8a8", Architecture("student", 0.5, 1.0, 8, 8), 16),
+    ("resnet8-w7a8", Architecture("resnet8", 0.34, 1.0, 7, 8), 16),
     ("resnet8", Architecture("resnet8", 0.34, 1.0, 4, 4, last_bits=8), 16),
     pytest.param("resnet18", Architecture("resnet18", 0.125, 1.0, stem="3x3"), 40, marks=pytest.mark.full),
     pytest.param("resnet50", Architecture("resnet50", 0.125, 0.5, 3, 5, stem="3x3"), 40, marks=pytest.mark.full),

@@ -17,7 +17,7 @@ from sim.bit_true.errors import IcsortError
 from sim.layers import layer_figures
 from sim.net import run_net
 from sim.simulate_net import measure_fifos
-from tests.hw.networks import Basic, BranchNetwork, make_package, random_images
+from tests.hw.networks import Basic, BranchNetwork, Network, make_package, random_images
 
 RESIDUAL = BranchNetwork(height=7, width=6, blocks=(Basic(4), Basic(6, stride=2)))
 
@@ -99,6 +99,20 @@ def test_pace(build: Build, images: np.ndarray) -> None:
     """A pixel each 5 cycles and 20 idle cycles behind each line: images follow at that distance."""
     run = run_net(build, images, pace=5, line_gap=20).steady
     assert set(np.diff(run.first).tolist()) == {RESIDUAL.height * (5 * RESIDUAL.width + 20)}
+
+
+def test_lines_wait_for_nobody(tmp_path: Path) -> None:
+    """A first layer of four cycles a window stops the pixels of a line, but the next line comes when it is due."""
+    network = Network()
+    make_package(tmp_path / "package", network, 1)
+    (tmp_path / "folding.json").write_text(json.dumps({"MVAU_0": {"PE": 1, "SIMD": 18}}))
+    build = compile_package(tmp_path / "package", tmp_path / "build", folding=tmp_path / "folding.json")
+    run = run_net(build, random_images(network, 3, 5), line_gap=60).steady
+    begins = (network.height - 1) * (network.width + 60)  # of the last line
+    assert set(np.diff(run.first).tolist()) == {network.height * (network.width + 60)}
+    lasts = run.last[:2] - run.first[:2] - begins  # the logits of the third do not wait for its last pixels
+    assert (lasts > 2 * network.width).all()
+    assert (lasts < 4 * network.width).all()
 
 
 def test_deadlock_is_named(package: Path, build: Build, images: np.ndarray, tmp_path: Path) -> None:

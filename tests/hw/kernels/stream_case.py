@@ -34,6 +34,7 @@ PARTS = {
     "mvau": ["dot_product", "rom"],
     "vvau": ["dot_product", "rom"],
     "threshold": ["rom"],
+    "channel_add": ["rom"],
     "depthwise_layer": ["sliding_window_folded", "vvau", "dot_product", "rom", "max_pool_folded"],
 }
 

@@ -59,9 +59,10 @@ module top (
   wire [19:0] acc;
   wire [21:0] sum;
   wire [14:0] total;
+  wire [15:0] biased;
   wire [1:0] copy_valid, copy_ready;
-  wire padded_valid, taps_valid, acc_valid, sum_valid, total_valid;
-  wire padded_ready, taps_ready, acc_ready, sum_ready, total_ready;
+  wire padded_valid, taps_valid, acc_valid, sum_valid, total_valid, biased_valid;
+  wire padded_ready, taps_ready, acc_ready, sum_ready, total_ready, biased_ready;
 
   stream_fork #(.WIDTH(8), .OUTPUTS(2)) u_fork (
       clk, rst, tdata, tvalid, tready, copies, copy_valid, copy_ready);
@@ -78,8 +79,11 @@ module top (
       sum, sum_valid, sum_ready);
   global_acc_pool #(.CHANNELS(64), .PE(1), .PIXELS(16), .BITS(11), .SIGNED(1), .OUT_BITS(15)) u_pool (
       clk, rst, sum[10:0], sum_valid, sum_ready, total, total_valid, total_ready);
-  label_select #(.LABELS(64), .PE(1), .BITS(15), .OUT_BITS(6)) u_label (
-      clk, rst, total, total_valid, total_ready, y, y_valid, y_ready);
+  channel_add #(.CHANNELS(64), .PE(1), .IN_BITS(15), .ADDEND_BITS(8), .OUT_BITS(16), .ADDENDS_FILE("addends.hex"),
+                .RAM_STYLE("distributed")) u_bias (
+      clk, rst, total, total_valid, total_ready, biased, biased_valid, biased_ready);
+  label_select #(.LABELS(64), .PE(1), .BITS(16), .OUT_BITS(6)) u_label (
+      clk, rst, biased, biased_valid, biased_ready, y, y_valid, y_ready);
 endmodule
 """
 
@@ -88,6 +92,7 @@ endmodule
 def memory_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "weights.hex").write_text("".join(f"{0x5A3C71 * (word + 1) % 2**24:06x}\n" for word in range(12)))
     (tmp_path / "taps.hex").write_text("".join(f"{0x37 * (word + 1) % 2**8:02x}\n" for word in range(288)))
+    (tmp_path / "addends.hex").write_text("".join(f"{0x35 * word % 2**8:02x}\n" for word in range(64)))
     (tmp_path / "thresholds.hex").write_text("".join(f"{fold * 0x1111:053x}\n" for fold in range(4)))
     monkeypatch.chdir(tmp_path)  # the memory files are named relative to where the tool runs
 
@@ -147,9 +152,12 @@ def test_convolution(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("memory_files")
 def test_residual(tmp_path: Path) -> None:
     cells = synthesize(RESIDUAL, tmp_path)
-    kernels = "stream_fork fmpad sliding_window_folded vvau dot_product stream_add global_acc_pool label_select"
-    assert set(cells) == {*kernels.split(), "u_vvau.u_dot_product.u_rom"}
-    assert registers(cells["label_select"]) == 15 + 6 + 6 + 1  # best so far, its number, count of beats, valid
+    kernels = (
+        "stream_fork fmpad sliding_window_folded vvau dot_product stream_add global_acc_pool channel_add label_select"
+    )
+    assert set(cells) == {*kernels.split(), "u_vvau.u_dot_product.u_rom", "u_bias.u_rom"}
+    assert registers(cells["channel_add"]) == 16 + 1 + 6  # the sum, its valid bit, the count of beats
+    assert registers(cells["label_select"]) == 16 + 6 + 6 + 1  # best so far, its number, count of beats, valid
     # One beat, its valid bit and two counters (a row has 448 beats, the frame 14 rows): no image.
     assert registers(cells["fmpad"]) <= 8 + 1 + 9 + 4
     assert not has_memory(cells["fmpad"])
