@@ -22,7 +22,7 @@ class Scale:
     stem: str
 
 
-NIGHT = Scale(per_class=150, size=48, epochs=15, width=0.25, stem="3x3")  # of one CPU
+NIGHT = Scale(per_class=400, size=32, epochs=40, width=0.25, stem="3x3")  # of one CPU
 FULL = Scale(per_class=8590, size=64, epochs=50, width=1.0, stem="standard")  # the study's 309,254 cells; a GPU
 
 
@@ -44,8 +44,11 @@ def study(
     ] = None,
     weights: Annotated[
         list[str] | None,
-        typer.Option(help="ARCH=FILE: train also from these weights of natural images; may be repeated."),
+        typer.Option(help="ARCH=FILE: train also from these weights, of natural images or a run; may be repeated."),
     ] = None,
+    window: Annotated[
+        str, typer.Option(help="image: images are the windows; trigger: cells are cut where the trigger sees them.")
+    ] = "image",
     timed: Annotated[int, typer.Option(min=1, help="Random inputs of the inference time.")] = 10_000,
     build: Annotated[list[Path] | None, typer.Option(help="Build whose times to lay beside; may be repeated.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of cells, splits and weights.")] = 0,
@@ -72,6 +75,7 @@ def study(
         width_multiplier=width or scale.width,
         stem=stem or scale.stem,
         epochs=epochs or scale.epochs,
+        window=window,
         seed=seed,
         timed=timed,
     )

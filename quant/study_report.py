@@ -41,7 +41,7 @@ def page(report: dict[str, Any]) -> Page:
                     [
                         title(result["architecture"]),
                         ", ".join(result["channels"]),
-                        "natural images" if result["pretrained"] else "random",
+                        "other images" if result["pretrained"] else "random",
                         f"{result['parameters']:,}",
                         with_interval(result["balanced_accuracy"]),
                         with_interval(result["accuracy"]),

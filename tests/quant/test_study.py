@@ -53,7 +53,7 @@ def test_study_trains_once_and_reports(dataset: Dataset, tmp_path: Path, monkeyp
         assert result["accuracy"]["value"] == pytest.approx(metrics["test"]["accuracy"])
         assert result["balanced_accuracy"]["value"] == pytest.approx(metrics["test"]["balanced_accuracy"])
         assert result["inference"]["inputs"] == 3
-    assert [claim["claim"] for claim in found["claims"]].count("natural images do not help") == 2
+    assert [claim["claim"] for claim in found["claims"]].count("weights of other images do not help") == 2
     assert (found["fpga"][0]["cell_us"], found["fpga"][0]["last_pixel_to_logits_us"]) == (16.0, 0.34)
 
     monkeypatch.setattr(study, "train_run", lambda *_, **__: pytest.fail("trained again"))
@@ -114,6 +114,17 @@ def test_claims_are_of_signs_and_of_chance() -> None:
     assert found["resnet18-2ch", "resnet18-1ch"]["clear"]
 
 
+@pytest.mark.parametrize(("right", "holds"), [(60, True), (73, True), (95, False)])
+def test_other_weights_help_only_beyond_chance(right: int, holds: bool) -> None:
+    plan = Plan((("X",),), ("resnet18",), {"resnet18": "weights.pth"})
+    results = [
+        {"name": training.name, "confusion": [[n, 100 - n], [100 - n, n]], "balanced_accuracy": {"value": n / 100}}
+        for training, n in zip(plan.trainings(), (70, right), strict=True)
+    ]
+    (claim,) = claims(results, plan)
+    assert claim["holds"] == holds
+
+
 def test_channels_of_the_study() -> None:
     with pytest.raises(IcsortError, match="ever fewer"):
         Plan((("a", "b"), ("b", "c")))
@@ -138,7 +149,7 @@ def test_every_timed_input_is_counted_and_no_other() -> None:
 
 def test_command(tmp_path: Path) -> None:
     out = tmp_path / "study"
-    words = ["study", "--out", out, "--per-class", 10, "--size", 36, "--epochs", 1, "--arch", "student", "--timed", 2]
+    words = ["study", "--out", out, "--per-class", 10, "--size", 32, "--epochs", 1, "--arch", "student", "--timed", 2]
     result = CliRunner().invoke(app, [*map(str, words), "--json"], catch_exceptions=False)
     assert result.exit_code == 0, result.output
     found = json.loads(result.stdout)
