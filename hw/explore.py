@@ -2,12 +2,13 @@
 """What networks would reach on boards: latency, rate and resources, folded for latency and, beside it, as FINN folds.
 
 Nothing is generated or simulated: cycles and resources are those of the models (hw.cycles, hw.resources). FINN's own
-folding for the same rate is placed on our kernels, so that the difference is the folding's alone.
+folding for the same rate is placed on our kernels, so that the difference is the folding's alone; and ours is also
+given no more than what FINN's takes.
 """
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,16 +28,16 @@ FORMAT = "icsort-explore"
 VERSION = 1
 RESULT_FILE = "explore.json"
 PICTURE_FILE = "explore.png"
-OURS, FINN = "latency", "FINN's throughput"
+OURS, EQUAL, FINN = "latency", "latency, with what FINN's takes", "FINN's throughput"
 
 
 @dataclass(frozen=True)
 class Point:
     """One network on one board, folded for a rate.
 
-    folding: OURS or FINN. wait_cycles, wait_us: from the last pixel to the logits. cells_per_s: what it keeps up with.
-    resources: LUT, DSP, BRAM_18K, URAM. fits: whether the board has them. accuracy: of the package, on held-out cells,
-    None where it has not seen any.
+    folding: OURS, EQUAL or FINN. wait_cycles, wait_us: from the last pixel to the logits. cells_per_s: what it keeps up
+    with. resources: LUT, DSP, BRAM_18K, URAM. fits: whether the board has them. accuracy: of the package, on held-out
+    cells, None where it has not seen any.
     """
 
     network: str
@@ -95,8 +96,10 @@ def explore(
                         target.line_cycles,
                     )
                     points.append(_point(hardware, graph, board, target, theirs, (model.name, FINN, accuracy)))
-                    ours = search.fold(hardware, graph, target)
-                    points.append(_point(hardware, graph, board, target, ours, (model.name, OURS, accuracy)))
+                    equal = replace(target, budget=points[-1].resources, limited=True)
+                    for kind, goal in ((OURS, target), (EQUAL, equal)):
+                        ours = search.fold(hardware, graph, goal)
+                        points.append(_point(hardware, graph, board, target, ours, (model.name, kind, accuracy)))
                 except IcsortError as reason:
                     refused.append((model.name, board["name"], str(reason)))
     return Exploration(points, refused)
@@ -127,11 +130,12 @@ def _point(
 
 
 def draw(points: Sequence[Point], path: Path) -> None:
-    """A picture: the wait over the rate and over the LUTs, a colour a network and board, FINN's folding hollow."""
+    """A picture: the wait over the rate and over the LUTs, a colour a network and board, FINN's folding hollow, ours
+    with the same resources half full."""
     figure, axes = plt.subplots(1, 2, figsize=(11, 4.5), sharey=True)
     names = sorted({(point.network, point.board) for point in points})
     for color, name in enumerate(names):
-        for folding, face in ((OURS, f"C{color}"), (FINN, "none")):
+        for folding, fill in ((OURS, "full"), (EQUAL, "left"), (FINN, "none")):
             mine = sorted(
                 (point for point in points if (point.network, point.board, point.folding) == (*name, folding)),
                 key=lambda point: point.cells_per_s,
@@ -141,7 +145,7 @@ def draw(points: Sequence[Point], path: Path) -> None:
                 axes, ([p.cells_per_s for p in mine], [p.resources["LUT"] for p in mine]), strict=True
             ):
                 waits = [point.wait_us for point in mine]
-                axis.plot(across, waits, "o-", color=f"C{color}", markerfacecolor=face, label=label, linewidth=0.8)
+                axis.plot(across, waits, "o-", color=f"C{color}", fillstyle=fill, label=label, linewidth=0.8)
     for axis, title in zip(axes, ("cells/s", "LUT"), strict=True):
         axis.set(xlabel=title, xscale="log", yscale="log")
         axis.grid(visible=True, which="both", alpha=0.3)

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from host.cli import app
 from hw.compile import compile_package
-from hw.explore import FINN, OURS, explore
+from hw.explore import EQUAL, FINN, OURS, explore
 from sim.bit_true.errors import IcsortError
 
 
@@ -16,9 +16,9 @@ def test_points_are_what_compile_predicts(package, tmp_path):
     found = explore([package], ["virtual", "zcu104"], [20_000.0])
     assert not found.refused
     assert [(point.board, point.folding) for point in found.points] == [
-        (board, folding) for board in ("virtual", "zcu104") for folding in (FINN, OURS)
+        (board, folding) for board in ("virtual", "zcu104") for folding in (FINN, OURS, EQUAL)
     ]
-    for point in found.points[1::2]:
+    for point in found.points[1::3]:
         data = compile_package(package, tmp_path / point.board, board=point.board, rate=20_000.0).data
         assert point.wait_cycles == data["last_pixel_latency_cycles"]
         assert point.wait_us == pytest.approx(data["last_pixel_latency_cycles"] / data["clock_mhz"])
@@ -29,8 +29,10 @@ def test_points_are_what_compile_predicts(package, tmp_path):
 
 
 def test_finn_waits_longer_at_the_same_rate(package):
-    theirs, ours = explore([package], ["zcu104"], [20_000.0]).points
-    assert min(theirs.cells_per_s, ours.cells_per_s) >= 20_000
+    theirs, ours, equal = explore([package], ["zcu104"], [20_000.0]).points
+    assert min(theirs.cells_per_s, equal.cells_per_s, ours.cells_per_s) >= 20_000
+    assert theirs.wait_cycles >= equal.wait_cycles
+    assert all(equal.resources[key] <= amount for key, amount in theirs.resources.items())
     assert theirs.wait_cycles > ours.wait_cycles
 
 
@@ -41,7 +43,7 @@ def test_command_writes_table_data_and_picture(package, tmp_path):
     assert result.exit_code == 0, result.output
     assert "at most" in result.output  # 5e7 cells/s are refused in one line
     data = json.loads((out / "explore.json").read_text())
-    assert (data["format"], len(data["points"]), len(data["refused"])) == ("icsort-explore", 2, 1)
+    assert (data["format"], len(data["points"]), len(data["refused"])) == ("icsort-explore", 3, 1)
     assert (out / "explore.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
     assert (
         CliRunner().invoke(app, [*arguments, "--json", "--force"]).output.endswith((out / "explore.json").read_text())
