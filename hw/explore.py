@@ -96,7 +96,7 @@ def explore(
                         target.line_cycles,
                     )
                     points.append(_point(hardware, graph, board, target, theirs, (model.name, FINN, accuracy)))
-                    equal = replace(target, budget=points[-1].resources, limited=True)
+                    equal = replace(target, budget={**points[-1].resources, "URAM": 0}, limited=True)
                     for kind, goal in ((OURS, target), (EQUAL, equal)):
                         ours = search.fold(hardware, graph, goal)
                         points.append(_point(hardware, graph, board, target, ours, (model.name, kind, accuracy)))
