@@ -96,10 +96,17 @@ def explore(
                         target.line_cycles,
                     )
                     points.append(_point(hardware, graph, board, target, theirs, (model.name, FINN, accuracy)))
-                    equal = replace(target, budget={**points[-1].resources, "URAM": 0}, limited=True)
+                    equal = replace(
+                        target,
+                        budget={**points[-1].resources, "URAM": 0},
+                        limited=True,
+                        frame_cycles=max(
+                            target.frame_cycles, cycles.predict(graph, theirs, target.line_cycles).interval
+                        ),
+                    )
                     for kind, goal in ((OURS, target), (EQUAL, equal)):
                         ours = search.fold(hardware, graph, goal)
-                        points.append(_point(hardware, graph, board, target, ours, (model.name, kind, accuracy)))
+                        points.append(_point(hardware, graph, board, goal, ours, (model.name, kind, accuracy)))
                 except IcsortError as reason:
                     refused.append((model.name, board["name"], str(reason)))
     return Exploration(points, refused)
@@ -124,7 +131,7 @@ def _point(
         wait_us=prediction.after_last_pixel / clock,
         cells_per_s=clock * 1e6 / prediction.interval,
         resources={key: round(amount) for key, amount in zip(fold.RESOURCES, total, strict=True)},
-        fits=bool((total <= target.limits).all()),
+        fits=all(amount <= board["budget"].get(key, 0) for key, amount in zip(fold.RESOURCES, total, strict=True)),
         accuracy=what[2],
     )
 

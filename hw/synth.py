@@ -147,7 +147,8 @@ def modules(build: Build) -> dict[str, Module]:
                 parameters[key] = value.strip('"') if value.startswith('"') else int(value)
         found[name] = Module(kernel, parameters, files)
     head, end, _ = texts[NET].partition(b"\n);\n")
-    texts[NET] = head + end + b"endmodule\n"  # the ports alone
+    ports = re.sub(rb"#\(.*?\n\) ", b"", head, flags=re.DOTALL)  # Yosys takes no parameters of what is left out
+    texts[NET] = ports + end + b"endmodule\n"
     rest = {f"{name}.sv": texts[name] for name in used_sources(TOP, texts)}
     return found | {SORTER: Module(TOP, {}, rest, blackbox=NET)}
 

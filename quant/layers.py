@@ -5,8 +5,8 @@ An activation's integers are worth one `Step` each, for all channels; weights of
 channel. Quantizers that meet in a residual sum share a step, or the sum would be no integer. Every part can `settle`:
 after training, the thresholds that batch norm and quantizer become in hardware are moved away from whole numbers,
 where float rounding would decide and no two programs need agree. With many bits that does not suffice, as sums of
-products are rounded by more than their thresholds lie apart from whole numbers: steps of more than FREE_BITS bits have
-few significant bits, so that float32 holds products and sums exactly.
+products are rounded by more than their thresholds lie apart from whole numbers: steps of more than FREE_BITS bits and
+the factors of batch norms in front of them have one or two significant bits, so that float32 holds all sums exactly.
 """
 
 import warnings
@@ -34,7 +34,7 @@ CLIPS = 64  # candidates among which the first step of an activation is searched
 TIE_MARGIN = 2.0**-16  # relative distance from a whole number: several float32 roundings
 NUDGE = 2.0**-12  # relative change of a step that is tried to get there
 FREE_BITS = 6  # of weights or activations whose steps may be any numbers
-COARSE = 8  # other steps of activations are 4, 5, 6 or 7 eighths of a power of two; those of weights are one
+GRID = 64  # parts of an accumulator step in which means are whole then
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Bits:
 class Step(nn.Module):
     """What one integer of an activation is worth: a positive scalar, trained as its logarithm.
 
-    coarse: of three significant bits.
+    coarse: of two significant bits, a power of two or 1.5 times one.
     """
 
     def __init__(self, *, coarse: bool = False) -> None:
@@ -75,9 +75,9 @@ class Step(nn.Module):
 
 
 def _coarse(x: Tensor) -> Tensor:
-    """The nearest numbers of three significant bits."""
+    """The nearest numbers of two significant bits."""
     mantissa, exponent = torch.frexp(x)
-    return torch.ldexp((mantissa * COARSE).round() / COARSE, exponent)
+    return torch.ldexp((mantissa * 4).round() / 4, exponent)
 
 
 class Activation(nn.Module):
@@ -187,10 +187,28 @@ class Unit(nn.Module):
         assert isinstance(self.conv, qnn.QuantConv2d)
         assert isinstance(self.act, Activation)
         with torch.no_grad():
+            if self.act.step.coarse:
+                self._simplify_norm()
             accumulator = (step * self.conv.quant_weight().scale.double()).flatten()
             own = self.act.step.get().double()
             settle_norm(self.norm, self.act.levels() * own, accumulator)
+            if self.act.step.coarse:
+                mean = self.norm.get_buffer("running_mean")
+                mean.copy_((mean.double() / accumulator * GRID).round() / GRID * accumulator)
         return own
+
+    def _simplify_norm(self) -> None:
+        """Leave a power of two of the batch norm's factor, and a mean; weights take the rest."""
+        norm = self.norm
+        variance, mean = norm.get_buffer("running_var"), norm.get_buffer("running_mean")
+        factor = norm.weight.double() / (variance.double() + norm.eps).sqrt()
+        power = 2.0 ** factor.log2().round()
+        rest = factor / power
+        self.conv.weight.mul_(rest.float()[:, None, None, None])
+        mean.copy_(mean.double() * rest - norm.bias.double() / power)
+        variance.fill_(1 - norm.eps)
+        norm.weight.copy_(power)
+        norm.bias.zero_()
 
 
 def settle_norm(norm: nn.BatchNorm1d | nn.BatchNorm2d, levels: Tensor, accumulator: Tensor) -> None:

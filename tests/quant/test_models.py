@@ -86,16 +86,19 @@ def test_bits(weight_bits: int, activation_bits: int, first_bits: int, last_bits
 
 def test_signs_move_into_weights(seed: int) -> None:
     images = pixels(8, 3, 24, seed)
-    model = calibrated(Architecture("mobilenet_v2", 0.25, 0.5).as_float(), images, 3, seed)
+    model = calibrated(Architecture("mobilenet_v2", 0.25, 0.5).as_float(), images, 3, seed).double()
+    images = images.double()
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
             nn.init.normal_(module.weight)
+            with torch.no_grad():  # smaller ones are no longer the same
+                module.weight += module.weight.sign() * layers.MIN_GAMMA
     with torch.no_grad():
         before = model(images)
         layers.turn_gammas_positive(model)
         after = model(images)
     assert all(module.weight.min() > 0 for module in model.modules() if isinstance(module, nn.BatchNorm2d))
-    assert torch.allclose(after, before, rtol=1e-2, atol=1e-3 * float(before.abs().max()))
+    assert torch.allclose(after, before, rtol=0, atol=1e-6 * float(before.abs().max()))
 
 
 SMALL = [
@@ -139,14 +142,14 @@ def test_float32_holds_sums_of_many_bits(name: str, bits: tuple[int, int], seed:
     assert graph.near_ties
 
 
-def test_coarse_steps_have_three_bits(seed: int) -> None:
+def test_coarse_steps_have_two_bits(seed: int) -> None:
     rng = np.random.default_rng(seed)
     for value in np.exp(rng.uniform(-20, 20, 200)):
         step = layers.Step(coarse=True)
         step.set(value)
         mantissa, _ = np.frexp(step.get().numpy())
-        assert mantissa * 8 in (4, 5, 6, 7)
-        assert abs(float(step.get()) / value - 1) <= 1 / 8
+        assert mantissa * 4 in (2, 3)
+        assert abs(float(step.get()) / value - 1) <= 1 / 4
     loss = step() * 3.0
     loss.backward()
     assert float(step.log.grad) == pytest.approx(3.0 * value, rel=1e-5)  # straight through
