@@ -96,7 +96,7 @@ def explore(
                         target.line_cycles,
                     )
                     points.append(_point(hardware, graph, board, target, theirs, (model.name, FINN, accuracy)))
-                    equal = replace(
+                    equal = replace(  # no UltraRAM: deep FIFOs would take it whatever the folding
                         target,
                         budget={**points[-1].resources, "URAM": 0},
                         limited=True,

@@ -290,7 +290,7 @@ class _Search:
         return {name: unit for option in self.at.values() for name, unit in option.units.items()}
 
     def keep_up(self) -> bool:
-        """The cheapest folding with which every layer does a frame in `frame_cycles`. Returns whether it fits."""
+        """The folding that leaves most room, of those that do a frame in `frame_cycles`. Returns whether it fits."""
         short = self._cheapest(self.target.frame_cycles)
         if short is None:
             return True

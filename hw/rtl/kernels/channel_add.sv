@@ -50,9 +50,7 @@ module channel_add #(
   localparam int unsigned Folds    = CHANNELS / PE;  // words
   localparam int unsigned FoldBits = Folds > 1 ? $clog2(Folds) : 1;
 
-  assign s_axis_tready = m_axis_tready || !m_axis_tvalid;
-
-  wire accept = s_axis_tvalid && s_axis_tready;
+  logic accept;  // a beat, and the word beside it
 
   // ---- Addends of the beat that comes next.
 
@@ -71,22 +69,21 @@ module channel_add #(
 
   // ---- Add.
 
-  always_ff @(posedge clk) begin
-    if (s_axis_tready) m_axis_tvalid <= s_axis_tvalid;
-    if (accept) begin
-      automatic logic [PE*OUT_BITS-1:0] next = '0;
-      /*verilator unroll_disable*/ for (int unsigned pe = 0; pe < PE; pe++) begin
-        // One bit in front of each operand: its sign, or a zero.
-        next[pe*OUT_BITS +: OUT_BITS] =
-            OUT_BITS'($signed({IN_SIGNED != 0 && s_axis_tdata[pe*IN_BITS + IN_BITS - 1],
-                               s_axis_tdata[pe*IN_BITS +: IN_BITS]}))
-          + OUT_BITS'($signed({ADDEND_SIGNED != 0 && word[pe*ADDEND_BITS + ADDEND_BITS - 1],
-                               word[pe*ADDEND_BITS +: ADDEND_BITS]}));
-      end
-      m_axis_tdata <= next;
-    end
-    if (rst) m_axis_tvalid <= 1'b0;
-  end
+  stream_add #(
+      .PE, .LHS_BITS(IN_BITS), .LHS_SIGNED(IN_SIGNED), .RHS_BITS(ADDEND_BITS), .RHS_SIGNED(ADDEND_SIGNED), .OUT_BITS
+  ) u_add (
+      .clk,
+      .rst,
+      .s_axis_lhs_tdata  (s_axis_tdata),
+      .s_axis_lhs_tvalid (s_axis_tvalid),
+      .s_axis_lhs_tready (s_axis_tready),
+      .s_axis_rhs_tdata  (word),
+      .s_axis_rhs_tvalid (1'b1),
+      .s_axis_rhs_tready (accept),
+      .m_axis_tdata,
+      .m_axis_tvalid,
+      .m_axis_tready
+  );
 
 endmodule
 

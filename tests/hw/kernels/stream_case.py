@@ -34,7 +34,7 @@ PARTS = {
     "mvau": ["dot_product", "rom"],
     "vvau": ["dot_product", "rom"],
     "threshold": ["rom"],
-    "channel_add": ["rom"],
+    "channel_add": ["rom", "stream_add"],
     "depthwise_layer": ["sliding_window_folded", "vvau", "dot_product", "rom", "max_pool_folded"],
 }
 
