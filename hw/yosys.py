@@ -19,7 +19,7 @@ from hw.resources import RESOURCES, Resources
 from sim.bit_true.cache import cache_folder
 from sim.bit_true.errors import IcsortError
 
-_RUN = "from pyosys import libyosys; libyosys.Design().run_pass('script synth.ys')"
+_RUN = "from pyosys import libyosys; libyosys.Design().run_pass('script script.ys')"
 # `check` inside synth_xilinx takes quadratic time on the wide vectors that `proc` leaves, so they are cleaned up first:
 # the cells are the same, and 576 multipliers take one minute instead of four. Assertions are for simulation. The last
 # steps of synth_xilinx only check and write.
@@ -96,16 +96,12 @@ def synthesize(module: Module, family: str, timeout: float) -> Resources:
     return result
 
 
-def _run(module: Module, family: str, folder: Path, timeout: float) -> dict[str, int]:
-    """Cells of the mapped module by type."""
-    for name, data in module.files.items():
-        (folder / name).write_bytes(data)
-    (folder / "top.sv").write_text(module.wrapper(), encoding="utf-8")
-    sources = " ".join(["top.sv", *(name for name in module.files if name.endswith(".sv"))])
-    options = f"--blackboxed-module {module.blackbox}" if module.blackbox else ""
-    top = f"{module.name}$top.u"
-    script = _SCRIPT.format(top=top, family=family, options=options, files=sources)
-    (folder / "synth.ys").write_text(script, encoding="utf-8")
+def run_script(script: str, folder: Path, timeout: float) -> None:
+    """Run Yosys commands, a line each, in a folder, in a process of its own: an error ends the process it happens in.
+
+    timeout: seconds. Raises NotSynthesizedError after that, and IcsortError with Yosys's message where it refuses.
+    """
+    (folder / "script.ys").write_text(script, encoding="utf-8")
     try:
         done = subprocess.run(
             [sys.executable, "-c", _RUN], cwd=folder, capture_output=True, text=True, timeout=timeout, check=False
@@ -115,7 +111,22 @@ def _run(module: Module, family: str, folder: Path, timeout: float) -> dict[str,
     if done.returncode:
         lines = (done.stderr + done.stdout).splitlines()
         reason = next((line for line in lines if "error" in line.lower()), f"exit code {done.returncode}")
-        raise IcsortError(f"Yosys could not synthesize {module.name}: {reason.strip()}")
+        raise IcsortError(reason.strip())
+
+
+def _run(module: Module, family: str, folder: Path, timeout: float) -> dict[str, int]:
+    """Cells of the mapped module by type."""
+    for name, data in module.files.items():
+        (folder / name).write_bytes(data)
+    (folder / "top.sv").write_text(module.wrapper(), encoding="utf-8")
+    sources = " ".join(["top.sv", *(name for name in module.files if name.endswith(".sv"))])
+    options = f"--blackboxed-module {module.blackbox}" if module.blackbox else ""
+    top = f"{module.name}$top.u"
+    script = _SCRIPT.format(top=top, family=family, options=options, files=sources)
+    try:
+        run_script(script, folder, timeout)
+    except IcsortError as error:
+        raise IcsortError(f"Yosys could not synthesize {module.name}: {error}") from None
     # What is mapped by itself stands beside the module; Yosys's own sum leaves out some of their cells.
     cells: Counter[str] = Counter()
     for mapped in json.loads((folder / "stat.json").read_text(encoding="utf-8"))["modules"].values():

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pyosys import libyosys
 
 from hw.dsp_packing import dsp_slices, products_per_dsp
+from hw.yosys import run_script
 from sim.bench import RTL
 
 Unit = tuple[int, int, int, int, str, int, int]  # PE, SIMD, WEIGHT_BITS, ACT_BITS, MULT_STYLE, SHARED_ACT, ACT_SIGNED
@@ -34,11 +34,10 @@ ALL_WIDTHS: list[Unit] = [
 
 @pytest.mark.parametrize("units", [SOME, pytest.param(ALL_WIDTHS, marks=pytest.mark.full)], ids=["some", "all-widths"])
 @pytest.mark.parametrize(("family", "slice_type", "port"), [("xc7", "DSP48E1", 25), ("xcup", "DSP48E2", 27)])
-def test_yosys_uses_as_many(
-    family: str, slice_type: str, port: int, units: list[Unit], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    Path("weights.hex").write_text("".join(f"{0x9E3779B97F4A7C15 * (word + 1) % 2**64:x}\n" for word in range(8)))
+def test_yosys_uses_as_many(family: str, slice_type: str, port: int, units: list[Unit], tmp_path: Path) -> None:
+    (tmp_path / "weights.hex").write_text(
+        "".join(f"{0x9E3779B97F4A7C15 * (word + 1) % 2**64:x}\n" for word in range(8))
+    )
     ports, instances = [], []
     for index, (pe, simd, weight_bits, act_bits, style, shared, signed) in enumerate(units):
         beat, result = (1 if shared else pe) * simd * act_bits, pe * 20
@@ -49,15 +48,16 @@ def test_yosys_uses_as_many(
             f'.DSP_A_BITS({port}), .RAM_STYLE("block")) u{index} (.clk, .rst, .s_axis_tdata(a{index}), '
             f".s_axis_tvalid(1'b1), .m_axis_tdata(y{index}), .m_axis_tready(1'b1));\n"
         )
-    Path("top.sv").write_text(f"module top (input wire clk, rst, {', '.join(ports)});\n{''.join(instances)}endmodule\n")
-    design, kernels = libyosys.Design(), RTL / "kernels"
-    for command in (
-        f"tee -q read_slang --keep-hierarchy --top top top.sv {kernels / 'dot_product.sv'} {kernels / 'rom.sv'}",
-        f"tee -q synth_xilinx -family {family} -top top -noiopad -noclkbuf -run :coarse",
-        "tee -q -o stat.json stat -json",
-    ):
-        design.run_pass(command)
-    modules = json.loads(Path("stat.json").read_text())["modules"]
+    top = f"module top (input wire clk, rst, {', '.join(ports)});\n{''.join(instances)}endmodule\n"
+    (tmp_path / "top.sv").write_text(top)
+    kernels = RTL / "kernels"
+    script = f"""
+    read_slang --keep-hierarchy --top top top.sv {kernels / "dot_product.sv"} {kernels / "rom.sv"}
+    synth_xilinx -family {family} -top top -noiopad -noclkbuf -run :coarse
+    tee -q -o stat.json stat -json
+    """
+    run_script(script, tmp_path, timeout=500)
+    modules = json.loads((tmp_path / "stat.json").read_text())["modules"]
     slices = {
         name.rpartition(".u")[2]: module["num_cells_by_type"].get(slice_type, 0) for name, module in modules.items()
     }

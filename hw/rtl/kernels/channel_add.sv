@@ -70,7 +70,8 @@ module channel_add #(
   // ---- Add.
 
   stream_add #(
-      .PE, .LHS_BITS(IN_BITS), .LHS_SIGNED(IN_SIGNED), .RHS_BITS(ADDEND_BITS), .RHS_SIGNED(ADDEND_SIGNED), .OUT_BITS
+      .PE(PE), .LHS_BITS(IN_BITS), .LHS_SIGNED(IN_SIGNED),
+      .RHS_BITS(ADDEND_BITS), .RHS_SIGNED(ADDEND_SIGNED), .OUT_BITS(OUT_BITS)
   ) u_add (
       .clk,
       .rst,

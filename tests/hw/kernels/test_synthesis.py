@@ -5,8 +5,8 @@ import json
 from pathlib import Path
 
 import pytest
-from pyosys import libyosys
 
+from hw.yosys import run_script
 from sim.bench import RTL
 
 IMAGE_W, IMAGE_H, CHANNELS, BITS = 24, 24, 2, 4
@@ -89,35 +89,33 @@ endmodule
 
 
 @pytest.fixture
-def memory_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def memory_files(tmp_path: Path) -> None:
     (tmp_path / "weights.hex").write_text("".join(f"{0x5A3C71 * (word + 1) % 2**24:06x}\n" for word in range(12)))
     (tmp_path / "taps.hex").write_text("".join(f"{0x37 * (word + 1) % 2**8:02x}\n" for word in range(288)))
     (tmp_path / "addends.hex").write_text("".join(f"{0x35 * word % 2**8:02x}\n" for word in range(64)))
     (tmp_path / "thresholds.hex").write_text("".join(f"{fold * 0x1111:053x}\n" for fold in range(4)))
-    monkeypatch.chdir(tmp_path)  # the memory files are named relative to where the tool runs
 
 
 def synthesize(top: str, folder: Path) -> dict[str, dict[str, int]]:
-    """Cells by type of each kernel that `top` instantiates (the last one of a kind), mapped to the 7 series.
+    """Cells by type of each kernel that `top` instantiates, mapped to the 7 series.
 
-    A rom is named by its place: u_mvau.u_dot_product.u_rom.
+    A module inside a kernel is named by its place: u_mvau.u_dot_product.u_rom.
     """
     (folder / "top.sv").write_text(top)
     kernels = sorted((RTL / "kernels").glob("*.sv"))
-    design = libyosys.Design()
-    for command in (
-        f"tee -q read_slang --keep-hierarchy --top top top.sv {' '.join(map(str, kernels))}",
-        "tee -q synth_xilinx -family xc7 -top top -noiopad -noclkbuf",
-        "tee -q check -assert",
-        "tee -q -o stat.json stat -json",
-    ):
-        design.run_pass(command)
+    script = f"""
+    read_slang --keep-hierarchy --top top top.sv {" ".join(map(str, kernels))}
+    synth_xilinx -family xc7 -top top -noiopad -noclkbuf
+    check -assert
+    tee -q -o stat.json stat -json
+    """
+    run_script(script, folder, timeout=500)
     modules = json.loads((folder / "stat.json").read_text())["modules"]
-    cells = {
-        name.lstrip("\\").partition("$top.")[0 if not name.endswith(".u_rom") else 2]: module["num_cells_by_type"]
-        for name, module in modules.items()
-        if name.lstrip("\\") != "top"
-    }
+    cells = {}
+    for name, module in modules.items():
+        kernel, _, place = name.lstrip("\\").partition("$top.")
+        if place:
+            cells[place if "." in place else kernel] = module["num_cells_by_type"]
     for counts in cells.values():
         assert not any(cell.startswith(("LD", "$")) for cell in counts), counts
     return cells
@@ -134,9 +132,9 @@ def has_memory(counts: dict[str, int]) -> bool:
 @pytest.mark.usefixtures("memory_files")
 def test_convolution(tmp_path: Path) -> None:
     cells = synthesize(CONVOLUTION, tmp_path)
-    kernels = "sliding_window width_converter mvau dot_product fifo threshold max_pool max_pool_folded"
-    memories = "u_mvau.u_dot_product.u_rom u_level.u_rom"
-    assert set(cells) == set(kernels.split()) | set(memories.split())
+    kernels = "sliding_window width_converter mvau fifo threshold max_pool max_pool_folded"
+    inside = "u_mvau.u_dot_product u_mvau.u_dot_product.u_rom u_level.u_rom"
+    assert set(cells) == set(kernels.split()) | set(inside.split())
     # The window, one column read ahead, two counters and two countdowns; the lines are in memory.
     assert registers(cells["sliding_window"]) <= WINDOW + 2 * PIXEL + 20
     assert has_memory(cells["sliding_window"])
@@ -152,11 +150,11 @@ def test_convolution(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("memory_files")
 def test_residual(tmp_path: Path) -> None:
     cells = synthesize(RESIDUAL, tmp_path)
-    kernels = (
-        "stream_fork fmpad sliding_window_folded vvau dot_product stream_add global_acc_pool channel_add label_select"
-    )
-    assert set(cells) == {*kernels.split(), "u_vvau.u_dot_product.u_rom", "u_bias.u_rom"}
-    assert registers(cells["channel_add"]) == 16 + 1 + 6  # the sum, its valid bit, the count of beats
+    kernels = "stream_fork fmpad sliding_window_folded vvau stream_add global_acc_pool channel_add label_select"
+    inside = "u_vvau.u_dot_product u_vvau.u_dot_product.u_rom u_bias.u_rom u_bias.u_add"
+    assert set(cells) == set(kernels.split()) | set(inside.split())
+    assert registers(cells["channel_add"]) == 6  # the count of beats
+    assert registers(cells["u_bias.u_add"]) == 16 + 1  # the sum, its valid bit
     assert registers(cells["label_select"]) == 16 + 6 + 6 + 1  # best so far, its number, count of beats, valid
     # One beat, its valid bit and two counters (a row has 448 beats, the frame 14 rows): no image.
     assert registers(cells["fmpad"]) <= 8 + 1 + 9 + 4
