@@ -32,6 +32,9 @@ def compile_(
     pixels_per_beat: Annotated[
         int, typer.Option(min=1, help="Pixels beside each other that the network takes at once.")
     ] = 1,
+    fill: Annotated[
+        float, typer.Option(help="Share of the board that the network may take, such as 0.8: routing needs room.")
+    ] = 1.0,
     force: Annotated[bool, typer.Option("--force", help="Replace the build that is there.")] = False,
     keep_passes: Annotated[
         Path | None, typer.Option(help="Folder for the ONNX graph after each pass of the front end, to find errors.")
@@ -48,6 +51,7 @@ def compile_(
             rate=rate,
             line_rate=line_rate,
             pixels_per_beat=pixels_per_beat,
+            fill=fill,
             force=force,
             checkpoints=keep_passes,
             progress=lambda step: status.update(f"compile: {step}"),

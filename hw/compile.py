@@ -150,6 +150,7 @@ def compile_package(
     rate: float | None = None,
     line_rate: float | None = None,
     pixels_per_beat: int = 1,
+    fill: float = 1.0,
     force: bool = False,
     checkpoints: Path | None = None,
     progress: Callable[[str], None] = lambda _: None,
@@ -158,9 +159,9 @@ def compile_package(
 
     out: must not exist; with `force` a build that is there is replaced, and nothing else is. folding: a folding file
     (see hw.folding) for what it names; the rest is chosen. rate, line_rate: cells and lines a second that must be kept
-    up with (see hw.search.target). pixels_per_beat: at the network's input (see hw.pixel_groups). checkpoints:
-    folder, made where there is none, for the graph after each pass of the front end; it stays if a pass fails.
-    progress: called with the name of each step before it runs.
+    up with; fill: share of the board for the network (see hw.search.target). pixels_per_beat: at the network's input
+    (see hw.pixel_groups). checkpoints: folder, made where there is none, for the graph after each pass of the front
+    end; it stays if a pass fails. progress: called with the name of each step before it runs.
 
     Raises IcsortError for a bad package, board or folding, a network that is not covered, an output that cannot be
     written.
@@ -171,7 +172,7 @@ def compile_package(
         except OSError as error:
             raise IcsortError(f"{checkpoints}: cannot be made ({error.strerror}); give another folder") from None
     with result_folder(out, BUILD_FILE, force) as folder:
-        _compile_into(folder, package, board, folding, rate, line_rate, pixels_per_beat, checkpoints, progress)
+        _compile_into(folder, package, board, folding, rate, line_rate, pixels_per_beat, fill, checkpoints, progress)
     return load_build(out)
 
 
@@ -207,6 +208,7 @@ def _compile_into(
     rate: float | None,
     line_rate: float | None,
     pixels_per_beat: int,
+    fill: float,
     checkpoints: Path | None,
     progress: Callable[[str], None],
 ) -> None:
@@ -219,7 +221,7 @@ def _compile_into(
     graph = front_end(package, model, pixels_per_beat, checkpoints, progress)
     progress("folding")
     layers = cycles.read(graph.model)
-    target = search.target(description, layers, rate, line_rate)
+    target = search.target(description, layers, rate, line_rate, fill)
     chosen = search.fold(graph.model, layers, target, lambda reached: progress(f"folding: {reached}"))
     if folding:
         chosen = fold.load(folding, layers, chosen, target.line_cycles)
@@ -258,6 +260,7 @@ def _compile_into(
         "part": description["part"],
         "budget": description["budget"],
         "budget_is": description["budget_is"],
+        "fill": fill,
         "clock_mhz": description["clock_mhz"],
         "clock_is": description["clock_is"],
         "clks_per_bit": clks_per_bit,

@@ -59,7 +59,8 @@ ROUNDS = 5  # of solutions, each with what the one before needs between its laye
 
 @dataclass(frozen=True)
 class Target:
-    """What to fold for. budget: LUT, DSP, BRAM_18K, URAM of `board`; family: "xc7" or "xcup".
+    """What to fold for. budget: LUT, DSP, BRAM_18K, URAM of `board`, of which the network may take the share `fill`;
+    family: "xc7" or "xcup".
 
     limited: whether the budget is a limit. If not, a network that needs more is folded as cheaply as its rate allows.
     line_cycles: between the first pixels of two lines. frame_cycles: between two cells at the required rate.
@@ -71,6 +72,7 @@ class Target:
     limited: bool
     line_cycles: int
     frame_cycles: int
+    fill: float = 1.0
 
     @property
     def ultra(self) -> bool:
@@ -79,15 +81,27 @@ class Target:
 
     @cached_property
     def limits(self) -> Amounts:
-        return np.array([self.budget.get(key, 0) for key in RESOURCES], float)
+        return np.floor([self.fill * self.budget.get(key, 0) for key in RESOURCES])
+
+    def has(self, key: str) -> str:
+        """In words: how much of a resource there is."""
+        share = f" at --fill {self.fill:g}" if self.fill < 1 else ""
+        return f"board '{self.board}' has {self.limits[RESOURCES.index(key)]:.0f}{share}"
 
 
-def target(board: Mapping[str, Any], graph: Graph, rate: float | None, line_rate: float | None) -> Target:
+def target(
+    board: Mapping[str, Any], graph: Graph, rate: float | None, line_rate: float | None, fill: float = 1.0
+) -> Target:
     """What a board (hw.compile.load_board) is to do. rate: cells a second; line_rate: lines a second.
 
     Without a rate, a pixel each cycle without pause, as far as borders allow; without a line rate, lines as far apart
-    as the rate leaves them. Raises IcsortError for rates that the clock cannot follow.
+    as the rate leaves them. fill: share of the board's resources that the network may take. The sorter around it takes
+    about 3,000 LUTs, a DSP slice a channel and a block RAM more, and a full device is hard to place and route.
+
+    Raises IcsortError for rates that the clock cannot follow and for a share that is none.
     """
+    if not 0 < fill <= 1:
+        raise IcsortError(f"--fill {fill:g}: give a share of the board's resources, more than 0 and at most 1")
     clock = board["clock_mhz"] * 1e6
     pixels = graph.height * graph.width
     if rate is None:  # a border around the pixels takes time as well
@@ -110,7 +124,8 @@ def target(board: Mapping[str, Any], graph: Graph, rate: float | None, line_rate
             f"one a cycle; at most {clock / graph.width:.0f} lines/s at {board['clock_mhz']:g} MHz"
         )
     limited = board["budget_is"] == "limit"
-    return Target(board["name"], family_of(board["part"]), board["budget"], limited, line_cycles, frame_cycles)
+    family = family_of(board["part"])
+    return Target(board["name"], family, board["budget"], limited, line_cycles, frame_cycles, fill)
 
 
 def resources(network: Network, family: str) -> tuple[dict[str, dict[str, int]], dict[str, int]]:
@@ -125,13 +140,13 @@ def resources(network: Network, family: str) -> tuple[dict[str, dict[str, int]],
 
 def check_budget(target: Target, layers: Mapping[str, Mapping[str, int]], glue: Mapping[str, int]) -> None:
     """Raises IcsortError where a network needs more than the board has, naming the largest layer."""
-    for key in RESOURCES if target.limited else ():
+    for key, limit in zip(RESOURCES, target.limits, strict=True) if target.limited else ():
         total = glue[key] + sum(amounts[key] for amounts in layers.values())
-        if total > target.budget.get(key, 0):
+        if total > limit:
             largest = max(layers, key=lambda name: layers[name][key])
             raise IcsortError(
-                f"the network needs {total} {key}, board '{target.board}' has {target.budget.get(key, 0)}; {largest} "
-                f"takes {layers[largest][key]}: give a folding file with smaller PE or SIMD there, or another board"
+                f"the network needs {total} {key}, {target.has(key)}; {largest} takes {layers[largest][key]}: give a "
+                "folding file with smaller PE or SIMD there, or another board"
             )
 
 
@@ -319,8 +334,8 @@ class _Search:
         sizes = {name: option.amounts[worst] for name, option in self.at.items()}
         largest = max(sizes, key=lambda name: sizes[name])
         return (
-            f"the network needs {total[worst]:.0f} {key} for a cell each {frame_cycles} cycles, board "
-            f"'{self.target.board}' has {self.target.limits[worst]:.0f}; {largest} takes {sizes[largest]:.0f}"
+            f"the network needs {total[worst]:.0f} {key} for a cell each {frame_cycles} cycles, "
+            f"{self.target.has(key)}; {largest} takes {sizes[largest]:.0f}"
         )
 
     def _able(self, frame_cycles: int) -> dict[str, list[Option]]:

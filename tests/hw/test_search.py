@@ -2,6 +2,7 @@
 """The search against the generator (what is placed), the cycle model (what is gained) and all foldings (small ones)."""
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -161,6 +162,22 @@ def test_what_is_said_to_fit_does_fit(model, graph):
 def test_rates_that_no_folding_reaches(rate, line_rate, message, graph):
     with pytest.raises(IcsortError, match=message):
         search.target(load_board("virtual"), graph, rate, line_rate)
+
+
+@pytest.mark.parametrize("fill", [0.0, -0.5, 1.01, float("nan")])
+def test_shares_that_no_network_can_take(fill, graph):
+    with pytest.raises(IcsortError, match=r"--fill .* more than 0 and at most 1"):
+        search.target(load_board("zcu104"), graph, None, None, fill)
+
+
+def test_fill_leaves_room(model, graph):
+    """With half of a board a network is folded as on a board of half the size."""
+    small = {"LUT": 9_000, "DSP": 8, "BRAM_18K": 10, "URAM": 0}
+    double = {key: 2 * amount + 1 for key, amount in small.items()}
+    half = replace(target(graph, double, 4000), fill=0.5)
+    assert search.fold(model, graph, half) == search.fold(model, graph, target(graph, small, 4000))
+    with pytest.raises(IcsortError, match=r"board 'test' has 5 at --fill 0\.1; .*does not fit at any rate"):
+        search.fold(model, graph, replace(target(graph, {**PLENTY, "LUT": 50}, 4000), fill=0.1))
 
 
 def test_finn_folds_for_throughput_and_waits_longer(model, graph):
