@@ -105,6 +105,8 @@ def _on_disk(shape: tuple[int, ...], folder: Path | None) -> NDArray[np.uint8]:
     """An array in a file without a name, which is gone when nobody uses it. Its room is taken now, or not at all."""
     size = math.prod(shape)
     try:
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
         with TemporaryFile(dir=folder) as file:
             os.posix_fallocate(file.fileno(), 0, size)
             return np.memmap(file, np.uint8, "r+", shape=shape)

@@ -136,11 +136,12 @@ def test_cells_on_disk_give_the_same_run(
     """Also cut in other portions."""
     monkeypatch.setattr(samples, "CHUNK", 7)
     write_shards(tmp_path / "shards", [dataset])
-    train_run(read_folder(tmp_path / "shards"), tmp_path / "run", Recipe(epochs=8, batch=16), seed=1, progress=False)
-    ours, theirs = (torch.load(folder / "checkpoint.pt") for folder in (tmp_path / "run", run_folder))
+    again = tmp_path / "folder that is not there yet" / "run"
+    train_run(read_folder(tmp_path / "shards"), again, Recipe(epochs=8, batch=16), seed=1, progress=False)
+    ours, theirs = (torch.load(folder / "checkpoint.pt") for folder in (again, run_folder))
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
     for name in ("heldout.npz", "validation.npz"):
-        with np.load(tmp_path / "run" / name) as our, np.load(run_folder / name) as their:
+        with np.load(again / name) as our, np.load(run_folder / name) as their:
             assert all((our[key] == their[key]).all() for key in their.files)
 
 
@@ -163,9 +164,7 @@ def test_no_room_for_the_pixels(dataset: Dataset, monkeypatch: pytest.MonkeyPatc
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "posix_fallocate", full)
-    with pytest.raises(
-        IcsortError, match=r"MB for the cells' pixels cannot be written \(No space"
-    ):
+    with pytest.raises(IcsortError, match=r"MB for the cells' pixels cannot be written \(No space"):
         samples.make_samples(dataset, choose_constants(dataset.images))
 
 
