@@ -54,7 +54,7 @@ def read_folder(
     group_by: str | None = None,
     unreadable: Unreadable = "refuse",
 ) -> Dataset:
-    """All labelled cells of a folder, in memory, whichever layout it has; see `read_pieces`."""
+    """All labelled cells of a folder, whichever layout it has, in memory unless they are shards; see `read_pieces`."""
     return concatenate(read_pieces(folder, channels, digitization, group_by, unreadable, size=None))
 
 

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Labelled cells in memory: what every reader gives and training takes."""
+"""Labelled cells, in memory or on disk: what every reader gives and training takes."""
 
 import hashlib
 import struct
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import overload
 
 import numpy as np
 import pandas as pd
@@ -13,13 +15,58 @@ from numpy.typing import NDArray
 from sim.bit_true.errors import IcsortError
 
 CHUNK_CELLS = 4096  # held in memory at a time where a set is read piece by piece
+READ_CELLS = 512  # read at a time from images that stay on disk
 MIN_CLASS = 100  # smaller classes were left out in the study that this project follows
+
+
+Image = NDArray[np.uint16]
+
+
+@dataclass(frozen=True)
+class StoredImages(Sequence[Image]):
+    """Images that stay on disk: one or a slice is read when it is asked for, all in turn a few at a time.
+
+    read: from cells (n,) to their images, (height_i, width, C) each. cells (N,): the ones that are meant. heights (N,):
+    their lines. channels: those to give, in this order; all where None.
+    """
+
+    read: Callable[[NDArray[np.int64]], list[Image]]
+    cells: NDArray[np.int64]
+    heights: NDArray[np.int64]
+    channels: tuple[int, ...] | None = None
+
+    def __len__(self) -> int:
+        return len(self.cells)
+
+    @overload
+    def __getitem__(self, index: int) -> Image: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Image]: ...
+    def __getitem__(self, index: int | slice) -> Image | list[Image]:
+        images = self.read(self.cells[index if isinstance(index, slice) else [index]])
+        if self.channels is not None:
+            images = [np.ascontiguousarray(image[..., list(self.channels)]) for image in images]
+        return images if isinstance(index, slice) else images[0]
+
+    def __iter__(self) -> Iterator[Image]:
+        for begin in range(0, len(self), READ_CELLS):
+            yield from self[begin : begin + READ_CELLS]
+
+    def taken(self, keep: NDArray[np.int64]) -> "StoredImages":
+        """These of the images, in this order."""
+        return replace(self, cells=self.cells[keep], heights=self.heights[keep])
+
+    def with_channels(self, order: Sequence[int]) -> "StoredImages":
+        """The images with these of their channels, in this order."""
+        known = range(max(order) + 1) if self.channels is None else self.channels
+        return replace(self, channels=tuple(known[index] for index in order))
 
 
 @dataclass(frozen=True)
 class Dataset:
     """Labelled cells: images[i] is uint16 (height_i, width, C) raw counts, labels (N,) int64 index into `classes`.
 
+    Images are a tuple in memory, or stay on disk (StoredImages): then read them in turn or in slices, not one by one.
     `source` is a short name for the manifest, `origin` a sentence for people. Optional, of each cell: `names` (where it
     was read, relative to the folder), `groups` (N,) (plate, well, donor, day: what must not fall on both sides of a
     split) and `parameters`, a table of N rows with the instrument's own figures. `skipped`: a line for each image that
@@ -28,7 +75,7 @@ class Dataset:
 
     source: str
     origin: str
-    images: tuple[NDArray[np.uint16], ...]
+    images: Sequence[Image]
     labels: NDArray[np.int64]
     classes: tuple[str, ...]
     channels: tuple[str, ...]
@@ -40,9 +87,18 @@ class Dataset:
     def __post_init__(self) -> None:
         if not self.images:
             raise IcsortError(f"{self.origin}: no cells; give a folder with labelled cell images")
+        if isinstance(self.images, StoredImages):
+            return  # whoever stored them has looked at each
         shapes = {image.shape[1:] for image in self.images}
         if shapes != {(self.images[0].shape[1], len(self.channels))}:
             raise IcsortError(f"{self.origin}: images differ in width or channels ({sorted(shapes)}); use one geometry")
+
+    @cached_property
+    def heights(self) -> NDArray[np.int64]:
+        """Lines of each image, (N,)."""
+        if isinstance(self.images, StoredImages):
+            return self.images.heights
+        return np.asarray([len(image) for image in self.images], np.int64)
 
     def sha256(self) -> str:
         """Over classes, channels, labels, shapes, pixels and groups; not over file names or the order of folders."""
@@ -62,14 +118,23 @@ class Dataset:
     def subset(self, indices: Sequence[int] | NDArray[np.int64]) -> "Dataset":
         """These cells, in this order, with all that is known of them; the classes stay."""
         keep = np.asarray(indices, dtype=np.int64)
+        images: Sequence[Image] = (
+            self.images.taken(keep) if isinstance(self.images, StoredImages) else tuple(self.images[i] for i in keep)
+        )
         return replace(
             self,
-            images=tuple(self.images[i] for i in keep),
+            images=images,
             labels=self.labels[keep],
             names=tuple(self.names[i] for i in keep) if self.names else (),
             groups=None if self.groups is None else self.groups[keep],
             parameters=None if self.parameters is None else self.parameters.iloc[keep].reset_index(drop=True),
         )
+
+    def some(self, count: int, seed: int) -> "Dataset":
+        """At most `count` cells, drawn with a seed, in their old order."""
+        if len(self.images) <= count:
+            return self
+        return self.subset(np.sort(np.random.default_rng(seed).permutation(len(self.images))[:count]))
 
     def limited(self, per_class: int, seed: int) -> "Dataset":
         """At most `per_class` cells of each class, drawn with a seed, in their old order."""
@@ -95,6 +160,8 @@ class Dataset:
         if self.channels == wanted:
             return self
         order = self.channel_order(wanted)
+        if isinstance(self.images, StoredImages):
+            return replace(self, images=self.images.with_channels(order), channels=wanted)
         images = tuple(np.ascontiguousarray(image[..., order]) for image in self.images)
         return replace(self, images=images, channels=wanted)
 

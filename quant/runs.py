@@ -31,6 +31,7 @@ VALIDATION_FILE = "validation.npz"
 RUN_FORMAT = "icsort-run"
 RUN_VERSION = 2
 CHECKED_CELLS = 64
+HELDOUT_CELLS = 10_000  # that a run keeps as images, at most
 
 
 @dataclass(frozen=True)
@@ -91,18 +92,17 @@ def load_run(folder: Path) -> Run:
 
 
 def write_heldout(path: Path, dataset: Dataset, indices: NDArray[np.int64], constants: Constants) -> None:
-    """The test cells as raw images; shorter ones are filled with background lines to one height."""
-    images = [dataset.images[i] for i in indices]
-    height = max(image.shape[0] for image in images)
+    """The test cells as raw images, at most HELDOUT_CELLS; shorter ones are filled with background lines."""
+    cells = dataset.subset(indices).some(HELDOUT_CELLS, seed=0)
     background = np.asarray(constants.background_line, np.uint16)
-    stack = np.empty((len(images), height, *images[0].shape[1:]), np.uint16)
+    stack = np.empty((len(cells.labels), cells.heights.max(), *cells.images[0].shape[1:]), np.uint16)
     stack[:] = background
-    for cell, image in zip(stack, images, strict=True):
+    for cell, image in zip(stack, cells.images, strict=True):
         cell[: len(image)] = image
     np.savez_compressed(
         path,
         images=stack,
-        labels=dataset.labels[indices],
+        labels=cells.labels,
         classes=np.asarray(dataset.classes),
         channels=np.asarray(dataset.channels),
         background=background,

@@ -2,18 +2,25 @@
 """Labelled cells as a network sees them while it is trained: cut, turned, mirrored, moved."""
 
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
+from pathlib import Path
+from tempfile import TemporaryFile, gettempdir
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.ndimage import rotate
 from torch import Tensor
+from tqdm import tqdm
 
 from quant.constants import Constants, cut_cells
 from quant.data import Dataset
 from sim.bit_true.errors import IcsortError
+
+CHUNK = 256  # cells that are cut at once
 
 
 @dataclass(frozen=True)
@@ -52,33 +59,62 @@ class Samples:
         return batch
 
 
-def make_samples(dataset: Dataset, indices: NDArray[np.int64], constants: Constants, turns: int = 0) -> Samples:
-    """Cut one part of a data set.
+def make_samples(part: Dataset, constants: Constants, turns: int = 0, folder: Path | None = None) -> Samples:
+    """Cut one part of a data set, a few cells at a time.
 
     turns: orientations around the circle, and upside down, made before the cut, as the trigger would see such a cell.
-    0: the cells as they are. Images that are not square are not turned, but upside down.
+    0: the cells as they are. Images that are not square are not turned, but upside down. folder: where the pixels are
+    kept, in a file that goes with this process (None: the system's own), so that only what is used takes memory.
+
+    Raises IcsortError where no cell triggers and where there is no room for the file.
     """
-    images = [dataset.images[i] for i in indices]
-    square = all(image.shape[0] == image.shape[1] for image in images)
-    orientations = [images]
-    if turns and (turns % 2 or not square):  # otherwise half a turn, mirrored, is the same
-        orientations.append([image[::-1] for image in images])
-    for step in range(1, turns if square else 0):
-        orientations.append([_turned(image, 360.0 * step / turns) for image in images])
-    cuts = [cut_cells(orientation, constants) for orientation in orientations]
-    cells = cuts[0].cells
-    for cut in cuts[1:]:
-        cells = np.intersect1d(cells, cut.cells)
+    square = bool((part.heights == part.images[0].shape[1]).all())
+    upside_down = bool(turns) and (bool(turns % 2) or not square)  # otherwise half a turn, mirrored, is the same
+    angles = [360.0 * step / turns for step in range(1, turns if square else 0)]
+    shape = (1 + upside_down + len(angles), len(part.images), len(constants.gain))
+    pixels = _on_disk((*shape, constants.trigger.height, constants.trigger.width), folder)
+    found: list[NDArray[np.int64]] = []
+    done = missed = 0
+    for begin in tqdm(range(0, len(part.images), CHUNK), desc="cut", unit_scale=CHUNK, unit="cells", delay=5):
+        images = part.images[begin : begin + CHUNK]
+        orientations = [images]
+        if upside_down:
+            orientations.append([image[::-1] for image in images])
+        orientations += [[_turned(image, degrees) for image in images] for degrees in angles]
+        cuts = [cut_cells(orientation, constants) for orientation in orientations]
+        cells = reduce(np.intersect1d, (cut.cells for cut in cuts))
+        for orientation, cut in zip(pixels, cuts, strict=True):
+            windows = constants.pixels(cut.windows[np.isin(cut.cells, cells)])
+            orientation[done : done + len(cells)] = windows.transpose(0, 3, 1, 2)
+        found.append(begin + cells)
+        done += len(cells)
+        missed += len(cuts[0].missed)
+    cells = np.concatenate(found)
     if len(cells) == 0:
         raise IcsortError("no cell of a part triggers an event; check that the images show cells on a background")
-    pixels = np.stack([constants.pixels(cut.windows[np.isin(cut.cells, cells)]) for cut in cuts])
     empty = constants.pixels(np.asarray([constants.background_line], np.uint16))[0]
     return Samples(
-        pixels=torch.from_numpy(np.ascontiguousarray(pixels.transpose(0, 1, 4, 2, 3))),
-        labels=torch.from_numpy(dataset.labels[indices[cells]]),
-        missed=len(cuts[0].missed),
+        pixels=torch.from_numpy(pixels)[:, : len(cells)],
+        labels=torch.from_numpy(part.labels[cells]),
+        missed=missed,
         empty=torch.from_numpy(empty).float(),
     )
+
+
+def _on_disk(shape: tuple[int, ...], folder: Path | None) -> NDArray[np.uint8]:
+    """An array in a file without a name, which is gone when nobody uses it. Its room is taken now, or not at all."""
+    size = math.prod(shape)
+    try:
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder) as file:
+            os.posix_fallocate(file.fileno(), 0, size)
+            return np.memmap(file, np.uint8, "r+", shape=shape)
+    except OSError as error:
+        raise IcsortError(
+            f"{folder or gettempdir()}: {size / 1e6:.0f} MB for the cells' pixels cannot be written "
+            f"({error.strerror}); make room, or take fewer cells or orientations"
+        ) from None
 
 
 def _turned(image: NDArray[np.uint16], degrees: float) -> NDArray[np.uint16]:

@@ -21,7 +21,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pyarrow import ipc
 
-from quant.dataset import CHUNK_CELLS, Dataset, check_alike
+from quant.dataset import CHUNK_CELLS, Dataset, StoredImages, check_alike
 from sim.bit_true.errors import IcsortError
 from sim.bit_true.output import result_folder
 
@@ -137,7 +137,10 @@ def open_shards(folder: Path) -> Shards:
 
 
 def read_shards(folder: Path, size: int | None = CHUNK_CELLS) -> Iterator[Dataset]:
-    """The cells of a folder of shards, `size` at a time (None: all at once). Raises IcsortError as `open_shards`."""
+    """The cells of a folder of shards, `size` at a time (None: all), whose images stay on disk until they are read.
+
+    Raises IcsortError as `open_shards`.
+    """
     shards = open_shards(folder)
     with _opened(folder / CELLS_FILE) as reader:
         table = reader.read_all()
@@ -151,7 +154,7 @@ def read_shards(folder: Path, size: int | None = CHUNK_CELLS) -> Iterator[Datase
         yield Dataset(
             source=shards.source,
             origin=shards.origin,
-            images=tuple(shards.images(np.arange(count)[rows])),
+            images=StoredImages(shards.images, np.arange(count)[rows], shards.heights[rows]),
             labels=shards.labels[rows],
             classes=shards.classes,
             channels=shards.channels,
@@ -193,11 +196,11 @@ def _blocks(cells: Dataset, first: Dataset) -> Iterator[tuple[pa.RecordBatch, pa
 
 
 def _table(cells: Dataset, rows: slice) -> pa.RecordBatch:
-    images = cells.images[rows]
+    heights = cells.heights[rows]
     columns: dict[str, Any] = {
         "label": pa.array(cells.labels[rows], pa.int64()),
-        "height": pa.array([image.shape[0] for image in images], pa.int64()),
-        "name": pa.array(cells.names[rows] or [""] * len(images), pa.string()),
+        "height": pa.array(heights, pa.int64()),
+        "name": pa.array(cells.names[rows] or [""] * len(heights), pa.string()),
     }
     if cells.groups is not None:
         columns["group"] = pa.array(cells.groups[rows].tolist(), pa.string())

@@ -48,6 +48,7 @@ from quant.splits import split
 from sim.bit_true.errors import IcsortError
 from sim.bit_true.output import check_target, result_folder
 
+CONSTANTS_CELLS = 20_000  # at most so many training cells say what the hardware is set to
 FITTED = 256  # cells from which the first steps of activations are found
 
 
@@ -96,7 +97,10 @@ def train_run(
     check_target(out, CONFIG_FILE, force)
     with processes(device) as group:
         parts = split(dataset.labels, dataset.classes, seed, dataset.groups)
-        constants = choose_constants([dataset.images[i] for i in parts["train"]], height, window)
+        training = dataset.subset(parts["train"])
+        constants = choose_constants(
+            list(training.some(CONSTANTS_CELLS, seed).images), height or int(training.heights.max()), window
+        )
         configuration = _configuration(dataset, architecture, recipe, sources, constants, seed)
         checkpoint = Checkpoint(out)
         state = checkpoint.begin(resume, force) if resume or group.first else None
@@ -107,7 +111,9 @@ def train_run(
             len(dataset.channels), len(dataset.classes), constants.trigger.height, constants.trigger.width
         )
         samples = {
-            name: make_samples(dataset, indices, constants, recipe.turns if name == "train" else 0)
+            name: make_samples(
+                dataset.subset(indices), constants, recipe.turns if name == "train" else 0, out.resolve().parent
+            )
             for name, indices in parts.items()
         }
         _begin(model, samples["train"], sources, configuration, seed)

@@ -43,7 +43,7 @@ def untrained_package(
     count = classes or len(dataset.classes)
     names = dataset.classes if count == len(dataset.classes) else tuple(f"class{i}" for i in range(count))
     chosen = np.random.default_rng(seed).permutation(len(dataset.images))[:CALIBRATED]
-    images = [dataset.images[i] for i in chosen]
+    images = list(dataset.subset(chosen).images)
     constants = choose_constants(images)
     cut = cut_cells(images, constants)
     pixels = torch.from_numpy(constants.pixels(cut.windows).transpose(0, 3, 1, 2).astype(np.float32))

@@ -10,8 +10,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from numpy.typing import NDArray
 from pyarrow import feather
 
+import quant.dataset
 from quant import shards
 from quant.data import Dataset, read_folder, read_pieces
 from quant.shards import open_shards, write_shards
@@ -69,6 +71,29 @@ def test_cells_in_any_order(mixed: Dataset, folder: Path, seed: int) -> None:
     assert opened.heights.tolist() == [len(image) for image in mixed.images]
 
 
+def test_images_stay_on_disk(mixed: Dataset, folder: Path, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quant.dataset, "READ_CELLS", 7)
+    read: list[int] = []
+    images_of = shards.Shards.images
+
+    def counted(self: shards.Shards, cells: NDArray[np.int64]) -> list[NDArray[np.uint16]]:
+        read.append(len(cells))
+        return images_of(self, cells)
+
+    monkeypatch.setattr(shards.Shards, "images", counted)
+    keep = np.random.default_rng(seed).permutation(150)[:60]
+    again = np.random.default_rng(seed + 1).permutation(60)[:23]
+    stored = read_folder(folder).subset(keep).with_channels(("SSC", "LightLoss")).subset(again)
+    stored = stored.with_channels(("LightLoss", "SSC"))
+    wanted = mixed.subset(keep[again]).with_channels(("LightLoss", "SSC"))
+    assert stored.heights.tolist() == wanted.heights.tolist()
+    assert read == []
+    assert stored.sha256() == wanted.sha256()
+    assert read == [7, 7, 7, 2]
+    assert all((a == b).all() for a, b in zip(stored.images[3:9], wanted.images[3:9], strict=True))
+    assert (stored.images[-1] == wanted.images[-1]).all()
+
+
 def test_another_arrow_reader_finds_the_pixels(mixed: Dataset, folder: Path) -> None:
     table = feather.read_table(folder / "shard-00000.arrow")
     for row, image in enumerate(mixed.images[: len(table)]):
@@ -97,7 +122,7 @@ def test_a_shard_of_the_right_size_that_is_damaged(folder: Path) -> None:
     path = folder / "shard-00001.arrow"
     path.write_bytes(bytes(path.stat().st_size))
     with pytest.raises(IcsortError, match=r"shard-00001.arrow: damaged shard"):
-        read_folder(folder)
+        read_folder(folder).sha256()
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@
 import csv
 import errno
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,11 @@ import pytest
 import torch
 from PIL import Image
 
+from quant import samples
 from quant.constants import Constants, choose_constants, cut_cells
-from quant.data import Dataset, generated_dataset
+from quant.data import Dataset, generated_dataset, read_folder
 from quant.recipe import Recipe
+from quant.shards import write_shards
 from quant.train import train_run
 from sim.bit_true.errors import IcsortError
 from sim.bit_true.event import Trigger
@@ -125,6 +128,44 @@ def test_run_folder(run_folder: Path, dataset: Dataset) -> None:
     assert [int(row["epoch"]) for row in history] == list(range(1, 9))
     with Image.open(run_folder / "history.png") as picture:
         assert min(picture.size) > 200
+
+
+def test_cells_on_disk_give_the_same_run(
+    run_folder: Path, dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also cut in other portions."""
+    monkeypatch.setattr(samples, "CHUNK", 7)
+    write_shards(tmp_path / "shards", [dataset])
+    again = tmp_path / "folder that is not there yet" / "run"
+    train_run(read_folder(tmp_path / "shards"), again, Recipe(epochs=8, batch=16), seed=1, progress=False)
+    ours, theirs = (torch.load(folder / "checkpoint.pt") for folder in (again, run_folder))
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+    for name in ("heldout.npz", "validation.npz"):
+        with np.load(again / name) as our, np.load(run_folder / name) as their:
+            assert all((our[key] == their[key]).all() for key in their.files)
+
+
+@pytest.mark.parametrize("turns", [0, 3, 4])
+def test_samples_are_what_the_trigger_cuts(dataset: Dataset, turns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    constants = choose_constants(dataset.images)
+    cut = cut_cells(dataset.images, constants)
+    monkeypatch.setattr(samples, "CHUNK", 13)
+    made = samples.make_samples(dataset, constants, turns)
+    assert made.pixels.shape[0] == {0: 1, 3: 4, 4: 4}[turns]
+    assert (made.upright().numpy() == constants.pixels(cut.windows).transpose(0, 3, 1, 2)).all()
+    assert (made.labels.numpy() == dataset.labels).all()
+    if turns == 4:
+        turned = cut_cells([np.rot90(image) for image in dataset.images], constants)
+        assert (made.pixels[1].numpy() == constants.pixels(turned.windows).transpose(0, 3, 1, 2)).all()
+
+
+def test_no_room_for_the_pixels(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(IcsortError, match=r"MB for the cells' pixels cannot be written \(No space"):
+        samples.make_samples(dataset, choose_constants(dataset.images))
 
 
 def test_metrics(run_folder: Path, dataset: Dataset) -> None:
