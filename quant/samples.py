@@ -59,7 +59,9 @@ class Samples:
         return batch
 
 
-def make_samples(part: Dataset, constants: Constants, turns: int = 0, folder: Path | None = None) -> Samples:
+def make_samples(
+    part: Dataset, constants: Constants, turns: int = 0, folder: Path | None = None, progress: bool = False
+) -> Samples:
     """Cut one part of a data set, a few cells at a time.
 
     turns: orientations around the circle, and upside down, made before the cut, as the trigger would see such a cell.
@@ -75,7 +77,8 @@ def make_samples(part: Dataset, constants: Constants, turns: int = 0, folder: Pa
     pixels = _on_disk((*shape, constants.trigger.height, constants.trigger.width), folder)
     found: list[NDArray[np.int64]] = []
     done = missed = 0
-    for begin in tqdm(range(0, len(part.images), CHUNK), desc="cut", unit_scale=CHUNK, unit="cells", delay=5):
+    begins = range(0, len(part.images), CHUNK)
+    for begin in tqdm(begins, desc="cut", unit="cells", unit_scale=CHUNK, delay=5, disable=not progress):
         images = part.images[begin : begin + CHUNK]
         orientations = [images]
         if upside_down:

@@ -112,7 +112,11 @@ def train_run(
         )
         samples = {
             name: make_samples(
-                dataset.subset(indices), constants, recipe.turns if name == "train" else 0, out.resolve().parent
+                dataset.subset(indices),
+                constants,
+                recipe.turns if name == "train" else 0,
+                out.resolve().parent,
+                progress and group.first,
             )
             for name, indices in parts.items()
         }
