@@ -58,8 +58,7 @@ class StoredImages(Sequence[Image]):
 
     def with_channels(self, order: Sequence[int]) -> "StoredImages":
         """The images with these of their channels, in this order."""
-        known = range(max(order) + 1) if self.channels is None else self.channels
-        return replace(self, channels=tuple(known[index] for index in order))
+        return replace(self, channels=tuple(order if self.channels is None else (self.channels[i] for i in order)))
 
 
 @dataclass(frozen=True)
