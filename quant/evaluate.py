@@ -71,10 +71,6 @@ class Cells:
     background: tuple[int, ...]
     part: str
 
-    def taken(self, indices: NDArray[np.int64]) -> "Cells":
-        """Some of the cells, with the background of all."""
-        return replace(self, dataset=self.dataset.subset(indices))
-
 
 @dataclass(frozen=True)
 class Groups:

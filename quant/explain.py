@@ -6,7 +6,7 @@ which needs no gradient and so explains the very integers that hardware computes
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +109,8 @@ def explain(
     report and what the pictures are made of. Raises IcsortError as quant.evaluate.read_cells does.
     """
     subject = read_subject(folder)
-    cells = limited(read_cells(data, subject.wanted, channels), limit, seed)
+    cells = read_cells(data, subject.wanted, channels)
+    cells = replace(cells, dataset=cells.dataset.some(limit, seed))
     constants = subject.constants(cells.background)
     cuts = [(begin + cut.cells, cut.windows) for begin, cut in cut_some(cells, constants)]
     events = np.concatenate([found for found, _ in cuts])
@@ -152,13 +153,6 @@ def explain(
         ],
     }
     return report, found
-
-
-def limited(cells: Cells, limit: int, seed: int) -> Cells:
-    """At most `limit` of the cells, drawn with a seed, in their old order."""
-    count = len(cells.dataset.images)
-    keep = np.sort(np.random.default_rng(seed).permutation(count)[:limit])
-    return cells.taken(keep)
 
 
 def in_batches(network: Callable[[Tensor], Tensor], pixels: NDArray[np.uint8]) -> NDArray[np.floating]:
