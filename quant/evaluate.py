@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.special import softmax
 
-from quant import metrics
+from quant import metrics, prevalence
 from quant.constants import Constants, Cut, cut_cells
 from quant.data import Dataset, read_folder
 from quant.export import fit_temperature
@@ -214,13 +214,15 @@ def evaluate(
     runs: Sequence[Path] = (),
     group_by: str | None = None,
     posterior: float = 0.9,
+    sample: Mapping[str, float] | None = None,
 ) -> tuple[dict[str, Any], Decisions]:
     """Score a package on labelled cells (a folder, or a run's heldout.npz).
 
     merged: classes that count as one: of the data where the network was trained on them as one, else of the network.
     group_by: the rule with which the training's data was split, where it is not the data's own. runs: training runs,
     float or quantized, to lay beside on the same cells. posterior: least posterior of the gates whose promise is
-    checked. Returns the machine-readable report and the decisions that it counts.
+    checked. sample: prevalence of classes in the sample to be sorted, where it is another than in the data (see
+    quant.prevalence). Returns the machine-readable report and the decisions that it counts.
     """
     network = IntegerNetwork(package_folder)
     package = network.manifest
@@ -252,6 +254,7 @@ def evaluate(
             "bins": metrics.calibration_bins(found),
         },
         "gates": [metrics.gate_check(found, index, posterior) for index in (None, *range(len(found.names)))],
+        "sample": prevalence.in_sample(found, sample, posterior) if sample else None,
         "comparison": [
             _row("integer, as in hardware", package.name, found),
             *(_row(*_run_decisions(run, cells, package, groups)) for run in runs),

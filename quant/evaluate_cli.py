@@ -31,6 +31,10 @@ def evaluate(
         str | None, typer.Option(help="As given to `icsort train`, to find the test part of its cells.")
     ] = None,
     posterior: Annotated[float, typer.Option(min=0, max=1, help="Least posterior of the gates to check.")] = 0.9,
+    prevalence: Annotated[
+        list[str] | None,
+        typer.Option(help="Share of a class in the sample to be sorted: CLASS=SHARE; may be repeated."),
+    ] = None,
     channels: ChannelsOption = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an earlier evaluation at --out.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
@@ -52,6 +56,7 @@ def evaluate(
             group_by=group_by,
             runs=run or [],
             posterior=posterior,
+            sample=parse_prevalence(prevalence or []),
         )
         if folder is not None:
             report.write(folder, evaluation_report.page(found, decisions), EVALUATION_FILE, found)
@@ -69,6 +74,10 @@ def evaluate(
     )
     pooled = found["gates"][0]
     typer.echo(f"posterior >= {posterior:<8g}{pooled['sorted']} cells, pure {report.with_interval(pooled['purity'])}")
+    if found["sample"] is not None:
+        typer.echo(f"in the sample        accuracy {report.with_interval(found['sample']['accuracy'])}")
+        for gate in found["sample"]["gates"][1:]:
+            typer.echo(f"  {gate['gate']:<19}pure {report.with_interval(gate['purity'])}")
     if out is not None:
         typer.echo(f"report               {out / report.PAGE_FILE}")
 
@@ -127,3 +136,17 @@ def parse_merge(words: list[str]) -> dict[str, list[str]]:
     if twice is not None or len(merged) < len(words):
         raise IcsortError(f"--merge puts {twice or 'a name'} twice; each class and each name once")
     return merged
+
+
+def parse_prevalence(words: list[str]) -> dict[str, float]:
+    """CLASS=SHARE, each to a class and its share of a sample. Raises IcsortError for anything else or a class twice."""
+    shares: dict[str, float] = {}
+    for word in words:
+        name, _, share = word.rpartition("=")
+        try:
+            shares[name.strip()] = float(share)
+        except ValueError:
+            raise IcsortError(f"--prevalence {word}: write it as CLASS=SHARE, such as Prophase=0.02") from None
+    if len(shares) < len(words) or "" in shares:
+        raise IcsortError("--prevalence: name each class once, such as Prophase=0.02")
+    return shares

@@ -6,9 +6,10 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 from sklearn.metrics import ConfusionMatrixDisplay
 
-from quant import metrics
+from quant import metrics, prevalence
 from quant.metrics import Decisions
 from quant.report import Page, Section, Tile, percent, png, with_interval
 
@@ -24,6 +25,14 @@ def page(report: dict[str, Any], decisions: Decisions) -> Page:
     if data["origin"].startswith("generated"):
         notices.insert(0, "These are generated cells: the figures show that the system works, not how well it sorts.")
     tones = {True: "good", False: "bad", None: ""}
+    sample = report["sample"]
+    mix = (
+        "Both hold for a sample with the class mix of these cells: a class that is rarer in your sample will be less "
+        "pure. Its prevalence (--prevalence) shows how much."
+        if sample is None
+        else "Purity is that in your sample, with the prevalences below."
+    )
+    weights = None if sample is None else prevalence.weights(decisions, np.asarray([*sample["prevalence"].values()]))
     return Page(
         title=f"Evaluation of {report['package']['name']}",
         lead=f"Model {report['package']['model_id']} on {data['cells']} cells of {data['origin']}: {data['part']}. "
@@ -45,14 +54,15 @@ def page(report: dict[str, Any], decisions: Decisions) -> Page:
                 "What a sort would give",
                 "A gate sorts a cell whose most likely class is the gate's and whose posterior reaches the gate's "
                 "threshold. Purity is the share of wanted cells among the sorted, yield the share of the wanted cells "
-                "that are sorted. Both hold for a sample with the class mix of these cells: a class that is rarer in "
-                "your sample will be less pure.",
-                [png(_purity_figure(decisions, posterior))],
+                f"that are sorted. {mix}",
+                [png(_purity_figure(decisions, posterior, weights))],
             ),
+            *([] if sample is None else [_sample_section(sample, posterior)]),
             Section(
                 f"Gates at posterior {posterior:g}",
                 f"The posterior promises that at least {100 * posterior:g} % of the sorted cells are wanted ones. "
-                "The promise is broken where even the upper end of the purity's 95 % interval stays below.",
+                "The promise is in doubt where the purity is below, and broken where even the upper end of its 95 % "
+                "interval is. The class mix is that of these cells.",
                 head=["gate", "sorted", "purity", "expected", "promise", "yield"],
                 rows=[_gate_row(entry) for entry in report["gates"]],
             ),
@@ -107,21 +117,50 @@ def page(report: dict[str, Any], decisions: Decisions) -> Page:
 
 
 def _gate_row(entry: dict[str, Any]) -> list[str]:
-    words = {True: "kept", False: "broken", None: "nothing sorted"}
     return [
         entry["gate"] or "any class",
         str(entry["sorted"]),
         with_interval(entry["purity"]),
         percent(entry["expected"]),
-        words[entry["kept"]],
+        _promise(entry),
         with_interval(entry["yield"]),
     ]
 
 
-def _purity_figure(decisions: Decisions, posterior: float) -> Figure:
+def _promise(entry: dict[str, Any]) -> str:
+    if entry["kept"] is None:
+        return "nothing sorted"
+    if not entry["kept"]:
+        return "broken"
+    return "kept" if entry["purity"]["value"] >= entry["posterior"] else "in doubt"
+
+
+def _sample_section(sample: dict[str, Any], posterior: float) -> Section:
+    shares = {None: "–"} | {name: f"{100 * share:.3g} %" for name, share in sample["prevalence"].items()}
+    return Section(
+        f"Gates at posterior {posterior:g} in your sample",
+        "The cells are weighted as the classes are in your sample; cells of a class are taken to look alike in both. "
+        f"There {with_interval(sample['accuracy'])} of all decisions would be right. Where a class is so rare that its "
+        "gate's promise is in doubt or broken, raise the gate's threshold: the curve shows what that costs.",
+        head=["gate", "prevalence", "sorted of all cells", "purity", "promise", "yield"],
+        rows=[
+            [
+                entry["gate"] or "any class",
+                shares[entry["gate"]],
+                f"{100 * entry['sorted']:.3g} %",
+                with_interval(entry["purity"]),
+                _promise(entry),
+                with_interval(entry["yield"]),
+            ]
+            for entry in sample["gates"]
+        ],
+    )
+
+
+def _purity_figure(decisions: Decisions, posterior: float, weights: NDArray[np.float64] | None) -> Figure:
     figure, axes = _square("yield", "purity")
     for index, colour in zip(decisions.present, colours(len(decisions.present)), strict=True):
-        purity, found, thresholds = metrics.purity_and_yield(decisions, index)
+        purity, found, thresholds = metrics.purity_and_yield(decisions, index, weights)
         shown = np.unique(np.linspace(0, len(purity) - 1, min(POINTS, len(purity))).astype(int))
         axes.plot(found[shown], purity[shown], color=colour, label=decisions.names[index])
         at = np.searchsorted(thresholds, posterior)

@@ -121,21 +121,28 @@ def roc(decisions: Decisions, index: int) -> tuple[NDArray[np.float64], NDArray[
 
 
 def purity_and_yield(
-    decisions: Decisions, index: int
+    decisions: Decisions, index: int, weights: NDArray[np.float64] | None = None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """What a gate on one class would sort at each least posterior: purity, yield, least posterior, ascending.
 
     The gate's rule: the class is the cell's best one and its posterior reaches the threshold. Yield counts wanted
-    cells that never triggered as lost. Empty where no cell of the class triggered.
+    cells that never triggered as lost. Empty where no cell of the class triggered. weights: (N,) of the cells.
     """
     wanted = decisions.labels == index
     if not wanted.any():
         return np.empty(0), np.empty(0), np.empty(0)
     score = np.where(decisions.best == index, decisions.posterior[:, index], -1)
-    purity, found, thresholds = precision_recall_curve(wanted, score)
+    purity, found, thresholds = precision_recall_curve(wanted, score, sample_weight=weights)
     sortable = thresholds >= 0
     seen = wanted.sum() / (wanted.sum() + decisions.missed[index])
     return purity[:-1][sortable], found[:-1][sortable] * seen, thresholds[sortable]
+
+
+def sorted_cells(decisions: Decisions, index: int | None, posterior: float) -> NDArray[np.bool_]:
+    """(N,) whether a gate on one class (None: every cell, whatever its class) at a least posterior sorts the cell."""
+    threshold = min(POSTERIOR_MAX, math.ceil(posterior * POSTERIOR_ONE)) / POSTERIOR_ONE
+    chosen = decisions.confidence >= threshold
+    return chosen if index is None else chosen & (decisions.best == index)
 
 
 def gate_check(decisions: Decisions, index: int | None, posterior: float) -> dict[str, Any]:
@@ -145,11 +152,9 @@ def gate_check(decisions: Decisions, index: int | None, posterior: float) -> dic
     interval of the measured purity lies below it, None where no cell was sorted. `expected` is the mean posterior of
     the sorted cells, the purity that calibrated posteriors give.
     """
-    threshold = min(POSTERIOR_MAX, math.ceil(posterior * POSTERIOR_ONE)) / POSTERIOR_ONE
-    chosen = decisions.confidence >= threshold
+    chosen = sorted_cells(decisions, index, posterior)
     wanted, lost = np.ones(len(chosen), bool), decisions.missed.sum()
     if index is not None:
-        chosen &= decisions.best == index
         wanted, lost = decisions.labels == index, decisions.missed[index]
     right = int((chosen & decisions.right).sum())
     purity = share(right, int(chosen.sum()), "exact")
