@@ -17,6 +17,13 @@ from hw.synth_table import SHOWN, show_route, show_synthesis
 from hw.vivado import find_vivado, place_and_route
 from sim.bit_true.output import result_folder
 
+FillOption = Annotated[
+    float,
+    typer.Option(
+        min=0.01, max=1, help="Share of the board that the network may take, such as 0.8: routing needs room."
+    ),
+]
+
 
 def compile_(
     package: Annotated[Path, typer.Argument(help="Model package made by `icsort export`.")],
@@ -32,9 +39,7 @@ def compile_(
     pixels_per_beat: Annotated[
         int, typer.Option(min=1, help="Pixels beside each other that the network takes at once.")
     ] = 1,
-    fill: Annotated[
-        float, typer.Option(help="Share of the board that the network may take, such as 0.8: routing needs room.")
-    ] = 1.0,
+    fill: FillOption = 1.0,
     force: Annotated[bool, typer.Option("--force", help="Replace the build that is there.")] = False,
     keep_passes: Annotated[
         Path | None, typer.Option(help="Folder for the ONNX graph after each pass of the front end, to find errors.")
@@ -105,6 +110,7 @@ def explore(
         list[float] | None,
         typer.Option(min=1, help="Cells a second, may be given several times; without it, a pixel each cycle."),
     ] = None,
+    fill: FillOption = 1.0,
     force: Annotated[bool, typer.Option("--force", help="Replace the result that is there.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print explore.json instead of the table.")] = False,
 ) -> None:
@@ -116,14 +122,14 @@ def explore(
         Console(stderr=True).status("explore") as status,
     ):
         found = hw_explore.explore(
-            packages, board or ["virtual"], rate or [None], lambda step: status.update(f"explore: {step}")
+            packages, board or ["virtual"], rate or [None], lambda step: status.update(f"explore: {step}"), fill
         )
         found.write(folder)
     if as_json:
         typer.echo((out / hw_explore.RESULT_FILE).read_text(encoding="utf-8"), nl=False)
         return
     console = Console()
-    table = Table(title="predicted; * more than the board has")
+    table = Table(title=f"predicted; * takes more than {fill:.0%} of the board")
     for heading in ("network", "board", "folded for", "us after last pixel", "cycles", "cells/s", "accuracy"):
         table.add_column(heading, justify="left" if heading in ("network", "board", "folded for") else "right")
     for key in SHOWN:

@@ -36,8 +36,8 @@ class Point:
     """One network on one board, folded for a rate.
 
     folding: OURS, EQUAL or FINN. wait_cycles, wait_us: from the last pixel to the logits. cells_per_s: what it keeps up
-    with. resources: LUT, DSP, BRAM_18K, URAM. fits: whether the board has them. accuracy: of the package, on held-out
-    cells, None where it has not seen any.
+    with. resources: LUT, DSP, BRAM_18K, URAM. fits: whether the board's share has them. accuracy: of the package, on
+    held-out cells, None where it has not seen any.
     """
 
     network: str
@@ -53,8 +53,9 @@ class Point:
 
 @dataclass(frozen=True)
 class Exploration:
-    """Points found, and why there is none: (network, board, reason)."""
+    """Points found within the share `fill` of the boards, and why there is none: (network, board, reason)."""
 
+    fill: float
     points: list[Point]
     refused: list[tuple[str, str, str]]
 
@@ -70,9 +71,11 @@ def explore(
     boards: Sequence[str],
     rates: Sequence[float | None],
     progress: Callable[[str], None] = lambda _: None,
+    fill: float = 1.0,
 ) -> Exploration:
     """Fold each network for each board and rate. rates: cells a second; None: a pixel each cycle.
 
+    fill: share of the board that a network may take.
     A rate or budget that cannot be kept is no error but a line of `refused`. Raises IcsortError for a package or board
     that is none, and a network that is not covered.
     """
@@ -89,27 +92,28 @@ def explore(
             for rate in rates:
                 progress(f"{model.name} on {board['name']} at {'full rate' if rate is None else f'{rate:g} cells/s'}")
                 try:
-                    target = search.target(board, graph, rate, None)
+                    target = search.target(board, graph, rate, None, fill)
                     theirs = fold.complete(
                         graph,
                         fold.finn_throughput(hardware, board["part"], target.frame_cycles),
                         target.line_cycles,
                     )
-                    points.append(_point(hardware, graph, board, target, theirs, (model.name, FINN, accuracy)))
+                    points.append(_point(hardware, graph, board, target, theirs, (model.name, FINN, accuracy), fill))
                     equal = replace(  # no UltraRAM: deep FIFOs would take it whatever the folding
                         target,
                         budget={**points[-1].resources, "URAM": 0},
                         limited=True,
+                        fill=1.0,
                         frame_cycles=max(
                             target.frame_cycles, cycles.predict(graph, theirs, target.line_cycles).interval
                         ),
                     )
                     for kind, goal in ((OURS, target), (EQUAL, equal)):
                         ours = search.fold(hardware, graph, goal)
-                        points.append(_point(hardware, graph, board, goal, ours, (model.name, kind, accuracy)))
+                        points.append(_point(hardware, graph, board, goal, ours, (model.name, kind, accuracy), fill))
                 except IcsortError as reason:
                     refused.append((model.name, board["name"], str(reason)))
-    return Exploration(points, refused)
+    return Exploration(fill, points, refused)
 
 
 def _point(
@@ -119,6 +123,7 @@ def _point(
     target: search.Target,
     folding: fold.Folding,
     what: tuple[str, str, float | None],
+    fill: float,
 ) -> Point:
     prediction = cycles.predict(graph, folding, target.line_cycles)
     total = search.Inventory(model, graph, target.family, target.ultra).total(folding)
@@ -131,7 +136,9 @@ def _point(
         wait_us=prediction.after_last_pixel / clock,
         cells_per_s=clock * 1e6 / prediction.interval,
         resources={key: round(amount) for key, amount in zip(fold.RESOURCES, total, strict=True)},
-        fits=all(amount <= board["budget"].get(key, 0) for key, amount in zip(fold.RESOURCES, total, strict=True)),
+        fits=all(
+            amount <= fill * board["budget"].get(key, 0) for key, amount in zip(fold.RESOURCES, total, strict=True)
+        ),
         accuracy=what[2],
     )
 

@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from host.cli import app
-from hw.compile import compile_package
+from hw.compile import compile_package, load_board
 from hw.explore import EQUAL, FINN, OURS, explore
 from sim.bit_true.errors import IcsortError
 
@@ -34,6 +34,17 @@ def test_finn_waits_longer_at_the_same_rate(package):
     assert theirs.wait_cycles >= equal.wait_cycles
     assert all(equal.resources[key] <= amount for key, amount in theirs.resources.items())
     assert theirs.wait_cycles > ours.wait_cycles
+
+
+def test_a_share_of_the_board_is_all_that_is_taken(package):
+    whole, _, _ = explore([package], ["pynq_z2"], [20_000.0]).points
+    share = 1.1 * whole.resources["LUT"] / load_board("pynq_z2")["budget"]["LUT"]  # FINN's takes nearly all of it
+    theirs, ours, _ = explore([package], ["pynq_z2"], [20_000.0], fill=share).points
+    assert theirs.fits
+    assert ours.fits
+    assert ours.resources["LUT"] <= 1.1 * whole.resources["LUT"]
+    theirs, *_ = explore([package], ["pynq_z2"], [20_000.0], fill=0.9 * share / 1.1).points
+    assert not theirs.fits
 
 
 def test_command_writes_table_data_and_picture(package, tmp_path):
