@@ -46,6 +46,9 @@ def train(
     window: Annotated[
         str, typer.Option(help="trigger: cells are cut where the trigger sees them; image: images are the windows.")
     ] = "trigger",
+    brightest: Annotated[
+        float, typer.Option(help="Percentile of a channel's training pixels that becomes 255, the brightest value.")
+    ] = 99.9,
     arch: Annotated[str, typer.Option(help=ARCHITECTURES)] = "student",
     width: Annotated[float, typer.Option(help="Factor of the number of features of every layer.")] = 1.0,
     depth: Annotated[float, typer.Option(help="Factor of the number of blocks of every stage.")] = 1.0,
@@ -128,6 +131,7 @@ def train(
         seed=seed,
         height=height,
         window=window,
+        brightest=brightest,
         device=device,
         resume=resume,
         force=force,

@@ -18,7 +18,7 @@ from sim.bit_true.preprocess import GAIN_MAX, preprocess
 
 WINDOWS = ("trigger", "image")
 TRIGGER_NOISE = 6.0  # the threshold lies this many standard deviations of a background line's sum above it
-LOW, HIGH = 0.1, 99.9  # percentiles of the training pixels that map to 0 and 255
+DARKEST, BRIGHTEST = 0.1, 99.9  # percentiles of the training pixels that map to 0 and 255
 FEW = 3.0  # percentage of images that may begin with empty lines where each is a window
 MAX_SHIFT = 16
 
@@ -52,22 +52,30 @@ class Cut:
 
 
 def choose_constants(
-    images: Sequence[NDArray[np.uint16]], height: int | None = None, window: str = "trigger"
+    images: Sequence[NDArray[np.uint16]],
+    height: int | None = None,
+    window: str = "trigger",
+    brightest: float = BRIGHTEST,
 ) -> Constants:
     """Constants of trigger, window and preprocessing from the training cells.
 
     images: (height_i, width, C) raw counts. The window is as wide as the images and `height` (the tallest image) high.
     window: "trigger" cuts cells out of the background around them; "image" takes each image as the window, for images
     that show neighbours too: lines between images are empty (zero), and the first that is not starts the window.
+    brightest: percentile of each channel's pixels that maps to 255; whatever is brighter cannot be told apart.
 
-    Raises IcsortError where no trigger finds the cells.
+    Raises IcsortError where no trigger finds the cells, and for a percentile that is none.
     """
+    if not 50 < brightest <= 100:
+        raise IcsortError(f"--brightest {brightest:g}: give a percentile above 50 and at most 100")
     if window not in WINDOWS:
         raise IcsortError(f"there is no window {window!r}: choose one of {', '.join(WINDOWS)}")
     width, channels = images[0].shape[1], images[0].shape[2]
     channel, threshold, background_line = (_line_trigger if window == "trigger" else _frame_trigger)(images)
     planes = (np.concatenate([image[..., each].ravel() for image in images]) for each in range(channels))
-    low, high = np.transpose([np.percentile(plane, [LOW, HIGH]) for plane in planes])  # one in memory at a time
+    low, high = np.transpose(
+        [np.percentile(plane, [DARKEST, brightest]) for plane in planes]
+    )  # one in memory at a time
     gains = 255.0 / np.maximum(high - low, 1.0)
     shift = MAX_SHIFT
     while shift > 1 and np.rint(gains.max() * 2**shift) > GAIN_MAX:

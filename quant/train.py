@@ -19,7 +19,7 @@ from sklearn.metrics import confusion_matrix
 from torch import Tensor
 
 from quant.checkpoint import Checkpoint
-from quant.constants import Constants, choose_constants
+from quant.constants import BRIGHTEST, Constants, choose_constants
 from quant.data import Dataset
 from quant.fitting import Fitting, Row, Teacher, predict, rank, score
 from quant.layers import fit_steps, turn_gammas_positive
@@ -75,6 +75,7 @@ def train_run(
     seed: int = 0,
     height: int | None = None,
     window: str = "trigger",
+    brightest: float = BRIGHTEST,
     device: str = "auto",
     resume: bool = False,
     force: bool = False,
@@ -82,9 +83,9 @@ def train_run(
 ) -> dict[str, Any]:
     """Train a network on a dataset and write the run folder `out`, whole or not at all. Returns the metrics.
 
-    height: lines of the window; window: see quant.constants. The state of each epoch is kept beside `out` until the
-    end; with `resume` a training that was killed goes on from it. Same data, recipe, seed and machine give the same
-    weights, resumed or not. Under torchrun all processes share each batch, and the first one writes.
+    height: lines of the window; window, brightest: see quant.constants. The state of each epoch is kept beside `out`
+    until the end; with `resume` a training that was killed goes on from it. Same data, recipe, seed and machine give
+    the same weights, resumed or not. Under torchrun all processes share each batch, and the first one writes.
 
     Raises IcsortError for data that cannot be split or triggered on, a training that diverges, sources that do not fit,
     and an output that exists or cannot be written.
@@ -99,7 +100,7 @@ def train_run(
         parts = split(dataset.labels, dataset.classes, seed, dataset.groups)
         training = dataset.subset(parts["train"])
         constants = choose_constants(
-            list(training.some(CONSTANTS_CELLS, seed).images), height or int(training.heights.max()), window
+            list(training.some(CONSTANTS_CELLS, seed).images), height or int(training.heights.max()), window, brightest
         )
         configuration = _configuration(dataset, architecture, recipe, sources, constants, seed)
         checkpoint = Checkpoint(out)

@@ -58,6 +58,20 @@ def test_preprocessing_uses_the_range_of_8_bit(dataset: Dataset) -> None:
     assert background[1] < 30
 
 
+def test_the_brightest_percentile_becomes_255(dataset: Dataset) -> None:
+    raw = np.stack(dataset.images)
+    for brightest in (99.0, 99.9, 100.0):
+        constants = choose_constants(dataset.images, brightest=brightest)
+        limits = np.percentile(raw, brightest, axis=(0, 1, 2))
+        white = constants.pixels(raw) == 255
+        assert white[raw > limits + 1].all()
+        below = raw < constants.background + (limits - constants.background) * 0.99
+        assert not white[below].any()
+    for wrong in (50.0, 100.1, float("nan")):
+        with pytest.raises(IcsortError, match="percentile above 50"):
+            choose_constants(dataset.images, brightest=wrong)
+
+
 def test_a_narrow_channel_keeps_its_gain_in_18_bits() -> None:
     images = [np.zeros((12, 12, 2), np.uint16) for _ in range(20)]
     for image in images:
