@@ -19,11 +19,11 @@ from scipy.special import softmax
 from quant import metrics, prevalence
 from quant.constants import Constants, Cut, cut_cells
 from quant.data import Dataset, read_folder
-from quant.export import fit_temperature
 from quant.integer import BATCH, IntegerNetwork
 from quant.metrics import Decisions
 from quant.runs import HELDOUT_FILE, Run, load_run
 from quant.splits import split
+from quant.temperature import fit_temperature
 from sim.bit_true import gate
 from sim.bit_true.errors import IcsortError
 from sim.bit_true.event import Trigger

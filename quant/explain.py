@@ -21,10 +21,10 @@ from torch import Tensor
 from quant import metrics
 from quant.constants import Constants
 from quant.evaluate import Cells, Wanted, constants_of, cut_some, float_decisions, merge_classes, read_cells
-from quant.export import fit_temperature
 from quant.integer import BATCH, IntegerNetwork
 from quant.metrics import Decisions
 from quant.runs import CONFIG_FILE, load_run
+from quant.temperature import fit_temperature
 
 EXPLANATION_FILE = "explanation.json"
 FORMAT = "icsort-explanation"

@@ -18,14 +18,13 @@ from qonnx.core.datatype import DataType
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.core.onnx_exec import execute_onnx
 from qonnx.util.cleanup import cleanup_model
-from scipy.optimize import minimize_scalar
-from scipy.special import log_softmax
 
 from quant.constants import Constants
 from quant.integer import INTEGER_TOLERANCE
 from quant.models import Network
 from quant.published import PublishedNetwork
 from quant.runs import CHECKED_CELLS, load_run
+from quant.temperature import fit_temperature
 from sim.bit_true import manifest
 from sim.bit_true.errors import IcsortError
 from sim.bit_true.output import result_folder
@@ -39,7 +38,6 @@ CREATED_BY = "icsort 0.1.0"
 LOGIT_TOLERANCE = 1e-4
 MULTIPLIER_BITS = 18
 FRACTION_BITS = 8
-TEMPERATURES = (0.25, 20.0)  # the lower bound is met where no validation cell is wrong, which proves no certainty
 
 
 def export_package(run_folder: Path, out: Path, name: str | None = None, force: bool = False) -> manifest.Manifest:
@@ -165,20 +163,6 @@ def run_qonnx(path: Path, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
     model = ModelWrapper(str(path))
     source, sink = model.graph.input[0].name, model.graph.output[0].name
     return np.concatenate([execute_onnx(model, {source: cell[np.newaxis]})[sink] for cell in pixels])
-
-
-def fit_temperature(logits: NDArray[np.floating], labels: NDArray[np.int64]) -> float:
-    """The temperature that minimizes the negative log-likelihood of softmax(logits / temperature).
-
-    logits: (N, classes), labels: (N,), both of the validation part. Within 0.25..20.
-    """
-
-    def loss(log_temperature: float) -> float:
-        scaled = log_softmax(logits.astype(np.float64) / math.exp(log_temperature), axis=1)
-        return -float(scaled[np.arange(len(labels)), labels].mean())
-
-    bounds = tuple(math.log(limit) for limit in TEMPERATURES)
-    return math.exp(minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-6}).x)
 
 
 def posterior_constants(scale: float, temperature: float) -> manifest.PosteriorSpec:

@@ -87,14 +87,6 @@ def test_a_changed_weight_is_caught_by_the_check(package_folder: Path, run_folde
         export.check_export(run.model, package_folder / "model.onnx", run.heldout_pixels, scale * 1.0137)
 
 
-@pytest.mark.parametrize("true_temperature", [0.4, 1.0, 3.0])
-def test_temperature_finds_the_one_that_made_the_labels(true_temperature: float) -> None:
-    random = np.random.default_rng(0)
-    logits = random.normal(0, 3, (20_000, 5))
-    noisy = logits / true_temperature + random.gumbel(size=logits.shape)  # a sample of softmax(logits / T)
-    assert export.fit_temperature(logits, noisy.argmax(axis=1)) == pytest.approx(true_temperature, rel=0.05)
-
-
 @pytest.mark.parametrize(("scale", "temperature"), [(0.0093, 0.71), (1e-6, 20.0), (0.4, 0.05), (1 / 3, 1.0)])
 def test_posterior_constants_are_log2_odds_with_8_fraction_bits(scale: float, temperature: float) -> None:
     constants = export.posterior_constants(scale, temperature)

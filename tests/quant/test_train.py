@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from scipy.special import softmax
+from sklearn.metrics import log_loss
 
 from quant import samples
 from quant.constants import Constants, choose_constants, cut_cells
@@ -193,11 +195,16 @@ def test_metrics(run_folder: Path, dataset: Dataset) -> None:
     assert metrics["test"]["not_triggered"] == 0
     with (run_folder / "history.csv").open() as stream:
         rows = {int(row["epoch"]): row for row in csv.DictReader(stream)}
-    kinds = ("accuracy", "balanced_accuracy")
-    scores = {epoch: sum(float(row[f"validation_{kind}"]) for kind in kinds) for epoch, row in rows.items()}
-    assert scores[metrics["best_epoch"]] == max(scores.values())
-    for kind in kinds:  # the weights in the run are those of that epoch
+    losses = {epoch: float(row["validation_calibrated_loss"]) for epoch, row in rows.items()}
+    assert losses[metrics["best_epoch"]] == min(losses.values())
+    for kind in ("accuracy", "balanced_accuracy"):  # the weights in the run are those of that epoch
         assert metrics["validation"][kind] == pytest.approx(float(rows[metrics["best_epoch"]][f"validation_{kind}"]))
+    with np.load(run_folder / "validation.npz") as stored:
+        logits, labels = stored["logits"], stored["labels"]
+    frequency = np.asarray(list(dataset.counts().values())) / len(dataset.images)
+    each = frequency[labels] ** -0.5  # the balance of the preset
+    least = min(log_loss(labels, softmax(logits / t, axis=1), sample_weight=each) for t in np.geomspace(0.25, 20, 400))
+    assert losses[metrics["best_epoch"]] == pytest.approx(least, rel=0.05)
 
 
 def test_the_seed_decides_the_weights(dataset: Dataset, tmp_path: Path) -> None:
