@@ -7,7 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from scipy.stats import sem
 from sklearn.metrics import balanced_accuracy_score
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, kl_div, log_softmax, softmax
@@ -21,7 +24,7 @@ from quant.models import Network
 from quant.processes import Processes
 from quant.recipe import Recipe
 from quant.samples import Samples
-from quant.temperature import fit_temperature, loss_at
+from quant.temperature import fit_temperature, losses_at
 from sim.bit_true.errors import IcsortError
 
 BATCH = 256  # cells that are scored at once
@@ -33,10 +36,33 @@ Teacher = Callable[[Tensor], Tensor]
 
 @dataclass
 class Progress:
-    """What a training has come to: a row an epoch, and the weights of the best one by the validation part."""
+    """What a training has come to: a row an epoch, and the weights of the epoch that is chosen by the validation part.
+
+    least: losses (N,) of the validation cells in the epoch of the least mean loss.
+    """
 
     history: list[Row] = field(default_factory=list)
     best: dict[str, Tensor] = field(default_factory=dict)
+    best_epoch: int = 0
+    least: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+
+    def add(self, row: Row, losses: NDArray[np.float64]) -> bool:
+        """Take up an epoch and the losses (N,) of the validation cells. Returns whether it is now the chosen one.
+
+        The last epoch within one standard error of the least loss (the rule of Breiman et al. 1984, section 3.4.3, for
+        the size of trees). A few hundred cells cannot tell epochs apart that are closer, and of these the last is the
+        most settled; the least loss itself, or the best accuracy, is often an unfinished epoch with lucky cells.
+        """
+        self.history.append(row)
+        if not len(self.least):
+            self.least = losses
+        worse = losses - self.least
+        if worse.mean() < 0:
+            self.least = losses
+        if worse.mean() > 0 and (len(worse) < 2 or worse.mean() > sem(worse)):
+            return False
+        self.best_epoch = int(row["epoch"])
+        return True
 
 
 class Fitting:
@@ -83,8 +109,7 @@ class Fitting:
             "averaged": None if self.averaged is None else self.averaged.state_dict(),
             "order": self.order.get_state(),
             "draw": self.processes.gather(self.draw.get_state()),
-            "history": self.progress.history,
-            "best": self.progress.best,
+            "progress": vars(self.progress),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -105,7 +130,7 @@ class Fitting:
                 kept[name].copy_(value)
         self.order.set_state(state["order"])
         self.draw.set_state(state["draw"][self.processes.rank])
-        self.progress = Progress(state["history"], state["best"])
+        self.progress = Progress(**state["progress"])
 
     def run(self, after_epoch: Callable[[Row], None], progress: bool) -> Progress:
         """Train the epochs that are left. after_epoch: called in the first process, when the epoch can be saved."""
@@ -116,10 +141,10 @@ class Fitting:
                 row: Row = {"epoch": epoch, "learning_rate": float(self.schedule.get_last_lr()[0]), "train_loss": loss}
                 kept = self._kept()
                 logits = predict(kept, self.validation.upright())
-                scores = score(logits, self.validation.labels) | {"calibrated_loss": self._calibrated_loss(logits)}
+                losses = self._calibrated_losses(logits)
+                scores = score(logits, self.validation.labels) | {"calibrated_loss": float(losses.mean())}
                 row |= {f"validation_{name}": value for name, value in scores.items() if name != "cells"}
-                self.progress.history.append(row)
-                if rank(row) == max(map(rank, self.progress.history)):
+                if self.progress.add(row, losses):
                     self.progress.best = copy.deepcopy(kept.state_dict())
                 after_epoch(row)
                 bar.set_postfix(loss=f"{loss:.3f}", balanced=f"{row['validation_balanced_accuracy']:.3f}")
@@ -163,11 +188,13 @@ class Fitting:
         fit_norms(self.averaged.module, batches)
         return self.averaged.module
 
-    def _calibrated_loss(self, logits: Tensor) -> float:
-        """Loss of the validation cells with the training's class weights, at the temperature that fits them best."""
+    def _calibrated_losses(self, logits: Tensor) -> NDArray[np.float64]:
+        """Losses (N,) of the validation cells with the training's class weights, at the temperature that fits best.
+
+        Calibrated, since the package will be: an epoch that is all too sure is none the worse.
+        """
         values, labels = logits.numpy(), self.validation.labels.numpy()
-        loss = loss_at(fit_temperature(values, labels, self.weights), values, labels, self.weights)
-        return loss if math.isfinite(loss) else math.inf
+        return losses_at(fit_temperature(values, labels, self.weights), values, labels, self.weights)
 
     def _loss(self, pixels: Tensor, labels: Tensor) -> Tensor:
         logits = self.parallel(pixels)
@@ -188,16 +215,6 @@ def _schedule(optimizer: torch.optim.Optimizer, recipe: Recipe, steps: int) -> L
     if recipe.schedule == "cosine":
         return CosineAnnealingLR(optimizer, steps)
     return LambdaLR(optimizer, lambda _: 1.0)
-
-
-def rank(row: Row) -> tuple[float, float]:
-    """Order of epochs: the calibrated loss of the validation part, the later one.
-
-    Accuracies hang on a few cells there, balanced accuracy on fewer still: one lucky cell of a rare class picks an
-    unfinished epoch. The loss counts how sure each decision is; calibrated, since the package will be, it does not mind
-    that late epochs are all too sure.
-    """
-    return -row["validation_calibrated_loss"], row["epoch"]
 
 
 def predict(model: nn.Module, pixels: Tensor) -> Tensor:

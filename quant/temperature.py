@@ -31,9 +31,20 @@ def loss_at(
     labels: NDArray[np.int64],
     weights: NDArray[np.floating] | None = None,
 ) -> float:
-    """Mean negative log-likelihood of softmax(logits / temperature), nats a cell.
+    """Mean of `losses_at`."""
+    return float(losses_at(temperature, logits, labels, weights).mean())
 
-    logits: (N, classes), labels: (N,), weights: (classes,) of the cells of each class, all alike where None.
+
+def losses_at(
+    temperature: float,
+    logits: NDArray[np.floating],
+    labels: NDArray[np.int64],
+    weights: NDArray[np.floating] | None = None,
+) -> NDArray[np.float64]:
+    """Negative log-likelihood (N,) of each cell under softmax(logits / temperature), nats.
+
+    logits: (N, classes), labels: (N,), weights: (classes,) by which the cells of each class count, all alike where
+    None; of whatever scale.
     """
-    likelihood = log_softmax(logits.astype(np.float64) / temperature, axis=1)[np.arange(len(labels)), labels]
-    return -float(np.average(likelihood, weights=None if weights is None else weights[labels]))
+    losses = -log_softmax(logits.astype(np.float64) / temperature, axis=1)[np.arange(len(labels)), labels]
+    return np.asarray(losses if weights is None else losses * weights[labels] / weights[labels].mean())

@@ -21,7 +21,7 @@ from torch import Tensor
 from quant.checkpoint import Checkpoint
 from quant.constants import BRIGHTEST, Constants, choose_constants
 from quant.data import Dataset
-from quant.fitting import Fitting, Row, Teacher, predict, rank, score
+from quant.fitting import Fitting, Row, Teacher, predict, score
 from quant.layers import fit_steps, turn_gammas_positive
 from quant.models import Architecture, Network
 from quant.pretrained import load_published
@@ -140,7 +140,7 @@ def train_run(
         model.load_state_dict(done.best)
         if model.quantized:
             model.settle_thresholds()
-        metrics = {"best_epoch": max(done.history, key=rank)["epoch"], "parameters": model.weights}
+        metrics: dict[str, Any] = {"best_epoch": done.best_epoch, "parameters": model.weights}
         logits = {name: predict(model, samples[name].upright()) for name in ("validation", "test")}
         metrics |= _metrics(logits, samples)
         with result_folder(out, CONFIG_FILE, force) as folder:

@@ -41,7 +41,7 @@ def test_a_killed_training_goes_on_to_the_same_weights(tmp_path: Path) -> None:
         process.send_signal(signal.SIGKILL)
     assert process.returncode == -signal.SIGKILL
     assert not (tmp_path / "cut").exists()
-    done = len(torch.load(state, weights_only=False)["fitting"]["history"])
+    done = len(torch.load(state, weights_only=False)["fitting"]["progress"]["history"])
     assert 2 <= done < 6
     refused = subprocess.run(command(tmp_path / "cut"), cwd=REPOSITORY, capture_output=True, text=True, check=False)
     assert refused.returncode == 2

@@ -13,11 +13,13 @@ import pytest
 import torch
 from PIL import Image
 from scipy.special import softmax
+from scipy.stats import ttest_rel
 from sklearn.metrics import log_loss
 
 from quant import samples
 from quant.constants import Constants, choose_constants, cut_cells
 from quant.data import Dataset, generated_dataset, read_folder
+from quant.fitting import Progress
 from quant.recipe import Recipe
 from quant.shards import write_shards
 from quant.train import train_run
@@ -196,7 +198,7 @@ def test_metrics(run_folder: Path, dataset: Dataset) -> None:
     with (run_folder / "history.csv").open() as stream:
         rows = {int(row["epoch"]): row for row in csv.DictReader(stream)}
     losses = {epoch: float(row["validation_calibrated_loss"]) for epoch, row in rows.items()}
-    assert losses[metrics["best_epoch"]] == min(losses.values())
+    assert metrics["best_epoch"] >= min(losses, key=lambda epoch: losses[epoch])
     for kind in ("accuracy", "balanced_accuracy"):  # the weights in the run are those of that epoch
         assert metrics["validation"][kind] == pytest.approx(float(rows[metrics["best_epoch"]][f"validation_{kind}"]))
     with np.load(run_folder / "validation.npz") as stored:
@@ -205,6 +207,27 @@ def test_metrics(run_folder: Path, dataset: Dataset) -> None:
     each = frequency[labels] ** -0.5  # the balance of the preset
     least = min(log_loss(labels, softmax(logits / t, axis=1), sample_weight=each) for t in np.geomspace(0.25, 20, 400))
     assert losses[metrics["best_epoch"]] == pytest.approx(least, rel=0.05)
+
+
+def test_the_last_epoch_within_a_standard_error_is_chosen(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    losses = random.gamma(0.2, 0.5, (30, 200)) + np.geomspace(1, 0.01, 30)[:, None]
+    losses[20:] += np.linspace(0, 0.2, 10)[:, None]  # and at last the training learns its cells by heart
+    progress, chosen = Progress(), []
+    for epoch, each in enumerate(losses, start=1):
+        if progress.add({"epoch": epoch}, each):
+            chosen.append(epoch)
+    least = losses[losses.mean(axis=1).argmin()]
+    within = [epoch for epoch, each in enumerate(losses, start=1) if not ttest_rel(each, least).statistic > 1]
+    assert progress.best_epoch == chosen[-1] == within[-1]  # of the least itself the statistic is not a number
+    assert 1 < progress.best_epoch < 30
+
+
+def test_one_validation_cell_is_enough_to_choose_an_epoch() -> None:
+    progress = Progress()
+    assert [progress.add({"epoch": epoch}, np.asarray([loss])) for epoch, loss in enumerate((2.0, 1.0, 1.5, 1.0))] == [
+        *(True, True, False, True)
+    ]
 
 
 def test_the_seed_decides_the_weights(dataset: Dataset, tmp_path: Path) -> None:
