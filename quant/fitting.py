@@ -113,7 +113,9 @@ class Fitting:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Take up what `state` gave. Raises IcsortError for another number of processes."""
+        """Take up what `state` gave. Raises IcsortError for another number of processes or an earlier version."""
+        if "progress" not in state:
+            raise IcsortError("the training was begun by an earlier version of icsort; start it again with --force")
         if len(state["draw"]) != self.processes.count:
             raise IcsortError(
                 f"the training was begun with {len(state['draw'])} processes, not {self.processes.count}; "

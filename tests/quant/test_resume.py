@@ -70,6 +70,27 @@ def test_a_full_disk_leaves_the_epoch_before(tmp_path: Path, monkeypatch: pytest
     assert [path.name for path in checkpoint.folder.iterdir()] == [STATE_FILE]
 
 
+def test_a_training_of_an_earlier_version_is_not_resumed(
+    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        patch.setattr("quant.train.write_heldout", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            train_run(dataset.limited(12, seed=0), out, Recipe(epochs=1), progress=False)
+    checkpoint = Checkpoint(out)
+    state = checkpoint.begin(resume=True, force=False)
+    assert state is not None
+    state["fitting"]["history"] = state["fitting"].pop("progress")["history"]
+    checkpoint.write(state)
+    with pytest.raises(IcsortError, match="earlier version"):
+        train_run(dataset.limited(12, seed=0), out, Recipe(epochs=1), resume=True, progress=False)
+
+
+def interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
 def test_states_that_cannot_be_resumed(dataset: Dataset, tmp_path: Path) -> None:
     out = tmp_path / "run"
     with pytest.raises(IcsortError, match="no unfinished training"):
