@@ -72,10 +72,9 @@ def choose_constants(
         raise IcsortError(f"there is no window {window!r}: choose one of {', '.join(WINDOWS)}")
     width, channels = images[0].shape[1], images[0].shape[2]
     channel, threshold, background_line = (_line_trigger if window == "trigger" else _frame_trigger)(images)
+    # a generator, so that one channel is in memory at a time
     planes = (np.concatenate([image[..., each].ravel() for image in images]) for each in range(channels))
-    low, high = np.transpose(
-        [np.percentile(plane, [DARKEST, brightest]) for plane in planes]
-    )  # one in memory at a time
+    low, high = np.transpose([np.percentile(plane, [DARKEST, brightest]) for plane in planes])
     gains = 255.0 / np.maximum(high - low, 1.0)
     shift = MAX_SHIFT
     while shift > 1 and np.rint(gains.max() * 2**shift) > GAIN_MAX:
