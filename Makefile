@@ -47,14 +47,14 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m sim.lint_rtl
+	$(BIN)/python -m icsort.sim.verilator.lint_rtl
 
 format: $(READY)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 registers: $(READY)
-	$(BIN)/python -m hw.registers.generate
+	$(BIN)/python -m icsort.hw.registers.generate
 
 clean:
 	rm -rf out $(VENV)

@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sim.bit_true import manifest
-from sim.bit_true.errors import IcsortError
-from sim.bit_true.output import result_folder
+from icsort.errors import IcsortError
+from icsort.formats import package as manifest
+from icsort.output import result_folder
 
 if TYPE_CHECKING:
-    from hw.frontend import HardwareGraph
+    from icsort.hw.frontend.convert import HardwareGraph
 
 FORMAT = "icsort-build"
 VERSION = 1
@@ -158,10 +158,10 @@ def compile_package(
     """Compile a model package into a build folder, whole or not at all.
 
     out: must not exist; with `force` a build that is there is replaced, and nothing else is. folding: a folding file
-    (see hw.folding) for what it names; the rest is chosen. rate, line_rate: cells and lines a second that must be kept
-    up with; fill: share of the board for the network (see hw.search.target). pixels_per_beat: at the network's input
-    (see hw.pixel_groups). checkpoints: folder, made where there is none, for the graph after each pass of the front
-    end; it stays if a pass fails. progress: called with the name of each step before it runs.
+    (see folding.folding) for what it names; the rest is chosen. rate, line_rate: cells and lines a second that must be
+    kept up with; fill: share of the board for the network (see search.target). pixels_per_beat: at the network's input
+    (see frontend.pixel_groups). checkpoints: folder, made where there is none, for the graph after each pass of the
+    front end; it stays if a pass fails. progress: called with the name of each step before it runs.
 
     Raises IcsortError for a bad package, board or folding, a network that is not covered, an output that cannot be
     written.
@@ -184,7 +184,7 @@ def front_end(
     progress: Callable[[str], None],
 ) -> "HardwareGraph":
     """FINN's hardware graph of a model package, `model` its manifest. The rest is as in `compile_package`."""
-    from hw import frontend  # takes seconds
+    from icsort.hw.frontend import convert as frontend  # takes seconds
 
     shape = (model.input.height, model.input.width, model.input.channels)
     progress("front end")
@@ -213,8 +213,9 @@ def _compile_into(
     progress: Callable[[str], None],
 ) -> None:
     # FINN takes seconds to import, and whoever only reads a build should not wait for it.
-    from hw import cycles, generator, search
-    from hw import folding as fold
+    from icsort.hw.folding import cycles, search
+    from icsort.hw.folding import folding as fold
+    from icsort.hw.netlist import generator
 
     model = manifest.load(package)
     description = load_board(board)

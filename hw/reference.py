@@ -12,13 +12,13 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
-from hw import frontend
-from hw.compile import Build
-from hw.execution import Executor
-from hw.fast_model import FastModel
-from hw.passes import quiet
-from sim.bit_true import manifest
-from sim.bit_true.errors import IcsortError
+from icsort.errors import IcsortError
+from icsort.formats import package as manifest
+from icsort.hw.compile import Build
+from icsort.hw.frontend import convert as frontend
+from icsort.hw.frontend.execution import Executor
+from icsort.hw.frontend.fast_model import FastModel
+from icsort.hw.frontend.passes import quiet
 
 INTEGER_TOLERANCE = frontend.TOLERANCE
 Progress = Callable[[int], None]

@@ -9,13 +9,20 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).parent.parent
-OURS = {"boards", "host", "hw", "quant", "sim"}
+FOLDERS = {"boards", "host", "hw", "quant", "sim"}
+# What all parts share, from the bottom up.
+SHARED = {"errors", "cache", "output", "real_data"}
+FORMATS = SHARED | {"sim.bit_true", "formats"}
 MAY_IMPORT = {
-    "sim/bit_true": set(),
-    "quant": {"sim.bit_true"},
-    "hw": {"sim.bit_true"},
-    "host": {"sim.bit_true"},
-    "sim": {"sim.bit_true", "sim", "hw", "host"},
+    "icsort": SHARED,
+    "sim/bit_true": {"errors"},
+    "icsort/formats": FORMATS,
+    "icsort/report": FORMATS,
+    "icsort/cli": FORMATS,
+    "quant": FORMATS | {"report"},
+    "hw": FORMATS | {"report"},
+    "host": FORMATS,
+    "sim": FORMATS | {"report", "sim", "hw", "host"},
 }
 
 
@@ -33,21 +40,23 @@ def imports(path: Path) -> set[str]:
 
 @pytest.mark.parametrize("package", MAY_IMPORT)
 def test_layer(package: str) -> None:
-    own = package.replace("/", ".")
-    allowed = {own, *MAY_IMPORT[package]}
+    own = package.removeprefix("icsort/").replace("/", ".")
+    allowed = {f"icsort.{name}" for name in {own, *MAY_IMPORT[package]}} | {"icsort.__version__"}
     wrong = []
-    for path in sorted((REPOSITORY / package).rglob("*.py")):
-        if package == "sim" and "bit_true" in path.parts:
+    for path in sorted((REPOSITORY / package).glob("*.py" if package == "icsort" else "**/*.py")):
+        if (package == "sim" and "bit_true" in path.parts) or path.name == "__main__.py":
             continue
         for name in imports(path):
-            if name.partition(".")[0] in OURS and not any(name == a or name.startswith(a + ".") for a in allowed):
+            top = name.partition(".")[0]
+            if top in FOLDERS or (top == "icsort" and not any(name == a or name.startswith(a + ".") for a in allowed)):
                 wrong.append(f"{path.relative_to(REPOSITORY)} imports {name}")
     assert wrong == []
 
 
 def test_host_imports_nothing_heavy() -> None:
     """Every host module loads with numpy, pyserial and typer at most: no torch, FINN, matplotlib, scipy."""
-    modules = ", ".join(f"host.{path.stem}" for path in (REPOSITORY / "host").glob("*.py") if path.stem != "__main__")
+    paths = [path.relative_to(REPOSITORY).with_suffix("") for path in (REPOSITORY / "host").rglob("*.py")]
+    modules = ", ".join("icsort." + ".".join(path.parts).removesuffix(".__init__") for path in paths)
     code = f"import sys, {modules}; print(*{{name.partition('.')[0] for name in sys.modules}})"
     loaded = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True)
     assert set(loaded.stdout.split()) & {"torch", "finn", "qonnx", "onnx", "scipy", "matplotlib", "pandas"} == set()

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import tifffile
 
-from quant import cells
+from icsort.quant.synthetic import demo_cells as cells
 
 REPOSITORY = Path(__file__).parent.parent
 README = (REPOSITORY / "README.md").read_text()
@@ -20,7 +20,7 @@ BLOCKS = re.findall(r"^```sh\n(.*?)^```", README, flags=re.DOTALL | re.MULTILINE
 
 
 def test_make_targets() -> None:
-    """`make demo` is `icsort demo`, which tests/sim/test_demo.py runs; `make test` is what runs now."""
+    """`make demo` is `icsort demo`, which tests/sim/flows/test_demo.py runs; `make test` is what runs now."""
     named = re.findall(r"^    make (\S+)", README, flags=re.MULTILINE)
     assert named == ["demo", "test"]
     for target, part in (("demo", "icsort demo"), ("test", "python -m pytest")):

@@ -3,8 +3,8 @@
 
     python hw/registers/generate.py [--root FOLDER]
 
-writes hw/rtl/sorter/registers/*.sv, host/registers.py and docs/registers.md below FOLDER (default: this repository).
-The results are committed; tests/link/test_registers.py makes them again and compares.
+writes hw/rtl/sorter/registers/*.sv, host/link/registers.py and docs/registers.md below FOLDER (default: this
+repository). The results are committed; tests/hw/link/test_registers.py makes them again and compares.
 """
 
 import argparse

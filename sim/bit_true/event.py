@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sim.bit_true.errors import IcsortError
+from icsort.errors import IcsortError
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sim.bit_true.errors import IcsortError
+from icsort.errors import IcsortError
 
 FRACTION_BITS: Final = 8
 MAX_OCTAVES: Final = 16

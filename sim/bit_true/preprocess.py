@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sim.bit_true.errors import IcsortError
+from icsort.errors import IcsortError
 
 SAMPLE_MAX = 2**16 - 1
 GAIN_MIN = -(2**17)

@@ -21,7 +21,7 @@ from enum import IntEnum
 from itertools import pairwise
 from typing import Final
 
-from sim.bit_true.errors import IcsortError
+from icsort.errors import IcsortError
 
 LATE_MARGIN: Final = 4
 QUEUE_DEPTH: Final = 64

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from sim.bit_true import manifest
+from icsort.formats import package as manifest
 from tests.host.fake_board import FakeBoard
 
 MODEL = b"stands for a QONNX file"

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from hw.compile import Build, compile_package
+from icsort.hw.compile import Build, compile_package
 from tests.hw.networks import Network, make_package
 
 

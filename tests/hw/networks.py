@@ -17,7 +17,7 @@ from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.core.onnx_exec import execute_onnx
 from qonnx.transformation.infer_shapes import InferShapes
 
-from sim.bit_true import manifest
+from icsort.formats import package as manifest
 
 QUANT_DOMAIN = "qonnx.custom_op.general"
 OPSETS = [helper.make_opsetid("", 18), helper.make_opsetid(QUANT_DOMAIN, 2)]

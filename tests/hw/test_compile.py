@@ -12,11 +12,12 @@ from onnx import numpy_helper
 from typer import Typer
 from typer.testing import CliRunner
 
-from hw import cli, generator
-from hw import compile as compiler
-from hw.compile import compile_package, load_build
-from hw.reference import finn_logits, finn_tensors, qonnx_logits
-from sim.bit_true.errors import IcsortError
+from icsort.errors import IcsortError
+from icsort.hw import compile as compiler
+from icsort.hw.commands import compile as cli
+from icsort.hw.compile import compile_package, load_build
+from icsort.hw.netlist import generator
+from icsort.hw.reference import finn_logits, finn_tensors, qonnx_logits
 from tests.hw.networks import Network, random_images, write_manifest
 
 
@@ -240,5 +241,5 @@ def test_logits_beside_the_scale_are_refused(build, tmp_path):
 
 def test_no_finn_is_imported_to_read_a_build():
     """`icsort board` must start at once."""
-    code = "import sys, hw.compile; sys.exit(bool({'finn', 'torch', 'qonnx'} & set(sys.modules)))"
+    code = "import sys, icsort.hw.compile; sys.exit(bool({'finn', 'torch', 'qonnx'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], cwd=compiler.RTL.parent.parent, check=False).returncode == 0

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from quant.data import Dataset, generated_dataset
-from quant.export import export_package
-from quant.train import Recipe, train_run
+from icsort.quant.cells.find import Dataset, generated_dataset
+from icsort.quant.packaging.export import export_package
+from icsort.quant.training.train import Recipe, train_run
 
 
 @pytest.fixture(scope="session")

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from host.cli import app
-from hw.compile import Build, load_build
-from sim.lines import Cells, load_cells
+from icsort.cli.root import app
+from icsort.hw.compile import Build, load_build
+from icsort.sim.simulate.lines import Cells, load_cells
 
 
 @dataclass(frozen=True)

@@ -167,7 +167,7 @@ module dot_product #(
   // ---- Products and adder tree, all rows at once.
 
   // Weights that fit into a multiplier beside each other; rows in groups, as few and as equal as can be, one multiplier
-  // for each group and activation; rows in the largest group. hw/dsp_packing.py has the same rule.
+  // for each group and activation; rows in the largest group. hw/kernels/dsp_packing.py has the same rule.
   localparam int unsigned Fits           = SHARED_ACT == 0 || DSP_A_BITS <= WEIGHT_BITS
                                            ? 1 : 1 + (DSP_A_BITS - WEIGHT_BITS - 1) / ProductBits;
   localparam int unsigned Groups         = (PE + Fits - 1) / Fits;

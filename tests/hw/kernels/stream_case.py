@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from sim.bench import RTL, run_bench
-from sim.bit_true.cache import cache_folder
+from icsort.cache import cache_folder
+from icsort.sim.verilator.bench import RTL, run_bench
 
 
 @dataclass(frozen=True)

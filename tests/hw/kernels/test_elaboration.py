@@ -5,8 +5,8 @@ import subprocess
 
 import pytest
 
-from sim import verilate
-from sim.bench import RTL
+from icsort.sim.verilator import verilate
+from icsort.sim.verilator.bench import RTL
 
 Parameters = dict[str, int | str]
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import pytest
 
-from sim.bench import RTL, run_bench
+from icsort.sim.verilator.bench import RTL, run_bench
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from qonnx.core.datatype import DataType
 
-from sim.bench import RTL, run_bench
+from icsort.sim.verilator.bench import RTL, run_bench
 from tests.hw.kernels import finn_node
 
 SHAPE = (1, 5, 6)

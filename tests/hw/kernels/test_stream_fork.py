@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sim.bench import RTL, run_bench
+from icsort.sim.verilator.bench import RTL, run_bench
 from tests.hw.kernels import finn_node
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from hw.yosys import run_script
-from sim.bench import RTL
+from icsort.hw.synthesis.yosys import run_script
+from icsort.sim.verilator.bench import RTL
 
 IMAGE_W, IMAGE_H, CHANNELS, BITS = 24, 24, 2, 4
 PIXEL, WINDOW = CHANNELS * BITS, 3 * 3 * CHANNELS * BITS

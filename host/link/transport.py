@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A serial port that carries bytes and nothing else; what can go wrong with it is one line each."""
+
+import errno
+from types import TracebackType
+from typing import Final, Protocol
+
+import serial
+from serial.tools import list_ports
+
+from icsort.errors import IcsortError
+
+try:
+    from termios import error as termios_error
+except ImportError:  # Windows
+    termios_error = OSError  # type: ignore[assignment,misc]
+
+DEFAULT_BAUD: Final = 1_000_000
+POLL_SECONDS: Final = 0.05
+_WRITE_SECONDS: Final = 5.0
+
+
+class Transport(Protocol):
+    """Where a device's bytes come from and go to."""
+
+    name: str
+    """As errors name it."""
+
+    def read(self) -> bytes:
+        """What has arrived, after at most POLL_SECONDS; empty where nothing did. Raises IcsortError once it is gone."""
+
+    def write(self, data: bytes) -> None:
+        """Send all of `data`. Raises IcsortError where that fails."""
+
+    def close(self) -> None:
+        """Give the port back."""
+
+
+class SerialTransport:
+    """A serial port by its name (`/dev/ttyUSB0`, `COM3`, a pseudo-terminal), held exclusively, 8N1.
+
+    Raises IcsortError, one line, where the port does not exist, is in use, may not be opened or is no serial port.
+    """
+
+    def __init__(self, port: str, baud: int = DEFAULT_BAUD) -> None:
+        self.name = port
+        try:
+            # Reads end by `timeout` alone: pyserial 3.5 blocks for ever with inter_byte_timeout.
+            self._serial = serial.Serial(port, baud, timeout=POLL_SECONDS, write_timeout=_WRITE_SECONDS, exclusive=True)
+        except (OSError, ValueError, termios_error) as error:
+            raise IcsortError(_why_not_open(port, baud, error)) from None
+
+    def read(self) -> bytes:
+        try:
+            return bytes(self._serial.read(max(1, self._serial.in_waiting)))
+        except (OSError, TypeError, termios_error):
+            raise self._gone() from None
+
+    def write(self, data: bytes) -> None:
+        try:
+            self._serial.write(data)
+        except serial.SerialTimeoutException:
+            raise IcsortError(f"{self.name}: the board takes no data; check the cable and reset the board") from None
+        except (OSError, termios_error):
+            raise self._gone() from None
+
+    def close(self) -> None:
+        self._serial.close()
+
+    def __enter__(self) -> "SerialTransport":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _gone(self) -> IcsortError:
+        return IcsortError(f"{self.name}: the port is gone, the board was unplugged or switched off; connect it again")
+
+
+def _why_not_open(port: str, baud: int, error: Exception) -> str:
+    code = getattr(error, "errno", None)
+    if code == errno.ENOENT:
+        known = ", ".join(sorted(entry.device for entry in list_ports.comports()))
+        return f"{port}: there is no such port; connect the board, or use one of: {known or '(no serial port found)'}"
+    if code in (errno.EACCES, errno.EPERM):
+        return f"{port}: no rights to open it; join group dialout: sudo usermod -aG dialout $USER, then log in again"
+    if code in (errno.EBUSY, errno.EAGAIN, errno.EWOULDBLOCK):
+        return f"{port}: busy, another program has it open; close that one (another `icsort watch`?) and try again"
+    if isinstance(error, ValueError):
+        return f"{port}: cannot be opened at {baud} baud; give the baud rate of the board with --baud"
+    return f"{port}: not a serial port, or not one that can be set to {baud} baud; give the port of the board"

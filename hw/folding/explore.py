@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What networks would reach on boards: latency, rate and resources, folded for latency and, beside it, as FINN folds.
+
+Nothing is generated or simulated: cycles and resources are those of the models (folding.cycles, folding.resources).
+FINN's own folding for the same rate is placed on our kernels, so that the difference is the folding's alone; and ours
+is also given no more than what FINN's takes.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+from qonnx.core.modelwrapper import ModelWrapper
+
+from icsort.errors import IcsortError
+from icsort.formats import package as manifest
+from icsort.hw.compile import front_end, load_board
+from icsort.hw.folding import cycles, search
+from icsort.hw.folding import folding as fold
+
+mpl.use("Agg")
+import matplotlib.pyplot as plt  # the backend must be chosen first
+
+FORMAT = "icsort-explore"
+VERSION = 1
+RESULT_FILE = "explore.json"
+PICTURE_FILE = "explore.png"
+OURS, EQUAL, FINN = "latency", "latency, with what FINN's takes", "FINN's throughput"
+
+
+@dataclass(frozen=True)
+class Point:
+    """One network on one board, folded for a rate.
+
+    folding: OURS, EQUAL or FINN. wait_cycles, wait_us: from the last pixel to the logits. cells_per_s: what it keeps up
+    with. resources: LUT, DSP, BRAM_18K, URAM. fits: whether the board's share has them. accuracy: of the package, on
+    held-out cells, None where it has not seen any.
+    """
+
+    network: str
+    board: str
+    folding: str
+    wait_cycles: int
+    wait_us: float
+    cells_per_s: float
+    resources: dict[str, int]
+    fits: bool
+    accuracy: float | None
+
+
+@dataclass(frozen=True)
+class Exploration:
+    """Points found within the share `fill` of the boards, and why there is none: (network, board, reason)."""
+
+    fill: float
+    points: list[Point]
+    refused: list[tuple[str, str, str]]
+
+    def write(self, folder: Path) -> None:
+        """explore.json and explore.png, into a folder that is there."""
+        data = {"format": FORMAT, "version": VERSION, **asdict(self)}
+        (folder / RESULT_FILE).write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
+        draw(self.points, folder / PICTURE_FILE)
+
+
+def explore(
+    packages: Sequence[Path],
+    boards: Sequence[str],
+    rates: Sequence[float | None],
+    progress: Callable[[str], None] = lambda _: None,
+    fill: float = 1.0,
+) -> Exploration:
+    """Fold each network for each board and rate. rates: cells a second; None: a pixel each cycle.
+
+    fill: share of the board that a network may take.
+    A rate or budget that cannot be kept is no error but a line of `refused`. Raises IcsortError for a package or board
+    that is none, and a network that is not covered.
+    """
+    points: list[Point] = []
+    refused: list[tuple[str, str, str]] = []
+    descriptions = [load_board(board) for board in boards]
+    models = [manifest.load(package) for package in packages]
+    for package, model in zip(packages, models, strict=True):
+        progress(model.name)
+        hardware = front_end(package, model, 1, None, progress).model
+        graph = cycles.read(hardware)
+        accuracy = model.accuracy.accuracy if model.accuracy.cells else None
+        for board in descriptions:
+            for rate in rates:
+                progress(f"{model.name} on {board['name']} at {'full rate' if rate is None else f'{rate:g} cells/s'}")
+                try:
+                    target = search.target(board, graph, rate, None, fill)
+                    theirs = fold.complete(
+                        graph,
+                        fold.finn_throughput(hardware, board["part"], target.frame_cycles),
+                        target.line_cycles,
+                    )
+                    points.append(_point(hardware, graph, board, target, theirs, (model.name, FINN, accuracy), fill))
+                    equal = replace(  # no UltraRAM: deep FIFOs would take it whatever the folding
+                        target,
+                        budget={**points[-1].resources, "URAM": 0},
+                        limited=True,
+                        fill=1.0,
+                        frame_cycles=max(
+                            target.frame_cycles, cycles.predict(graph, theirs, target.line_cycles).interval
+                        ),
+                    )
+                    for kind, goal in ((OURS, target), (EQUAL, equal)):
+                        ours = search.fold(hardware, graph, goal)
+                        points.append(_point(hardware, graph, board, goal, ours, (model.name, kind, accuracy), fill))
+                except IcsortError as reason:
+                    refused.append((model.name, board["name"], str(reason)))
+    return Exploration(fill, points, refused)
+
+
+def _point(
+    model: ModelWrapper,
+    graph: cycles.Graph,
+    board: Mapping[str, Any],
+    target: search.Target,
+    folding: fold.Folding,
+    what: tuple[str, str, float | None],
+    fill: float,
+) -> Point:
+    prediction = cycles.predict(graph, folding, target.line_cycles)
+    total = search.Inventory(model, graph, target.family, target.ultra).total(folding)
+    clock = board["clock_mhz"]
+    return Point(
+        network=what[0],
+        board=board["name"],
+        folding=what[1],
+        wait_cycles=prediction.after_last_pixel,
+        wait_us=prediction.after_last_pixel / clock,
+        cells_per_s=clock * 1e6 / prediction.interval,
+        resources={key: round(amount) for key, amount in zip(fold.RESOURCES, total, strict=True)},
+        fits=all(
+            amount <= fill * board["budget"].get(key, 0) for key, amount in zip(fold.RESOURCES, total, strict=True)
+        ),
+        accuracy=what[2],
+    )
+
+
+def draw(points: Sequence[Point], path: Path) -> None:
+    """A picture: the wait over the rate and over the LUTs, a colour a network and board, FINN's folding hollow, ours
+    with the same resources half full."""
+    figure, axes = plt.subplots(1, 2, figsize=(11, 4.5), sharey=True)
+    names = sorted({(point.network, point.board) for point in points})
+    for color, name in enumerate(names):
+        for folding, fill in ((OURS, "full"), (EQUAL, "left"), (FINN, "none")):
+            mine = sorted(
+                (point for point in points if (point.network, point.board, point.folding) == (*name, folding)),
+                key=lambda point: point.cells_per_s,
+            )
+            label = f"{name[0]} on {name[1]}, folded for {folding}"
+            for axis, across in zip(
+                axes, ([p.cells_per_s for p in mine], [p.resources["LUT"] for p in mine]), strict=True
+            ):
+                waits = [point.wait_us for point in mine]
+                axis.plot(across, waits, "o-", color=f"C{color}", fillstyle=fill, label=label, linewidth=0.8)
+    for axis, title in zip(axes, ("cells/s", "LUT"), strict=True):
+        axis.set(xlabel=title, xscale="log", yscale="log")
+        axis.grid(visible=True, which="both", alpha=0.3)
+    axes[0].set_ylabel("last pixel to logits, us (predicted)")
+    if names:
+        axes[1].legend(fontsize="x-small")
+    figure.tight_layout()
+    figure.savefig(path, dpi=150)
+    plt.close(figure)

@@ -1,0 +1,558 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Folding for latency: the fewest cycles from the last line to the logits that a board's resources allow.
+
+FINN folds for throughput: each layer just fast enough for a rate. A sorter waits for what is left to do when the last
+line has come, and that is mostly the work of the last layers, whose rate is low. `fold`
+
+1. gives every layer the PE and SIMD with which it keeps up with the required rate, such that the fullest
+   resource of the board is as little full as can be;
+2. spends the rest where it gains most: what each option of each layer alone would save is followed by the cycle model
+   of the whole network, those that save most together within the budget are taken, and so on while it helps.
+
+Both choices are multiple-choice knapsacks, which SciPy's HiGHS solves.
+
+Resources are those of every kernel, FIFO and width converter that the generator will place (folding.resources).
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache, partial
+from itertools import chain, compress, pairwise, product
+from math import lcm
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from qonnx.core.modelwrapper import ModelWrapper
+from scipy.optimize import Bounds, LinearConstraint, milp
+
+from icsort.errors import IcsortError
+from icsort.hw.folding.cycles import Flow, Graph, Node, beat_lanes, follow, latency, pause, window_lines
+from icsort.hw.folding.folding import (
+    FIFO_DEPTH,
+    JOIN_FIFOS,
+    MULTIPLIERS,
+    RESOURCES,
+    STYLES,
+    Folding,
+    Unit,
+    complete,
+    derive,
+    divisors,
+    fifo_key,
+    window_unit,
+)
+from icsort.hw.folding.resources import family_of, layer_resources
+from icsort.hw.netlist.generator import KERNELS, Instance, Network, fifo, for_family, line_style
+
+Progress = Callable[[str], None]
+Amounts = npt.NDArray[np.float64]  # of RESOURCES, in that order
+
+SHALLOW = 64  # words of weights that a LUT holds; fewer are constants or LUTs, never block RAM
+DSP = RESOURCES.index("DSP")
+REST = 0.01  # what a share of any resource costs, beside one of the fullest
+CYCLES = 10.0  # of latency that are worth the whole of a resource, where all fits
+GAP = 2e-3  # between the solution that is taken and the best one
+SECONDS = 20.0  # for a solution, after which the best that was found is taken
+ROUNDS = 5  # of solutions, each with what the one before needs between its layers
+
+
+@dataclass(frozen=True)
+class Target:
+    """What to fold for. budget: LUT, DSP, BRAM_18K, URAM of `board`, of which the network may take the share `fill`;
+    family: "xc7" or "xcup".
+
+    limited: whether the budget is a limit. If not, a network that needs more is folded as cheaply as its rate allows.
+    line_cycles: between the first pixels of two lines. frame_cycles: between two cells at the required rate.
+    """
+
+    board: str
+    family: str
+    budget: Mapping[str, int]
+    limited: bool
+    line_cycles: int
+    frame_cycles: int
+    fill: float = 1.0
+
+    @property
+    def ultra(self) -> bool:
+        """Whether there is UltraRAM."""
+        return self.budget.get("URAM", 0) > 0
+
+    @cached_property
+    def limits(self) -> Amounts:
+        return np.floor([self.fill * self.budget.get(key, 0) for key in RESOURCES])
+
+    def has(self, key: str) -> str:
+        """In words: how much of a resource there is."""
+        share = f" at --fill {self.fill:g}" if self.fill < 1 else ""
+        return f"board '{self.board}' has {self.limits[RESOURCES.index(key)]:.0f}{share}"
+
+
+def target(
+    board: Mapping[str, Any], graph: Graph, rate: float | None, line_rate: float | None, fill: float = 1.0
+) -> Target:
+    """What a board (icsort.hw.compile.load_board) is to do. rate: cells a second; line_rate: lines a second.
+
+    Without a rate, a pixel each cycle without pause, as far as borders allow; without a line rate, lines as far apart
+    as the rate leaves them. fill: share of the board's resources that the network may take. The sorter around it takes
+    about 3,000 LUTs, a DSP slice a channel and a block RAM more, and a full device is hard to place and route.
+
+    Raises IcsortError for rates that the clock cannot follow and for a share that is none.
+    """
+    if not 0 < fill <= 1:
+        raise IcsortError(f"--fill {fill:g}: give a share of the board's resources, more than 0 and at most 1")
+    clock = board["clock_mhz"] * 1e6
+    pixels = graph.height * graph.width
+    if rate is None:  # a border around the pixels takes time as well
+        windows = [node for node in graph.nodes if node.op == "ConvolutionInputGenerator"]
+        frame_cycles = max(pixels, *(node.height * node.width for node in windows), pixels)
+        line_cycles = graph.width
+    else:
+        frame_cycles = int(clock / rate)
+        line_cycles = frame_cycles // graph.height
+    if line_rate is not None:
+        line_cycles = int(clock / line_rate)
+    if frame_cycles < pixels:
+        raise IcsortError(
+            f"{rate:g} cells/s leave {frame_cycles} cycles for a cell of {pixels} beats, which come one a cycle; "
+            f"at most {clock / pixels:.0f} cells/s at {board['clock_mhz']:g} MHz"
+        )
+    if line_cycles < graph.width:
+        raise IcsortError(
+            f"{line_rate or rate:g} lines/s leave {line_cycles} cycles for a line of {graph.width} beats, which come "
+            f"one a cycle; at most {clock / graph.width:.0f} lines/s at {board['clock_mhz']:g} MHz"
+        )
+    limited = board["budget_is"] == "limit"
+    family = family_of(board["part"])
+    return Target(board["name"], family, board["budget"], limited, line_cycles, frame_cycles, fill)
+
+
+def resources(network: Network, family: str) -> tuple[dict[str, dict[str, int]], dict[str, int]]:
+    """RESOURCES of each layer of a generated network, and of all FIFOs and width converters between them."""
+    layers = {
+        layer.name: _amounts(*_key(layer.instance.kernel, layer.instance.parameters), family)
+        for layer in network.layers
+    }
+    glue = sum((_amounts(*_key(kernel, made), family) for _, kernel, made in network.glue), np.zeros(len(RESOURCES)))
+    return {name: _named(amounts) for name, amounts in layers.items()}, _named(glue)
+
+
+def check_budget(target: Target, layers: Mapping[str, Mapping[str, int]], glue: Mapping[str, int]) -> None:
+    """Raises IcsortError where a network needs more than the board has, naming the largest layer."""
+    for key, limit in zip(RESOURCES, target.limits, strict=True) if target.limited else ():
+        total = glue[key] + sum(amounts[key] for amounts in layers.values())
+        if total > limit:
+            largest = max(layers, key=lambda name: layers[name][key])
+            raise IcsortError(
+                f"the network needs {total} {key}, {target.has(key)}; {largest} takes {layers[largest][key]}: give a "
+                "folding file with smaller PE or SIMD there, or another board"
+            )
+
+
+def _named(amounts: Amounts) -> dict[str, int]:
+    return {key: round(amount) for key, amount in zip(RESOURCES, amounts, strict=True)}
+
+
+@dataclass(frozen=True)
+class Option:
+    """One way to fold a layer that multiplies: its unit and that of its thresholds, cycles a frame, resources with what
+    it brings along."""
+
+    units: Folding
+    busy: int
+    amounts: Amounts
+
+
+class Inventory:
+    """Every instance that the generator will place for a folding, without generating it."""
+
+    def __init__(self, model: ModelWrapper, graph: Graph, family: str, ultra: bool = False) -> None:
+        self.graph, self.family, self.ultra = graph, family, ultra
+        start = derive(graph, {node.name: {"PE": 1, "SIMD": 1} for node in graph.nodes if node.op in MULTIPLIERS})
+        self._made = {
+            proto.name: for_family(KERNELS[proto.op_type](model, proto, start[proto.name]), family)
+            for proto in model.graph.node
+        }
+        self._bits = {graph.image: 8}  # of an element of each tensor
+        for node in graph.nodes:
+            lanes = _out_lanes(node, start[node.name])
+            for tensor in node.outputs:
+                self._bits[tensor] = self._made[node.name].out_bits // lanes
+
+    def kernel(self, node: Node, unit: Mapping[str, int | str]) -> tuple[str, dict[str, int | str]]:
+        """Kernel and parameters of a layer folded as `unit` says."""
+        made: Instance = self._made[node.name]
+        parameters = dict(made.parameters)
+        for key in ("PE", "SIMD", *STYLES):
+            if key in unit and key.upper() in parameters:
+                parameters[key.upper()] = unit[key]
+        if node.op == "VVAU":
+            parameters["WHOLE_WINDOW"] = unit["parallel_window"]
+        if node.op == "DuplicateStreams":
+            parameters["WIDTH"] = int(unit["PE"]) * self._bits[node.inputs[0]]
+        if node.op == "ConvolutionInputGenerator":
+            return self._windows(node, unit, parameters)
+        return made.kernel, parameters
+
+    def _windows(
+        self, node: Node, unit: Mapping[str, int | str], made: dict[str, int | str]
+    ) -> tuple[str, dict[str, int | str]]:
+        keys = ("IFM_H", "IFM_W", "CHANNELS", "BITS", "K_H", "K_W", "STRIDE_H", "STRIDE_W")
+        common: dict[str, int | str] = {key: made[key] for key in keys}
+        if unit["parallel_window"]:
+            return "sliding_window", common | {"RAM_STYLE": unit.get("ram_style", "auto")}
+        simd = int(unit["SIMD"])
+        lines = window_lines(node.height, node.kernel[0], node.stride[0])
+        style = line_style(unit, lines * node.width * node.elements // simd, simd * int(made["BITS"]))
+        own: dict[str, int | str] = {"SIMD": simd, "LINES": lines, "DEPTHWISE": int(node.depthwise), "RAM_STYLE": style}
+        return "sliding_window_folded", common | own
+
+    def glue(self, folding: Folding) -> Iterator[tuple[str, dict[str, int | str]]]:
+        """Kernel and parameters of every FIFO and width converter between the layers."""
+        lanes = {self.graph.image: self.graph.channels}
+        for node in self.graph.nodes:
+            unit = folding[node.name]
+            for number, tensor in enumerate(node.inputs):
+                needed = beat_lanes(node, unit)
+                yield from self.converters(tensor, lanes[tensor], needed)
+                if JOIN_FIFOS[number] in unit:
+                    yield self.fifo(tensor, needed, int(unit[JOIN_FIFOS[number]]))
+            for copy, tensor in enumerate(node.outputs):
+                lanes[tensor] = _out_lanes(node, unit)
+                taker = self.graph.consumer.get(tensor)
+                if taker is not None and len(taker.inputs) == 1:
+                    needed = max(lanes[tensor], beat_lanes(taker, folding[taker.name]))
+                    yield from self.converters(tensor, lanes[tensor], needed)
+                    lanes[tensor] = needed
+                yield self.fifo(tensor, lanes[tensor], int(unit[fifo_key(copy)]))
+        yield from self.converters(self.graph.logits, lanes[self.graph.logits], self.graph.classes)
+
+    def converters(self, tensor: str, lanes: int, needed: int) -> Iterator[tuple[str, dict[str, int | str]]]:
+        """Kernel and parameters of the width converters between beats of `lanes` and of `needed` elements."""
+        steps = [lanes, needed] if needed % lanes == 0 or lanes % needed == 0 else [lanes, lcm(lanes, needed), needed]
+        for before, after in pairwise(steps):
+            if before != after:
+                bits = self._bits[tensor]
+                yield "width_converter", {"IN_WIDTH": before * bits, "OUT_WIDTH": after * bits}
+
+    def between(self, window: Node, its: Unit, node: Node, unit: Unit) -> Iterator[tuple[str, dict[str, int | str]]]:
+        """FIFO and width converters between a window generator and the layer that takes its windows."""
+        (tensor,), lanes = window.outputs, _out_lanes(window, its)
+        needed = int(unit["SIMD"]) if node.op == "MVAU" else lanes
+        yield self.fifo(tensor, max(lanes, needed))
+        yield from self.converters(tensor, lanes, needed)
+
+    def fifo(self, tensor: str, lanes: int, depth: int = FIFO_DEPTH) -> tuple[str, dict[str, int | str]]:
+        """Kernel and parameters of a FIFO of so many beats of `lanes` elements."""
+        return "fifo", fifo(lanes * self._bits[tensor], depth, self.ultra)
+
+    def amounts(self, node: Node, unit: Mapping[str, int | str]) -> Amounts:
+        """RESOURCES of one layer."""
+        return _amounts(*_key(*self.kernel(node, unit)), self.family)
+
+    def sum(self, made: Iterable[tuple[str, dict[str, int | str]]]) -> Amounts:
+        """RESOURCES of several instances."""
+        amounts = (_amounts(*_key(kernel, parameters), self.family) for kernel, parameters in made)
+        return sum(amounts, np.zeros(len(RESOURCES)))
+
+    def total(self, folding: Folding) -> Amounts:
+        """RESOURCES of the whole network."""
+        layers = (self.kernel(node, folding[node.name]) for node in self.graph.nodes)
+        return self.sum(chain(layers, self.glue(folding)))
+
+
+def _key(kernel: str, parameters: Mapping[str, int | str]) -> tuple[str, tuple[tuple[str, int | str], ...]]:
+    return kernel, tuple(parameters.items())
+
+
+@lru_cache(maxsize=1 << 17)
+def _amounts(kernel: str, parameters: tuple[tuple[str, int | str], ...], family: str) -> Amounts:
+    needed = layer_resources(kernel, dict(parameters), family)
+    return np.array([needed[key] for key in RESOURCES], float)
+
+
+def _out_lanes(node: Node, unit: Mapping[str, int | str]) -> int:
+    if node.op == "ConvolutionInputGenerator" and unit["parallel_window"]:
+        return node.elements * node.kernel[0] * node.kernel[1]
+    return int(unit["SIMD" if node.op in ("FMPadding", "ConvolutionInputGenerator") else "PE"])
+
+
+def fold(model: ModelWrapper, graph: Graph, target: Target, progress: Progress = lambda _: None) -> Folding:
+    """The folding with the lowest latency from the last line that the search finds within the target's budget.
+
+    Raises IcsortError where the budget does not allow the required rate: which resource is short, by how much, and
+    the rate that would fit.
+    """
+    search = _Search(Inventory(model, graph, target.family, target.ultra), target)
+    if search.keep_up():
+        search.spend(progress)
+    return complete(graph, search.chosen(), target.line_cycles)
+
+
+class _Search:
+    def __init__(self, inventory: Inventory, target: Target) -> None:
+        self.inventory, self.target, self.graph = inventory, target, inventory.graph
+        self.sites = {node.name: self._options(node) for node in self.graph.nodes if node.op in MULTIPLIERS}
+        self.at: dict[str, Option] = {}
+
+    def _options(self, node: Node) -> list[Option]:
+        """Without those that use what the board has none of, unless all do."""
+        everything, none = options(self.inventory, node), self.target.limits == 0
+        return [option for option in everything if not option.amounts[none].any()] or everything
+
+    def chosen(self) -> Folding:
+        return {name: unit for option in self.at.values() for name, unit in option.units.items()}
+
+    def keep_up(self) -> bool:
+        """The folding that leaves most room, of those that do a frame in `frame_cycles`. Returns whether it fits."""
+        short = self._cheapest(self.target.frame_cycles)
+        if short is None:
+            return True
+        if self.at and not self.target.limited:
+            return False
+        slowest = sum(max(option.busy for option in options) for options in self.sites.values())
+        fits = self.target.frame_cycles
+        while fits < slowest:
+            fits = fits * 5 // 4
+            if self._cheapest(fits) is None:
+                raise IcsortError(f"{short}; what fits takes {fits} cycles a cell")
+        raise IcsortError(f"{short}; it does not fit at any rate")
+
+    def _cheapest(self, frame_cycles: int) -> str | None:
+        """Sets `at` to what fills the fullest resource least. Returns what is short where the budget is exceeded."""
+        for name, options in self.sites.items():
+            if min(option.busy for option in options) > frame_cycles:
+                fastest = min(option.busy for option in options)
+                return f"{name} takes {fastest} cycles a cell however it is folded; the rate allows {frame_cycles}"
+        knapsack = _Knapsack(self._able(frame_cycles), self.target.limits)
+        if self._settle(knapsack.emptiest, np.zeros(len(RESOURCES))):
+            return None
+        total = self._total()
+        worst = int(np.argmax(total / np.maximum(self.target.limits, 1.0)))
+        key = RESOURCES[worst]
+        sizes = {name: option.amounts[worst] for name, option in self.at.items()}
+        largest = max(sizes, key=lambda name: sizes[name])
+        return (
+            f"the network needs {total[worst]:.0f} {key} for a cell each {frame_cycles} cycles, "
+            f"{self.target.has(key)}; {largest} takes {sizes[largest]:.0f}"
+        )
+
+    def _able(self, frame_cycles: int) -> dict[str, list[Option]]:
+        return {name: [o for o in options if o.busy <= frame_cycles] for name, options in self.sites.items()}
+
+    def _settle(self, solve: Callable[[Amounts], dict[str, Option] | None], between: Amounts) -> bool:
+        """Sets `at` to a solution for what FIFOs and converters `between` the layers need. Returns whether all fits.
+
+        What they need depends on how the layers are folded, so it is counted after each solution.
+        """
+        for _ in range(ROUNDS):
+            solution = solve(between)
+            if solution is None:
+                return False
+            self.at = solution
+            total = self._total()
+            if (total <= self.target.limits).all():
+                return True
+            between = total - self._layers()
+        return False
+
+    def _layers(self) -> Amounts:
+        return sum((option.amounts for option in self.at.values()), np.zeros(len(RESOURCES)))
+
+    def _total(self) -> Amounts:
+        return self.inventory.total(complete(self.graph, self.chosen(), self.target.line_cycles))
+
+    def spend(self, progress: Progress) -> None:
+        """Take the options that save most cycles between the last line and the logits, as long as they do.
+
+        What two layers save together is not what each saves alone: where a solution does not help, the next one changes
+        half as many layers.
+        """
+        able = self._able(self.target.frame_cycles)
+        knapsack = _Knapsack(able, self.target.limits)
+        best, reached, between = self.at, self._latency(), self._total() - self._layers()
+        # What each layer may lose where all are as fast as can be, then what each may gain where they are.
+        self.at = {name: min(options, key=lambda option: option.busy) for name, options in able.items()}
+        changes, measured = len(able), best
+        while changes:
+            if self.at is not measured:
+                measured, (about, gains) = self.at, self._gains(able)
+            solve = partial(knapsack.fastest, reached=about, gains=gains, now=measured, changes=changes)
+            if self._settle(solve, between) and self._latency() < reached:
+                best, reached, between = self.at, self._latency(), self._total() - self._layers()
+                progress(f"{reached} cycles")
+            else:
+                changes //= 2
+            self.at = best
+
+    def _follow(self) -> Flow:
+        return follow(self.graph, derive(self.graph, self.chosen()), self.target.line_cycles)
+
+    def _latency(self) -> int:
+        return latency(self.graph, self._follow())
+
+    def _gains(self, able: Mapping[str, Sequence[Option]]) -> tuple[int, Amounts]:
+        """The latency, and the cycles that each option of each layer would save if nothing else changes."""
+        flow = self._follow()
+        reached = latency(self.graph, flow)
+        gains = []
+        for name, options in able.items():
+            first = self._first(name)
+            known = {_pace(self.at[name]): 0}
+            for option in options:
+                if _pace(option) not in known:
+                    units = derive(self.graph, {**self.chosen(), **option.units})
+                    tried = follow(self.graph, units, self.target.line_cycles, flow, first)
+                    known[_pace(option)] = reached - latency(self.graph, tried)
+                gains.append(known[_pace(option)])
+        return reached, np.array(gains, float)
+
+    def _first(self, name: str) -> int:
+        """Number of the first layer that another folding of `name` changes: its padding or windows."""
+        node = self.graph.nodes[self.graph.position[name]]
+        parts = _windows_before(self.graph, node, self.at[name].units[name])
+        return min(self.graph.position[each.name] for each in (node, *(part for part, _ in parts)))
+
+
+def _pace(option: Option) -> tuple[tuple[int | str | None, ...], ...]:
+    """What the time that a layer takes depends on."""
+    return tuple(tuple(unit.get(key) for key in ("PE", "SIMD", "parallel_window")) for unit in option.units.values())
+
+
+class _Knapsack:
+    """One option of each layer within a budget, by integer programming. `between` is what else must fit in."""
+
+    def __init__(self, able: Mapping[str, Sequence[Option]], limits: Amounts) -> None:
+        self.able = able
+        self.scale = np.maximum(limits, 1.0)
+        self.options = [(name, option) for name, options in able.items() for option in options]
+        self.shares = np.stack([option.amounts for _, option in self.options]) / self.scale
+        self.owned = np.array([[name == owner for owner, _ in self.options] for name in able])
+
+    def emptiest(self, between: Amounts) -> dict[str, Option]:
+        """Fills the fullest resource least, over its limit if it must be."""
+        solution = self._solved(REST * self.shares.sum(axis=1), 1.0, np.inf, between)
+        assert solution is not None  # every budget is large enough
+        return solution
+
+    def fastest(
+        self, between: Amounts, reached: int, gains: Amounts, now: Mapping[str, Option], changes: int
+    ) -> dict[str, Option] | None:
+        """Gains most cycles of `reached`, with other options than `now` for so many layers; None where nothing fits."""
+        kept = np.array([option is now[name] for name, option in self.options], float)
+        costs = reached / len(self.able) - gains + CYCLES * self.shares.sum(axis=1)
+        return self._solved(costs, 0.0, 1.0, between, [LinearConstraint(np.append(kept, 0), len(self.able) - changes)])
+
+    def _solved(
+        self, costs: Amounts, fullest: float, limit: float, between: Amounts, more: Sequence[LinearConstraint] = ()
+    ) -> dict[str, Option] | None:
+        """Least sum of the costs of the options, and `fullest` times the largest share, which is at most `limit`."""
+        one = LinearConstraint(np.pad(self.owned, ((0, 0), (0, 1))).astype(float), 1, 1)
+        fits = LinearConstraint(np.pad(self.shares.T, ((0, 0), (0, 1)), constant_values=-1), ub=-between / self.scale)
+        count = len(self.options)
+        solution = milp(
+            np.append(costs, fullest),
+            integrality=np.append(np.ones(count), 0),
+            bounds=Bounds(0, np.append(np.ones(count), limit)),
+            constraints=[one, fits, *more],
+            options={"mip_rel_gap": GAP, "time_limit": SECONDS},
+        ).x
+        return None if solution is None else dict(compress(self.options, solution[:-1] > 0.5))
+
+
+def options(inventory: Inventory, node: Node) -> list[Option]:
+    """Every way to fold a layer that can be best: PE and SIMD, products in LUTs or DSP slices, thresholds for all of
+    its results at once or just as many as it gives a cycle, each memory in LUTs, block RAM or, for lines, UltraRAM.
+
+    Resources are those of the layer, its windows and its thresholds.
+    """
+    rows, columns = (node.rows, node.columns) if node.op == "MVAU" else (node.channels, node.taps)
+    simds = divisors(node.elements if node.op == "MVAU" else node.taps)
+    vectors = node.height * node.width if node.op == "VVAU" or node.whole else 1
+    options = []
+    for pe in divisors(rows):
+        for simd in simds:
+            words = (columns // simd) * (rows // pe)
+            shape: Unit = {"PE": pe, "SIMD": simd, "parallel_window": int(simd != 1)}
+            before, waits = _before(inventory, node, shape)
+            parts = (_products(inventory, node, pe, simd, words), before, _behind(inventory, node, pe, columns // simd))
+            for chosen in product(*parts):
+                units = {name: unit for choice, _ in chosen for name, unit in choice.items()}
+                amounts = np.sum([amounts for _, amounts in chosen], axis=0)
+                options.append(Option(units, words * vectors + waits, amounts))
+    return _undominated(options)
+
+
+_Choice = tuple[Folding, Amounts]
+
+
+def _products(inventory: Inventory, node: Node, pe: int, simd: int, words: int) -> Iterator[_Choice]:
+    """The layer itself and the FIFO behind it."""
+    buffered = inventory.sum([inventory.fifo(node.outputs[0], pe)])
+    for ram in ("distributed", "block") if words >= SHALLOW else ("distributed",):
+        for mult in ("lut", "dsp"):
+            unit: Unit = {"PE": pe, "SIMD": simd, "ram_style": ram, "mult_style": mult}
+            if node.op == "VVAU":
+                unit["parallel_window"] = int(simd != 1)
+            amounts = inventory.amounts(node, unit)
+            if mult == "lut" or amounts[DSP] > 0:
+                yield {node.name: unit}, amounts + buffered
+
+
+def _behind(inventory: Inventory, node: Node, pe: int, beats: int) -> list[_Choice]:
+    """Thresholds of a layer that gives PE results each `beats` cycles, the converter in front and the FIFO behind."""
+    thresholds = inventory.graph.consumer.get(node.outputs[0])
+    if thresholds is None or thresholds.op != "Thresholding":
+        return [({}, np.zeros(len(RESOURCES)))]
+    choices: list[_Choice] = []
+    for lanes in {pe, next(lanes for lanes in divisors(pe) if pe <= lanes * beats)}:
+        converters = inventory.converters(node.outputs[0], pe, lanes)
+        glue = inventory.sum([*converters, inventory.fifo(thresholds.outputs[0], lanes)])
+        for ram in ("distributed", "block") if thresholds.elements // lanes >= SHALLOW else ("distributed",):
+            unit: Unit = {"PE": lanes, "ram_style": ram}
+            choices.append(({thresholds.name: unit}, glue + inventory.amounts(thresholds, unit)))
+    return choices
+
+
+def _before(inventory: Inventory, node: Node, unit: Unit) -> tuple[list[_Choice], int]:
+    """Padding and windows in front of a layer, FIFOs and converters between; cycles a frame for which they pause."""
+    parts = _windows_before(inventory.graph, node, unit)
+    if not parts:
+        return [({}, np.zeros(len(RESOURCES)))], 0
+    (window, its), *padding = parts
+    around = inventory.sum(
+        chain(
+            (inventory.kernel(*part) for part in padding),
+            (inventory.fifo(part.outputs[0], _out_lanes(part, theirs)) for part, theirs in padding),
+            inventory.between(window, its, node, unit),
+        )
+    )
+    choices: list[_Choice] = []
+    for ram in ("auto", "ultra") if inventory.family == "xcup" and not its["parallel_window"] else ("auto",):
+        amounts = inventory.amounts(window, {**its, "ram_style": ram})
+        choices.append(({window.name: {"ram_style": ram}}, amounts + around))
+    return choices, pause(window, its)
+
+
+def _undominated(options: list[Option]) -> list[Option]:
+    """Those that no other one equals or beats in cycles and in every resource; of equal ones the first."""
+    sizes = np.array([[option.busy, *option.amounts] for option in options])
+    kept: list[int] = []
+    for index in np.lexsort(sizes.T[::-1]):  # what beats another one comes before it
+        if not (sizes[kept] <= sizes[index]).all(axis=1).any():
+            kept.append(int(index))
+    return [options[index] for index in sorted(kept)]
+
+
+def _windows_before(graph: Graph, node: Node, unit: Unit) -> list[tuple[Node, Unit]]:
+    """The layers that are folded as one that multiplies is: its padding and windows."""
+    before = graph.producer.get(node.inputs[0])
+    if before is None or before.op != "ConvolutionInputGenerator":
+        return []
+    window = window_unit(graph, before, {node.name: unit})
+    parts = [(before, window)]
+    padding = graph.producer.get(before.inputs[0])
+    if padding is not None and padding.op == "FMPadding":
+        parts.append((padding, {"SIMD": window["SIMD"]}))
+    return parts

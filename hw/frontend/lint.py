@@ -1,0 +1,229 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What of a QONNX file no pass of the front end can take away, refused by the layer's name and with the remedy."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import NodeProto
+from qonnx.core.modelwrapper import ModelWrapper
+
+from icsort.errors import IcsortError
+
+MAX_BITS = 8
+TRUNC_INPUTS = 6  # of QONNX's opset 2: tensor, scale, zero point, bits, scale and bits of the output
+
+# What may stand in the QONNX file. FINN removes the constant arithmetic and the shape operations.
+WEIGHTED = ("Conv", "Gemm", "MatMul")
+ARITHMETIC = ("Add", "Sub", "Mul", "Div")
+SHAPE_ONLY = ("Transpose", "Reshape", "Flatten", "Squeeze")
+MEAN = ("GlobalAveragePool", "ReduceMean")
+TRUNCATED_MEAN = ("AveragePool", "Trunc")  # only as such a pair
+QUANTIZERS = ("Quant", "BipolarQuant")
+SOURCE_OPS = (
+    *(*WEIGHTED, *ARITHMETIC, *SHAPE_ONLY, *QUANTIZERS),
+    *("BatchNormalization", "Relu", "MaxPool", *MEAN, *TRUNCATED_MEAN),
+)
+
+
+def lint(model: ModelWrapper) -> None:
+    """Refuse, by the layer's name in the file, what no pass can take away. Raises IcsortError with the remedy."""
+    for node in model.graph.node:
+        if node.op_type not in SOURCE_OPS:
+            raise IcsortError(
+                f"layer {title(node)} is not covered: the hardware knows {', '.join(SOURCE_OPS)}; "
+                "build the network without it"
+            )
+        if node.op_type in ("Conv", "MaxPool"):
+            if attribute(node, "auto_pad", [b"NOTSET"])[0] not in (b"NOTSET", b"VALID"):
+                raise IcsortError(f"layer {title(node)}: auto_pad is not covered; use no padding")
+            plain: list[tuple[str, int, str]] = [("dilations", 1, "use dilation 1")]
+            if node.op_type == "MaxPool":
+                plain.append(("ceil_mode", 0, "let the pool round down"))
+                if not _is_unsigned(model, node.input[0]):  # FINN pads with zeros, which must not win
+                    plain.append(("pads", 0, "use no padding, or an unsigned quantizer in front"))
+            elif not _is_depthwise(model, node):
+                plain.append(("group", 1, "use group 1, or as many groups as channels in and out"))
+            for name, value, remedy in plain:
+                values = attribute(node, name, [value])
+                if any(found != value for found in values):
+                    raise IcsortError(f"layer {title(node)}: {name} {values} is not covered; {remedy}")
+        if node.op_type in ARITHMETIC and all(model.get_initializer(name) is None for name in node.input):
+            _check_join(model, node)
+        if node.op_type == "ReduceMean" and sorted(axis % 4 for axis in _mean_axes(model, node)) != [2, 3]:
+            raise IcsortError(f"layer {title(node)}: a mean is covered over rows and columns only; use axes 2 and 3")
+        if node.op_type == "AveragePool":
+            _check_average(model, node)
+        if node.op_type == "Trunc":
+            _check_truncation(model, node)
+        if node.op_type == "Quant" and not quantizes_bias(model, node):
+            bits = _constant(model, node, 3)
+            if not (np.all(_constant(model, node, 2) == 0) and bits.size == 1 and 1 <= float(bits.flat[0]) <= MAX_BITS):
+                raise IcsortError(
+                    f"layer {title(node)}: the quantizer needs zero point 0 and one width of 1 to {MAX_BITS} bits"
+                )
+    for node in model.graph.node:
+        if node.op_type in WEIGHTED:
+            _check_quantized(model, node)
+        if node.op_type == "Quant" and model.get_initializer(node.input[0]) is None:
+            _check_scales(model, node)
+
+
+def is_join(model: ModelWrapper, node: NodeProto) -> bool:
+    """Whether an Add takes two computed tensors: a residual connection, not a constant."""
+    return node.op_type == "Add" and all(model.get_initializer(name) is None for name in node.input)
+
+
+def quantizes_bias(model: ModelWrapper, node: NodeProto) -> bool:
+    """Whether a quantizer's values are added to a product: of any width, on the grid of the product's accumulator."""
+    consumers = model.find_consumers(node.output[0])
+    return all(user.op_type in WEIGHTED and list(user.input[2:]) == list(node.output) for user in consumers)
+
+
+def title(node: NodeProto) -> str:
+    """Name and operation, as messages give them."""
+    return f"'{node.name}' ({node.op_type})"
+
+
+def attribute(node: NodeProto, name: str, default: list[Any]) -> list[Any]:
+    """An attribute as a list; `default` where the file leaves it out."""
+    for found in node.attribute:
+        if found.name == name:
+            value = onnx.helper.get_attribute_value(found)
+            return list(value) if isinstance(value, list | tuple) else [value]
+    return default
+
+
+def _constant(model: ModelWrapper, node: NodeProto, index: int) -> npt.NDArray[np.float32]:
+    value = model.get_initializer(node.input[index])
+    if value is None:
+        raise IcsortError(f"layer {title(node)}: '{node.input[index]}' is computed; it must be a constant of the file")
+    return np.asarray(value)
+
+
+def _is_depthwise(model: ModelWrapper, node: NodeProto) -> bool:
+    weight = _weight_source(model, node.input[1])
+    group = attribute(node, "group", [1])[0]
+    return bool(weight is not None and weight.ndim == 4 and weight.shape[:2] == (group, 1))
+
+
+def _is_unsigned(model: ModelWrapper, tensor: str) -> bool:
+    producer = model.find_producer(tensor)
+    while producer is not None and producer.op_type in (*SHAPE_ONLY, "MaxPool"):
+        producer = model.find_producer(producer.input[0])
+    return producer is not None and producer.op_type == "Quant" and not attribute(producer, "signed", [1])[0]
+
+
+def _weight_source(model: ModelWrapper, tensor: str) -> npt.NDArray[np.float32] | None:
+    producer = model.find_producer(tensor)
+    if producer is not None and producer.op_type in QUANTIZERS:
+        tensor = producer.input[0]
+    value = model.get_initializer(tensor)
+    return None if value is None else np.asarray(value)
+
+
+def _mean_axes(model: ModelWrapper, node: NodeProto) -> list[int]:
+    if len(node.input) > 1:  # an input since opset 18
+        return [int(axis) for axis in _constant(model, node, 1)]
+    return [int(axis) for axis in attribute(node, "axes", [])]
+
+
+def _check_average(model: ModelWrapper, node: NodeProto) -> None:
+    """Over the whole map, and truncated: a sum of integers and a shift."""
+    shape, kernel = model.get_tensor_shape(node.input[0]), attribute(node, "kernel_shape", [])
+    if not shape or shape[2:] != kernel or any(attribute(node, "pads", [0])):
+        size = f"{shape[2]} x {shape[3]} here" if shape else "whose size the file does not say"
+        raise IcsortError(
+            f"layer {title(node)}: an average is covered over the whole map only, {size}; use such a pool"
+        )
+    if [user.op_type for user in model.find_consumers(node.output[0])] != ["Trunc"]:
+        raise IcsortError(
+            f"layer {title(node)}: an AveragePool is covered in front of a Trunc only; use a global average pool"
+        )
+
+
+def _check_truncation(model: ModelWrapper, node: NodeProto) -> None:
+    producer = model.find_producer(node.input[0])
+    if producer is None or producer.op_type != "AveragePool" or len(node.input) != TRUNC_INPUTS:
+        raise IcsortError(
+            f"layer {title(node)}: is covered behind an AveragePool only, with a scale of its output (QONNX opset 2)"
+        )
+    scale, zero, _, out_scale, bits = (_constant(model, node, index) for index in range(1, TRUNC_INPUTS))
+    sizes = {value.size for value in (scale, zero, out_scale, bits)}
+    rounds = attribute(node, "rounding_mode", [b"FLOOR"])[0]
+    if sizes != {1} or float(zero.flat[0]) or rounds != b"FLOOR" or not 1 <= float(bits.flat[0]) <= MAX_BITS:
+        raise IcsortError(
+            f"layer {title(node)}: a truncation needs rounding_mode FLOOR, zero point 0, one scale and 1 to {MAX_BITS} "
+            "bits"
+        )
+
+
+def _check_join(model: ModelWrapper, node: NodeProto) -> None:
+    """Both branches of a residual Add must be integers of one scale, or their sum is no integer."""
+    if node.op_type != "Add":
+        raise IcsortError(f"layer {title(node)}: two branches can be joined by Add only; build the network without it")
+    scales = [_scale(model, node, tensor) for tensor in node.input]
+    if scales[0] != scales[1]:
+        raise IcsortError(
+            f"layer {title(node)}: its branches are quantized with different scales, {scales[0]:.6g} and "
+            f"{scales[1]:.6g}; send both through one shared quantizer"
+        )
+
+
+def _scale(model: ModelWrapper, join: NodeProto, tensor: str) -> float:
+    """What one integer of a branch is worth, from the quantizer that it came from."""
+    producer = model.find_producer(tensor)
+    while producer is not None and producer.op_type in (*SHAPE_ONLY, "MaxPool"):
+        producer = model.find_producer(producer.input[0])
+    if producer is not None and is_join(model, producer):
+        return _scale(model, join, producer.input[0])
+    if producer is None or producer.op_type not in QUANTIZERS:
+        source = "the image" if producer is None else title(producer)
+        raise IcsortError(
+            f"layer {title(join)}: a branch comes from {source} without a quantizer; "
+            "send both branches through one shared quantizer"
+        )
+    scale = _constant(model, producer, 1)
+    if scale.size != 1:
+        raise IcsortError(
+            f"layer {title(join)}: quantizer {title(producer)} in front of it has a scale for each channel; "
+            "send both branches through one shared quantizer with one scale"
+        )
+    return float(scale.flat[0])
+
+
+def _check_scales(model: ModelWrapper, node: NodeProto) -> None:
+    """Of an activation: FINN takes a scale a channel past depthwise convolutions, and past nothing else that adds."""
+    if _constant(model, node, 1).size == 1:
+        return
+    behind = model.find_consumers(node.output[0])
+    while behind:
+        user = behind.pop()
+        if user.op_type == "MaxPool":
+            behind += model.find_consumers(user.output[0])
+        elif user.op_type != "Conv" or not _is_depthwise(model, user):
+            raise IcsortError(
+                f"layer {title(node)}: has a scale for each channel, which is covered in front of a depthwise Conv "
+                f"only, not of {title(user)}; give it one scale"
+            )
+
+
+def _check_quantized(model: ModelWrapper, node: NodeProto) -> None:
+    weight = model.find_producer(node.input[1])
+    if weight is None or weight.op_type not in QUANTIZERS:
+        raise IcsortError(f"layer {title(node)}: its weights are float; give the layer a weight quantizer")
+    producer = model.find_producer(node.input[0])
+    while producer is not None and (producer.op_type in (*SHAPE_ONLY, *MEAN, "MaxPool") or is_join(model, producer)):
+        producer = model.find_producer(producer.input[0])
+    if producer is not None and producer.op_type not in (*QUANTIZERS, "Trunc") and not _scales_image(model, producer):
+        raise IcsortError(
+            f"layer {title(node)}: float values reach it from {title(producer)}; "
+            "put an activation quantizer between them"
+        )
+
+
+def _scales_image(model: ModelWrapper, node: NodeProto) -> bool:
+    """Whether a node gives the image's integers another unit, one for all."""
+    factor = model.get_initializer(node.input[1]) if node.op_type in ("Mul", "Div") else None
+    return factor is not None and factor.size == 1 and node.input[0] == model.graph.input[0].name

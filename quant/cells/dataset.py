@@ -1,0 +1,232 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Labelled cells, in memory or on disk: what every reader gives and training takes."""
+
+import hashlib
+import struct
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import overload
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from icsort.errors import IcsortError
+
+CHUNK_CELLS = 4096  # held in memory at a time where a set is read piece by piece
+READ_CELLS = 512  # read at a time from images that stay on disk
+MIN_CLASS = 100  # smaller classes were left out in the study that this project follows
+
+
+Image = NDArray[np.uint16]
+
+
+@dataclass(frozen=True)
+class StoredImages(Sequence[Image]):
+    """Images that stay on disk: one or a slice is read when it is asked for, all in turn a few at a time.
+
+    read: from cells (n,) to their images, (height_i, width, C) each. cells (N,): the ones that are meant. heights (N,):
+    their lines. channels: those to give, in this order; all where None.
+    """
+
+    read: Callable[[NDArray[np.int64]], list[Image]]
+    cells: NDArray[np.int64]
+    heights: NDArray[np.int64]
+    channels: tuple[int, ...] | None = None
+
+    def __len__(self) -> int:
+        return len(self.cells)
+
+    @overload
+    def __getitem__(self, index: int) -> Image: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Image]: ...
+    def __getitem__(self, index: int | slice) -> Image | list[Image]:
+        images = self.read(self.cells[index if isinstance(index, slice) else [index]])
+        if self.channels is not None:
+            images = [np.ascontiguousarray(image[..., list(self.channels)]) for image in images]
+        return images if isinstance(index, slice) else images[0]
+
+    def __iter__(self) -> Iterator[Image]:
+        for begin in range(0, len(self), READ_CELLS):
+            yield from self[begin : begin + READ_CELLS]
+
+    def taken(self, keep: NDArray[np.int64]) -> "StoredImages":
+        """These of the images, in this order."""
+        return replace(self, cells=self.cells[keep], heights=self.heights[keep])
+
+    def with_channels(self, order: Sequence[int]) -> "StoredImages":
+        """The images with these of their channels, in this order."""
+        return replace(self, channels=tuple(order if self.channels is None else (self.channels[i] for i in order)))
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Labelled cells: images[i] is uint16 (height_i, width, C) raw counts, labels (N,) int64 index into `classes`.
+
+    Images are a tuple in memory, or stay on disk (StoredImages): then read them in turn or in slices, not one by one.
+    `source` is a short name for the manifest, `origin` a sentence for people. Optional, of each cell: `names` (where it
+    was read, relative to the folder), `groups` (N,) (plate, well, donor, day: what must not fall on both sides of a
+    split) and `parameters`, a table of N rows with the instrument's own figures. `skipped`: a line for each image that
+    could not be read and was left out.
+    """
+
+    source: str
+    origin: str
+    images: Sequence[Image]
+    labels: NDArray[np.int64]
+    classes: tuple[str, ...]
+    channels: tuple[str, ...]
+    names: tuple[str, ...] = ()
+    groups: NDArray[np.str_] | None = None
+    parameters: pd.DataFrame | None = None
+    skipped: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.images:
+            raise IcsortError(f"{self.origin}: no cells; give a folder with labelled cell images")
+        if isinstance(self.images, StoredImages):
+            return  # whoever stored them has looked at each
+        shapes = {image.shape[1:] for image in self.images}
+        if shapes != {(self.images[0].shape[1], len(self.channels))}:
+            raise IcsortError(f"{self.origin}: images differ in width or channels ({sorted(shapes)}); use one geometry")
+
+    @cached_property
+    def heights(self) -> NDArray[np.int64]:
+        """Lines of each image, (N,)."""
+        if isinstance(self.images, StoredImages):
+            return self.images.heights
+        return np.asarray([len(image) for image in self.images], np.int64)
+
+    def sha256(self) -> str:
+        """Over classes, channels, labels, shapes, pixels and groups; not over file names or the order of folders."""
+        digest = hashlib.sha256(repr((self.classes, self.channels)).encode())
+        for image, label in zip(self.images, self.labels, strict=True):
+            digest.update(struct.pack("<III", int(label), *image.shape[:2]))
+            digest.update(image.astype("<u2").tobytes())
+        if self.groups is not None:
+            digest.update(repr(self.groups.tolist()).encode())
+        return digest.hexdigest()
+
+    def counts(self) -> dict[str, int]:
+        """Cells of each class, by name."""
+        found = np.bincount(self.labels, minlength=len(self.classes))
+        return {name: int(count) for name, count in zip(self.classes, found, strict=True)}
+
+    def subset(self, indices: Sequence[int] | NDArray[np.int64]) -> "Dataset":
+        """These cells, in this order, with all that is known of them; the classes stay."""
+        keep = np.asarray(indices, dtype=np.int64)
+        images: Sequence[Image] = (
+            self.images.taken(keep) if isinstance(self.images, StoredImages) else tuple(self.images[i] for i in keep)
+        )
+        return replace(
+            self,
+            images=images,
+            labels=self.labels[keep],
+            names=tuple(self.names[i] for i in keep) if self.names else (),
+            groups=None if self.groups is None else self.groups[keep],
+            parameters=None if self.parameters is None else self.parameters.iloc[keep].reset_index(drop=True),
+        )
+
+    def some(self, count: int, seed: int) -> "Dataset":
+        """At most `count` cells, drawn with a seed, in their old order."""
+        if len(self.images) <= count:
+            return self
+        return self.subset(np.sort(np.random.default_rng(seed).permutation(len(self.images))[:count]))
+
+    def limited(self, per_class: int, seed: int) -> "Dataset":
+        """At most `per_class` cells of each class, drawn with a seed, in their old order."""
+        random = np.random.default_rng(seed)
+        chosen: list[int] = []
+        for label in range(len(self.classes)):
+            members = np.flatnonzero(self.labels == label)
+            chosen += random.permutation(members)[:per_class].tolist()
+        return self.subset(sorted(chosen))
+
+    def channel_order(self, wanted: Sequence[str]) -> list[int]:
+        """Where each wanted channel stands. Raises IcsortError, with both lists, where one is missing."""
+        missing = [name for name in wanted if name not in self.channels]
+        if missing:
+            raise IcsortError(
+                f"{self.origin}: no channel {', '.join(missing)} (there are {', '.join(self.channels)}); wanted are "
+                f"{', '.join(wanted)}: name the data's channels with --channels, or give data that has them"
+            )
+        return [self.channels.index(name) for name in wanted]
+
+    def with_channels(self, wanted: tuple[str, ...]) -> "Dataset":
+        """The data with these channels, by name, in this order. Raises IcsortError where one is missing."""
+        if self.channels == wanted:
+            return self
+        order = self.channel_order(wanted)
+        if isinstance(self.images, StoredImages):
+            return replace(self, images=self.images.with_channels(order), channels=wanted)
+        images = tuple(np.ascontiguousarray(image[..., order]) for image in self.images)
+        return replace(self, images=images, channels=wanted)
+
+    def with_merged_classes(self, merged: Mapping[str, Sequence[str]]) -> "Dataset":
+        """The data with some classes counted as one (name -> classes), in the order of their first class."""
+        unknown = [member for members in merged.values() for member in members if member not in self.classes]
+        if unknown:
+            raise IcsortError(f"--merge names the class {unknown[0]}; the data has {', '.join(self.classes)}")
+        name_of = {member: name for name, members in merged.items() for member in members}
+        new = [name_of.get(name, name) for name in self.classes]
+        classes = tuple(dict.fromkeys(new))
+        index = np.asarray([classes.index(name) for name in new])
+        return replace(self, labels=index[self.labels], classes=classes)
+
+    def without_small_classes(self, minimum: int = MIN_CLASS) -> tuple["Dataset", dict[str, int]]:
+        """The data without the classes of fewer than `minimum` cells, and those classes with their cells.
+
+        Labels are numbered anew. Raises IcsortError where no class is left.
+        """
+        counts = self.counts()
+        dropped = {name: count for name, count in counts.items() if count < minimum}
+        if not dropped:
+            return self, {}
+        classes = tuple(name for name in self.classes if name not in dropped)
+        if not classes:
+            name, count = max(counts.items(), key=lambda item: item[1])
+            raise IcsortError(
+                f"{self.origin}: no class has {minimum} images (the largest, {name}, has {count}); "
+                f"add cells or give a smaller --min-class"
+            )
+        position = np.asarray([classes.index(name) if name in classes else -1 for name in self.classes])
+        kept = self.subset(np.flatnonzero(position[self.labels] >= 0))
+        return replace(kept, labels=position[kept.labels], classes=classes), dropped
+
+
+def check_alike(cells: Dataset, first: Dataset) -> None:
+    """Raise IcsortError where two pieces of one set differ in classes, channels, width or what is known of a cell."""
+    if _kind(cells) != _kind(first):
+        channels = f"{', '.join(first.channels)}; {', '.join(cells.channels)}"
+        widths = f"{first.images[0].shape[1]}; {cells.images[0].shape[1]}"
+        raise IcsortError(
+            f"{cells.origin}: cells differ in channels ({channels}), width ({widths}) or columns; use one geometry"
+        )
+
+
+def concatenate(pieces: Iterable[Dataset]) -> Dataset:
+    """The cells of all pieces of one set, in order. Raises IcsortError where they differ in kind."""
+    first, *others = pieces
+    if not others:
+        return first
+    for cells in others:
+        check_alike(cells, first)
+    every = [first, *others]
+    return replace(
+        first,
+        images=tuple(image for cells in every for image in cells.images),
+        labels=np.concatenate([cells.labels for cells in every]),
+        names=tuple(name for cells in every for name in cells.names),
+        groups=None if first.groups is None else np.concatenate([cells.groups for cells in every]),
+        parameters=None
+        if first.parameters is None
+        else pd.concat([cells.parameters for cells in every], ignore_index=True),
+        skipped=tuple(line for cells in every for line in cells.skipped),
+    )
+
+
+def _kind(cells: Dataset) -> tuple[object, ...]:
+    columns = () if cells.parameters is None else tuple(cells.parameters.columns)
+    return cells.classes, cells.channels, cells.images[0].shape[1], bool(cells.names), cells.groups is None, columns

@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The commands `icsort data`: look at a set of cells, convert it to shards, generate one, measure the loader."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="Look at labelled cell images, convert them to shards, generate cells, measure the loader.",
+)
+
+FolderArgument = Annotated[
+    Path,
+    typer.Argument(
+        help="Folder of labelled cells: a sorter's folder, images in a folder a class, class stacks, shards."
+    ),
+]
+ChannelsOption = Annotated[str | None, typer.Option(help="Channel names, in order, separated by commas.")]
+GroupOption = Annotated[
+    str | None,
+    typer.Option(
+        help="What belongs together (plate, well, donor, day): a regular expression searched in each file name, its "
+        "parentheses are the group; or a table with the columns name and group; or none."
+    ),
+]
+UnreadableOption = Annotated[
+    str, typer.Option(help="refuse: stop where an image cannot be read; skip: leave it out and name it.")
+]
+MinClassOption = Annotated[int, typer.Option(min=1, help="Classes with fewer images are dropped.")]
+OutOption = Annotated[Path, typer.Option(help="Folder of shards to make.")]
+ForceOption = Annotated[bool, typer.Option("--force", help="Replace an earlier result at --out.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+
+SHOWN = 5  # duplicates and unreadable files named on the screen; --json names all
+REPORT_FILE = "data.json"
+PLOT_FILE = "classes.png"
+
+
+@app.command()
+def info(
+    folder: FolderArgument,
+    channels: ChannelsOption = None,
+    group_by: GroupOption = None,
+    min_class: MinClassOption = 100,
+    out: Annotated[Path | None, typer.Option(help="Report folder to make: data.json and classes.png.")] = None,
+    force: ForceOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Say what is in a set: classes, channels, sizes, value ranges, duplicates, unreadable files.
+
+    Example: icsort data info images/ --out out/data
+    """
+    from icsort.output import result_folder
+    from icsort.quant.cells.find import read_pieces
+    from icsort.quant.cells.inspection import inspect, plot_classes
+
+    found = inspect(read_pieces(folder, _names(channels), group_by=group_by, unreadable="skip"), min_class)
+    if out is not None:
+        with result_folder(out, REPORT_FILE, force) as report:
+            (report / REPORT_FILE).write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+            plot_classes(found["classes"], min_class, report / PLOT_FILE)
+    typer.echo(json.dumps(found) if as_json else "\n".join(_lines(found, min_class)))
+
+
+@app.command()
+def convert(
+    folder: FolderArgument,
+    out: OutOption,
+    channels: ChannelsOption = None,
+    group_by: GroupOption = None,
+    unreadable: UnreadableOption = "refuse",
+    force: ForceOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Convert a set to shards, the format for large sets; memory holds a few thousand cells at a time.
+
+    Example: icsort data convert run/ --out out/shards
+    """
+    from icsort.quant.cells.find import read_pieces
+    from icsort.quant.cells.readers.shards import write_shards
+    from icsort.quant.cells.readers.unreadable import unreadable_choice
+
+    skipped: list[str] = []
+
+    def pieces() -> Any:
+        for piece in read_pieces(folder, _names(channels), None, group_by, unreadable_choice(unreadable)):
+            skipped.extend(piece.skipped)
+            yield piece
+
+    manifest = write_shards(out, pieces(), force)
+    if as_json:
+        typer.echo(json.dumps(manifest | {"unreadable": skipped}))
+        return
+    if skipped:
+        typer.echo("\n".join(_named("unreadable, left out", skipped)))
+    typer.echo(f"{manifest['cells']} cells of {len(manifest['classes'])} classes, {len(manifest['shards']) - 1} shards")
+    typer.echo(f"shards: {out}")
+
+
+@app.command()
+def generate(
+    out: OutOption,
+    per_class: Annotated[int, typer.Option(min=1, help="Cells of each class.")] = 100,
+    classes: Annotated[int, typer.Option(min=2, max=36, help="How many of the 36 classes, from the first on.")] = 36,
+    size: Annotated[int, typer.Option(min=8, max=512, help="Lines of an image.")] = 64,
+    columns: Annotated[int | None, typer.Option(min=8, max=512, help="Pixels of a line; without it, --size.")] = None,
+    pixel_um: Annotated[float, typer.Option(min=0.05, max=5.0, help="Pitch of pixels and lines in micrometres.")] = 0.5,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the cells; the same seed gives the same pixels.")] = 0,
+    force: ForceOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Generate cells with a physical model of the microscope: seven channels, up to 36 classes.
+
+    Example: icsort data generate --per-class 1000 --out out/generated
+    """
+    import time
+    from itertools import islice
+
+    from icsort.quant.cells.readers.shards import write_shards
+    from icsort.quant.synthetic.fire import Instrument
+    from icsort.quant.synthetic.generate import generate as cells
+    from icsort.quant.synthetic.study_kinds import KINDS
+
+    kinds = dict(islice(KINDS.items(), classes))
+    instrument = Instrument(columns=columns or size, pixel_um=pixel_um)
+    began = time.process_time()
+    manifest = write_shards(out, cells(kinds, per_class, size, instrument, seed), force)
+    speed = manifest["cells"] / (time.process_time() - began)
+    if as_json:
+        typer.echo(json.dumps(manifest))
+        return
+    typer.echo(f"{manifest['cells']} cells of {classes} classes, {speed:.0f} cells a second of processor time")
+    typer.echo(f"shards: {out}")
+
+
+@app.command()
+def benchmark(
+    shards: Annotated[Path, typer.Argument(help="Folder of shards.")],
+    images: Annotated[int, typer.Option(min=1, help="Images to load; the set is passed as often as needed.")] = 100_000,
+    batch: Annotated[int, typer.Option(min=1, help="Images a batch.")] = 32,
+    workers: Annotated[int, typer.Option(min=0, help="Worker processes; 0 loads in this one.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the order.")] = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Load shuffled batches and print images a second and memory, ten times on the way.
+
+    Example: icsort data benchmark out/shards --images 1000000
+    """
+    from icsort.quant.cells.stream import measure
+
+    rows = []
+    for row in measure(shards, images, batch, workers, seed):
+        rows.append(row)
+        if not as_json:
+            typer.echo(
+                f"{row['images']:>10} images  {row['images_per_second']:>8.0f} images/s  {row['rss_mb']:>7.0f} MB"
+            )
+    if as_json:
+        typer.echo(json.dumps(rows))
+
+
+def _names(channels: str | None) -> list[str] | None:
+    return None if channels is None else [name.strip() for name in channels.split(",")]
+
+
+def _lines(found: dict[str, Any], min_class: int) -> list[str]:
+    """What `info` prints."""
+    heights = [int(height) for height in found["heights"]]
+    tall = f"{heights[0]}" if len(heights) == 1 else f"{heights[0]} to {heights[-1]}"
+    lines = [f"{found['cells']} cells: {found['origin']}", f"size: {tall} lines of {found['width']} pixels", "classes:"]
+    lines += [f"  {name:<24}{count:>8}" for name, count in found["classes"].items()]
+    if found["small_classes"]:
+        small = ", ".join(found["small_classes"])
+        lines.append(f"under {min_class} cells, dropped in training unless --min-class says otherwise: {small}")
+    lines.append("channels (raw counts):")
+    for channel in found["channels"]:
+        same = f", the same pixels as {channel['same_as']}" if channel["same_as"] else ""
+        saturated = f", {channel['saturated_pixels']} pixels at full scale" if channel["saturated_pixels"] else ""
+        lines.append(
+            f"  {channel['name']:<24}{channel['minimum']:>6} to {channel['maximum']:>5}, mean {channel['mean']:.1f}, "
+            f"standard deviation {channel['standard_deviation']:.1f}{saturated}{same}"
+        )
+    if found["groups"]:
+        sizes = found["groups"].values()
+        lines.append(f"groups: {len(sizes)}, of {min(sizes)} to {max(sizes)} cells")
+    if found["parameters"]:
+        lines.append(f"the instrument's own figures: {len(found['parameters'])} a cell")
+    lines += _named("duplicates", [" = ".join(entry["cells"]) for entry in found["duplicates"]])
+    across = sum(len(entry["classes"]) > 1 for entry in found["duplicates"])
+    if across:
+        lines.append(f"of these, {across} with more than one label")
+    return lines + _named("unreadable", found["unreadable"])
+
+
+def _named(what: str, entries: list[str]) -> list[str]:
+    more = [f"  and {len(entries) - SHOWN} more (--json names all)"] if len(entries) > SHOWN else []
+    return [f"{what}: {len(entries) or 'none'}", *(f"  {entry}" for entry in entries[:SHOWN]), *more]

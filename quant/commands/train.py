@@ -1,0 +1,241 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The commands `icsort model`, `icsort train` and `icsort export`."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from icsort.quant.cells.find import Dataset
+
+ARCHITECTURES = "student, resnet8, resnet18, resnet50 or mobilenet_v2."
+PUBLISHED = (
+    "Or a network of Brevitas's examples, at its own shape and bits: tfc-1w1a, tfc-1w2a, tfc-2w2a, lfc-1w1a, lfc-1w2a, "
+    "cnv-1w1a, cnv-1w2a, cnv-2w2a, mobilenet-v1-4b."
+)
+STEM = "First layers: standard, 3x3 (stride 2) or pool (3x3, max pool)."
+MIN_CLASS = 100
+
+
+def train(
+    out: Annotated[Path, typer.Option(help="Run folder to make.")],
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder with labelled cells: a folder or a TIFF stack a class, or a sorter's folder. "
+            "Without it: the folder in ICSORT_DATA, else ../shared/data, else generated cells."
+        ),
+    ] = None,
+    generated: Annotated[bool, typer.Option("--generated", help="Train on generated cells.")] = False,
+    limit: Annotated[int | None, typer.Option(min=10, help="At most this many cells of each class.")] = None,
+    min_class: Annotated[int, typer.Option(min=1, help="Leave out classes with fewer cells.")] = MIN_CLASS,
+    merge: Annotated[
+        list[str] | None, typer.Option(help="Classes that count as one: NAME=CLASS+CLASS. May be repeated.")
+    ] = None,
+    group_by: Annotated[
+        str | None, typer.Option(help="What must not fall on two sides of the split: see `icsort data info --help`.")
+    ] = None,
+    channels: Annotated[
+        str | None, typer.Option(help="Channels to use, by name; or names for those of the data, in order.")
+    ] = None,
+    height: Annotated[
+        int | None, typer.Option(min=10, max=255, help="Lines of the window; without it, the tallest training cell.")
+    ] = None,
+    window: Annotated[
+        str, typer.Option(help="trigger: cells are cut where the trigger sees them; image: images are the windows.")
+    ] = "trigger",
+    brightest: Annotated[
+        float, typer.Option(help="Percentile of a channel's training pixels that becomes 255, the brightest value.")
+    ] = 99.9,
+    arch: Annotated[str, typer.Option(help=ARCHITECTURES)] = "student",
+    width: Annotated[float, typer.Option(help="Factor of the number of features of every layer.")] = 1.0,
+    depth: Annotated[float, typer.Option(help="Factor of the number of blocks of every stage.")] = 1.0,
+    stem: Annotated[str, typer.Option(help=STEM)] = "standard",
+    float_: Annotated[bool, typer.Option("--float", help="Train in floating point, without quantizers.")] = False,
+    weight_bits: Annotated[int, typer.Option(help="Bits of weights, 2 to 8.")] = 4,
+    activation_bits: Annotated[int, typer.Option(help="Bits of activations, 2 to 8.")] = 4,
+    first_bits: Annotated[int | None, typer.Option(help="Bits of the first layer's weights, if others.")] = None,
+    last_bits: Annotated[int | None, typer.Option(help="Bits of the last layer's weights, if others.")] = None,
+    preset: Annotated[
+        str, typer.Option(help="Recipe: quick, study (the published one), thorough, or fine-tune (after --float).")
+    ] = "quick",
+    epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the training cells.")] = None,
+    batch: Annotated[int | None, typer.Option(help="Cells in a batch, over all processes.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
+    weight_decay: Annotated[float | None, typer.Option(help="Weight decay of AdamW.")] = None,
+    schedule: Annotated[
+        str | None, typer.Option(help="Learning rate over time: one-cycle, cosine or constant.")
+    ] = None,
+    balance: Annotated[
+        float | None, typer.Option(help="Weight of rare classes: 0 as frequent as they are, 1 as if all were equal.")
+    ] = None,
+    label_smoothing: Annotated[float | None, typer.Option(help="Share of a label that all classes get.")] = None,
+    turns: Annotated[int | None, typer.Option(help="Orientations in which each training cell is shown.")] = None,
+    jitter: Annotated[float | None, typer.Option(help="Standard deviation of a random contrast factor.")] = None,
+    average: Annotated[float | None, typer.Option(help="Decay a step of averaged weights; 0: none.")] = None,
+    distillation: Annotated[float | None, typer.Option(help="Share of the loss that follows the teacher.")] = None,
+    start: Annotated[Path | None, typer.Option(help="Run to begin from, for example a float one.")] = None,
+    teacher: Annotated[
+        list[Path] | None, typer.Option(help="Run whose answers are followed. Repeated: the mean of several.")
+    ] = None,
+    weights: Annotated[
+        Path | None, typer.Option(help="Begin from a torchvision state dictionary of this architecture.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the split, the weights and the order of cells.")] = 0,
+    device: Annotated[str, typer.Option(help="cpu, cuda, or auto: a GPU where there is one.")] = "auto",
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a training that was killed.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace an earlier run at --out.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the metrics as JSON, without a progress bar.")] = False,
+) -> None:
+    """Train a cell classifier on labelled images, quantized or in floating point.
+
+    Example: icsort train --data images/ --out out/run --arch resnet8 --preset thorough
+    """
+    from icsort.quant.networks.architectures import Architecture
+    from icsort.quant.training.recipe import preset_named
+    from icsort.quant.training.train import Sources, train_run
+
+    changes = {
+        "epochs": epochs,
+        "batch": batch,
+        "learning_rate": learning_rate,
+        "weight_decay": weight_decay,
+        "schedule": schedule,
+        "balance": balance,
+        "label_smoothing": label_smoothing,
+        "turns": turns,
+        "jitter": jitter,
+        "average": average,
+        "distillation": distillation,
+    }
+    recipe = preset_named(preset).with_(changes)
+    architecture = Architecture(arch, width, depth, weight_bits, activation_bits, first_bits, last_bits, stem)
+    if float_:
+        architecture = architecture.as_float()
+    dataset, dropped = _training_cells(data, generated, seed, channels, group_by, merge or [], min_class)
+    if limit is not None:
+        dataset = dataset.limited(limit, seed)
+    typer.echo(f"{len(dataset.images)} cells: {dataset.origin}", err=as_json)
+    for name, count in dataset.counts().items():
+        typer.echo(f"  {name:<16}{count:>6}", err=as_json)
+    for name, count in dropped.items():
+        typer.echo(f"  {name:<16}{count:>6}  left out: fewer than {min_class} (--min-class)", err=as_json)
+    metrics = train_run(
+        dataset,
+        out,
+        recipe,
+        architecture,
+        Sources(start, tuple(teacher or ()), weights),
+        seed=seed,
+        height=height,
+        window=window,
+        brightest=brightest,
+        device=device,
+        resume=resume,
+        force=force,
+        progress=not as_json,
+    )
+    if not metrics:  # a process that only helped the first
+        return
+    if as_json:
+        typer.echo(json.dumps(metrics))
+        return
+    test = metrics["test"]
+    typer.echo(
+        f"test part: accuracy {test['accuracy']:.1%}, balanced {test['balanced_accuracy']:.1%}, {test['cells']} cells, "
+        f"{test['not_triggered']} never triggered (epoch {metrics['best_epoch']:.0f}, "
+        f"{metrics['parameters']} parameters, {metrics['seconds']:.0f} s)"
+    )
+    typer.echo(f"run: {out}")
+
+
+def _training_cells(
+    data: Path | None,
+    generated: bool,
+    seed: int,
+    channels: str | None,
+    group_by: str | None,
+    merge: list[str],
+    min_class: int,
+) -> tuple["Dataset", dict[str, int]]:
+    """The cells that the options name, and the classes that were left out with their cells."""
+    from icsort.quant.cells.find import find_dataset
+    from icsort.quant.commands.evaluate import parse_merge
+
+    dataset = find_dataset(data, generated, seed, group_by=group_by)
+    if channels is not None:
+        names = tuple(name.strip() for name in channels.split(","))
+        if set(names) <= set(dataset.channels):
+            dataset = dataset.with_channels(names)
+        else:
+            dataset = find_dataset(data, generated, seed, names, group_by=group_by)
+    return dataset.with_merged_classes(parse_merge(merge)).without_small_classes(min_class)
+
+
+def export(
+    run: Annotated[Path, typer.Argument(help="Run folder made by `icsort train`.")],
+    out: Annotated[Path, typer.Option(help="Model package to make.")],
+    name: Annotated[str | None, typer.Option(help="Name of the model; without it, the run's.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace an earlier package at --out.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the manifest as JSON.")] = False,
+) -> None:
+    """Export a trained run to a model package: a QONNX file and its manifest.
+
+    Example: icsort export out/run --out out/package
+    """
+    from icsort.quant.packaging.export import export_package
+
+    package = export_package(run, out, name, force)
+    if as_json:
+        typer.echo(json.dumps(package.to_json()))
+        return
+    typer.echo(
+        f"model {package.model_id}: {len(package.classes)} classes, temperature {package.logits.temperature:.3f}"
+    )
+    typer.echo(f"package: {out}")
+
+
+def model(
+    out: Annotated[Path, typer.Option(help="Model package to make.")],
+    arch: Annotated[str, typer.Option(help=f"{ARCHITECTURES} {PUBLISHED}")] = "mobilenet_v2",
+    width: Annotated[float, typer.Option(help="Factor of the number of features of every layer.")] = 1.0,
+    depth: Annotated[float, typer.Option(help="Factor of the number of blocks of every stage.")] = 1.0,
+    weight_bits: Annotated[int, typer.Option(help="Bits of weights, 2 to 8.")] = 4,
+    activation_bits: Annotated[int, typer.Option(help="Bits of activations, 2 to 8.")] = 4,
+    first_bits: Annotated[int | None, typer.Option(help="Bits of the first layer's weights, if others.")] = None,
+    last_bits: Annotated[int | None, typer.Option(help="Bits of the last layer's weights, if others.")] = None,
+    stem: Annotated[str, typer.Option(help=STEM)] = "standard",
+    classes: Annotated[
+        int | None, typer.Option(min=2, max=64, help="Logits; without it, the data's classes, or 10.")
+    ] = None,
+    shape: Annotated[
+        str | None, typer.Option("--input", help="CHANNELSxHEIGHTxWIDTH; without it, that of the data.")
+    ] = None,
+    data: Annotated[Path | None, typer.Option(help="Cells to calibrate on; without it, generated cells.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the weights.")] = 0,
+    name: Annotated[str | None, typer.Option(help="Name of the model; without it, the package's.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace an earlier package at --out.")] = False,
+) -> None:
+    """Make a model package with random weights, to compile a network before anything is trained.
+
+    Examples: icsort model --arch mobilenet_v2 --classes 36 --input 7x64x64 --out out/package; icsort model --arch
+    cnv-1w1a --out out/package
+    """
+    from icsort.quant.cells.find import find_dataset
+    from icsort.quant.networks.architectures import Architecture
+    from icsort.quant.networks.published import published_named
+    from icsort.quant.packaging.untrained import fitted, parse_shape, untrained_package
+
+    options = (width, depth, weight_bits, activation_bits, first_bits, last_bits, stem)
+    published = published_named(arch, plain=Architecture("student", *options) == Architecture() and shape is None)
+    architecture = published or Architecture(arch, *options)
+    dataset = find_dataset(data, generated=data is None, seed=seed)
+    if published:
+        dataset, classes = fitted(dataset, *published.shape), classes or published.classes
+    elif shape is not None:
+        dataset = fitted(dataset, *parse_shape(shape))
+    package = untrained_package(architecture, dataset, out, classes=classes, name=name, seed=seed, force=force)
+    typer.echo(f"model {package.model_id}: {architecture.title}, random weights, {len(package.classes)} classes")
+    typer.echo(f"package: {out}")

@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a run folder to a model package: QONNX file, manifest, and the checks that both mean the trained network."""
+
+import hashlib
+import io
+import logging
+import math
+import tempfile
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from qonnx.core.datatype import DataType
+from qonnx.core.modelwrapper import ModelWrapper
+from qonnx.core.onnx_exec import execute_onnx
+from qonnx.util.cleanup import cleanup_model
+
+from icsort.errors import IcsortError
+from icsort.formats import package as manifest
+from icsort.output import result_folder
+from icsort.quant.acquire.choose import Constants
+from icsort.quant.networks.architectures import Network
+from icsort.quant.networks.published import PublishedNetwork
+from icsort.quant.packaging.integer import INTEGER_TOLERANCE
+from icsort.quant.training.runs import CHECKED_CELLS, load_run
+from icsort.quant.training.temperature import fit_temperature
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # brevitas names a CUDA package that is of no use here
+    from brevitas.export import export_qonnx
+
+OPSET = 18
+CREATED_BY = "icsort 0.1.0"
+LOGIT_TOLERANCE = 1e-4
+MULTIPLIER_BITS = 18
+FRACTION_BITS = 8
+
+
+def export_package(run_folder: Path, out: Path, name: str | None = None, force: bool = False) -> manifest.Manifest:
+    """Write a model package from a run, whole or not at all. Returns the manifest.
+
+    Before anything is written: the QONNX file, executed by qonnx, must agree with the Brevitas network on held-out
+    cells (class, and logits within LOGIT_TOLERANCE of their range), and logits / scale must be integers to
+    INTEGER_TOLERANCE. Raises IcsortError otherwise, and for an unreadable run or an output that cannot be written.
+    """
+    run = load_run(run_folder)
+    config, scores = run.config, run.metrics["test"]
+    try:
+        classes, channels, data = config["classes"], config["channels"], config["data"]
+        accuracy = manifest.AccuracySpec(scores["accuracy"], scores["balanced_accuracy"], scores["cells"])
+        source = manifest.DataSpec(data["source"], data["hash"], data["split_seed"])
+    except (KeyError, TypeError) as error:
+        raise IcsortError(f"{run_folder}: is not a complete run ({error}); train again") from None
+    if not run.model.quantized:
+        raise IcsortError(f"{run_folder}: is a float network, which hardware cannot run; train a quantized one from it")
+    return write_package(
+        run.model,
+        out,
+        name=name or run.name,
+        classes=tuple(classes),
+        channels=tuple(channels),
+        constants=run.constants,
+        temperature=fit_temperature(run.validation_logits, run.validation_labels),
+        accuracy=accuracy,
+        data=source,
+        pixels=run.heldout_pixels,
+        force=force,
+    )
+
+
+def write_package(
+    model: Network | PublishedNetwork,
+    out: Path,
+    *,
+    name: str,
+    classes: tuple[str, ...],
+    channels: tuple[str, ...],
+    constants: Constants,
+    temperature: float,
+    accuracy: manifest.AccuracySpec,
+    data: manifest.DataSpec,
+    pixels: torch.Tensor,
+    force: bool = False,
+) -> manifest.Manifest:
+    """Write a model package of a quantized network, checked on pixels (N, C, H, W). Returns the manifest."""
+    with result_folder(out, manifest.MANIFEST_FILE, force) as folder:
+        path = folder / manifest.MODEL_FILE
+        write_qonnx(model, tuple(pixels.shape[1:]), path)
+        scale = model.logit_scale()
+        check_export(model, path, pixels[:CHECKED_CELLS], scale)
+        trigger = constants.trigger
+        package = manifest.Manifest(
+            name=name,
+            created_by=CREATED_BY,
+            classes=classes,
+            channels=channels,
+            input=manifest.InputSpec(trigger.height, trigger.width, len(channels)),
+            line=manifest.LineSpec(constants.line_width, trigger.x_offset),
+            trigger=manifest.TriggerSpec(trigger.channel, trigger.threshold),
+            preprocess=manifest.PreprocessSpec(constants.background, constants.gain, constants.shift),
+            logits=manifest.LogitsSpec(scale, temperature),
+            posterior=posterior_constants(scale, temperature),
+            accuracy=accuracy,
+            data=data,
+            model_sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+        )
+        manifest.save(package, folder)
+    return package
+
+
+def write_qonnx(model: Network | PublishedNetwork, shape: Sequence[int], path: Path) -> None:
+    """Export to QONNX, tidied up. shape: (C, H, W). The input is marked UINT8; the file holds no paths and no dates."""
+    with tempfile.TemporaryDirectory() as scratch, _quiet():  # the exporter leaves a second file with the weights
+        raw = str(Path(scratch) / path.name)
+        export_qonnx(model, torch.zeros(1, *shape), export_path=raw, opset_version=OPSET)
+        exported = cleanup_model(ModelWrapper(raw))
+    exported.set_tensor_datatype(exported.graph.input[0].name, DataType["UINT8"])
+    for node in exported.graph.node:
+        node.doc_string = ""
+        del node.metadata_props[:]
+    del exported.model.metadata_props[:]
+    exported.save(str(path))
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silences torch's exporter: progress on stdout, and warnings that a user cannot act on."""
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(logging.NOTSET)
+
+
+def check_export(model: Network | PublishedNetwork, path: Path, pixels: torch.Tensor, scale: float) -> None:
+    """Compare the file with the network on pixels (N, C, H, W). Raises IcsortError where they disagree."""
+    with torch.no_grad():
+        expected = model(pixels).numpy()
+    found = run_qonnx(path, pixels.numpy())
+    span = float(np.abs(expected).max()) or 1.0
+    worst = float(np.abs(found - expected).max())
+    if worst > LOGIT_TOLERANCE * span or (found.argmax(axis=1) != expected.argmax(axis=1)).any():
+        raise IcsortError(
+            f"the exported logits differ from the trained network's by up to {worst:.3g}; this is a bug, report it"
+        )
+    steps = found.astype(np.float64) / scale
+    off = float(np.abs(steps - np.rint(steps)).max())
+    if off > INTEGER_TOLERANCE:
+        raise IcsortError(
+            f"logits are not whole multiples of the scale {scale:.6g} (off by {off:.3g} steps), so that hardware "
+            "cannot reproduce them; this is a bug, report it"
+        )
+
+
+def run_qonnx(path: Path, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Logits (N, classes) of a QONNX file for pixels (N, C, H, W), executed node by node by qonnx."""
+    model = ModelWrapper(str(path))
+    source, sink = model.graph.input[0].name, model.graph.output[0].name
+    return np.concatenate([execute_onnx(model, {source: cell[np.newaxis]})[sink] for cell in pixels])
+
+
+def posterior_constants(scale: float, temperature: float) -> manifest.PosteriorSpec:
+    """Multiplier and shift so that (d * multiplier) >> shift is d * scale / temperature / ln 2 with 8 fraction bits.
+
+    The multiplier has 18 significant bits. Raises IcsortError for a scale that is out of the hardware's range.
+    """
+    factor = scale / temperature / math.log(2) * 2**FRACTION_BITS
+    shift = MULTIPLIER_BITS - (math.frexp(factor)[1])
+    if round(math.ldexp(factor, shift)) > manifest.MAX_POSTERIOR_MULTIPLIER:
+        shift -= 1
+    if not 0 <= shift <= manifest.MAX_POSTERIOR_SHIFT:
+        raise IcsortError(f"a logit step of {scale:.3g} at temperature {temperature:.3g} is out of range; train again")
+    return manifest.PosteriorSpec(round(math.ldexp(factor, shift)), shift)

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The run folder: what a training leaves behind, and how it is read back."""
+
+import csv
+import io
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from icsort.errors import IcsortError
+from icsort.quant.acquire.choose import Constants, cut_cells
+from icsort.quant.cells.find import Dataset
+from icsort.quant.networks.architectures import Architecture, Network
+from icsort.sim.bit_true.event import Trigger
+
+CONFIG_FILE = "config.json"
+METRICS_FILE = "metrics.json"
+HISTORY_FILE = "history.csv"
+PLOT_FILE = "history.png"
+SPLIT_FILE = "split.json"
+CHECKPOINT_FILE = "checkpoint.pt"
+HELDOUT_FILE = "heldout.npz"
+VALIDATION_FILE = "validation.npz"
+RUN_FORMAT = "icsort-run"
+RUN_VERSION = 2
+CHECKED_CELLS = 64
+HELDOUT_CELLS = 10_000  # that a run keeps as images, at most
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder as read back: configuration, metrics, network, held-out pixels (N, C, H, W), validation logits."""
+
+    name: str
+    config: dict[str, Any]
+    metrics: dict[str, Any]
+    model: Network
+    constants: Constants
+    heldout_pixels: torch.Tensor
+    validation_logits: NDArray[np.float32]
+    validation_labels: NDArray[np.int64]
+
+
+def load_run(folder: Path) -> Run:
+    """Read a run folder. Raises IcsortError for one that is missing, incomplete or of another version."""
+    if not (folder / CONFIG_FILE).is_file():
+        raise IcsortError(f"{folder}: is not a run (no {CONFIG_FILE}); make one with `icsort train --out {folder}`")
+    try:
+        config = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
+        if (config["format"], config["version"]) != (RUN_FORMAT, RUN_VERSION):
+            raise IcsortError(f"{folder}: was made by another version of icsort; train again")
+        metrics = json.loads((folder / METRICS_FILE).read_text(encoding="utf-8"))
+        shape = config["input"]
+        constants = Constants(
+            trigger=Trigger(
+                config["trigger"]["channel"],
+                config["trigger"]["threshold"],
+                shape["height"],
+                shape["width"],
+                config["line"]["x_offset"],
+            ),
+            line_width=config["line"]["width"],
+            background_line=tuple(config["background_line"]),
+            background=tuple(config["preprocess"]["background"]),
+            gain=tuple(config["preprocess"]["gain"]),
+            shift=config["preprocess"]["shift"],
+        )
+        model = Architecture(**config["architecture"]).build(
+            shape["channels"], len(config["classes"]), shape["height"], shape["width"]
+        )
+        model.load_state_dict(torch.load(folder / CHECKPOINT_FILE, weights_only=True))
+        model.eval()
+        with np.load(folder / HELDOUT_FILE, allow_pickle=False) as stored:
+            images = stored["images"]
+        with np.load(folder / VALIDATION_FILE, allow_pickle=False) as stored:
+            validation_logits, validation_labels = stored["logits"], stored["labels"]
+        windows = cut_cells(list(images[:CHECKED_CELLS]), constants).windows
+        pixels = torch.from_numpy(constants.pixels(windows).transpose(0, 3, 1, 2).astype(np.float32))
+        return Run(
+            folder.resolve().name, config, metrics, model, constants, pixels, validation_logits, validation_labels
+        )
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, EOFError, UnpicklingError, BadZipFile) as error:
+        detail = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise IcsortError(f"{folder}: is not a complete run ({detail}); train again") from None
+
+
+def write_heldout(path: Path, dataset: Dataset, indices: NDArray[np.int64], constants: Constants) -> None:
+    """The test cells as raw images, at most HELDOUT_CELLS; shorter ones are filled with background lines."""
+    cells = dataset.subset(indices).some(HELDOUT_CELLS, seed=0)
+    background = np.asarray(constants.background_line, np.uint16)
+    stack = np.empty((len(cells.labels), cells.heights.max(), *cells.images[0].shape[1:]), np.uint16)
+    stack[:] = background
+    for cell, image in zip(stack, cells.images, strict=True):
+        cell[: len(image)] = image
+    np.savez_compressed(
+        path,
+        images=stack,
+        labels=cells.labels,
+        classes=np.asarray(dataset.classes),
+        channels=np.asarray(dataset.channels),
+        background=background,
+    )
+
+
+def write_weights(path: Path, model: Network) -> None:
+    """The network's weights, as `load_run` reads them."""
+    content = io.BytesIO()  # torch's own writer turns a full disk into an error of its own
+    torch.save(model.state_dict(), content)
+    path.write_bytes(content.getvalue())
+
+
+def write_history(folder: Path, history: list[dict[str, float]]) -> None:
+    with (folder / HISTORY_FILE).open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.DictWriter(stream, list(history[0]))
+        writer.writeheader()
+        writer.writerows(history)
+    from matplotlib.figure import Figure
+
+    epochs = [row["epoch"] for row in history]
+    figure = Figure(figsize=(8, 3.2), layout="constrained")
+    losses, accuracies = figure.subplots(1, 2)
+    for key in ("train_loss", "validation_loss"):
+        losses.plot(epochs, [row[key] for row in history], label=key.replace("_", " "))
+    for key in ("validation_accuracy", "validation_balanced_accuracy"):
+        accuracies.plot(epochs, [row[key] for row in history], label=key.replace("_", " "))
+    for axes in (losses, accuracies):
+        axes.set_xlabel("epoch")
+        axes.legend()
+    figure.savefig(folder / PLOT_FILE, dpi=110)
+
+
+def write_json(path: Path, content: object) -> None:
+    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

@@ -1,0 +1,263 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Training: from labelled cells to a run folder.
+
+Every cell becomes what the hardware would give the network (acquire.choose). Backgrounds, gains, trigger channel and
+threshold come from the training part alone. The epoch is chosen on the validation part; the test part is used once.
+"""
+
+import dataclasses
+import platform
+import time
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.metrics import confusion_matrix
+from torch import Tensor
+
+from icsort.errors import IcsortError
+from icsort.output import check_target, result_folder
+from icsort.quant.acquire.choose import BRIGHTEST, Constants, choose_constants
+from icsort.quant.cells.find import Dataset
+from icsort.quant.cells.splits import split
+from icsort.quant.networks.architectures import Architecture, Network
+from icsort.quant.networks.blocks import fit_steps, turn_gammas_positive
+from icsort.quant.networks.pretrained import load_published
+from icsort.quant.training.checkpoint import Checkpoint
+from icsort.quant.training.fitting import Fitting, Row, Teacher, predict, score
+from icsort.quant.training.processes import Processes, processes
+from icsort.quant.training.recipe import Recipe
+from icsort.quant.training.runs import (
+    CHECKPOINT_FILE,
+    CONFIG_FILE,
+    HELDOUT_FILE,
+    METRICS_FILE,
+    RUN_FORMAT,
+    RUN_VERSION,
+    SPLIT_FILE,
+    VALIDATION_FILE,
+    Run,
+    load_run,
+    write_heldout,
+    write_history,
+    write_json,
+    write_weights,
+)
+from icsort.quant.training.samples import Samples, class_weights, make_samples
+
+CONSTANTS_CELLS = 20_000  # at most so many training cells say what the hardware is set to
+FITTED = 256  # cells from which the first steps of activations are found
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where a training's knowledge comes from beside its cells.
+
+    start: a run whose weights it begins with. teacher: runs whose mean probabilities it follows. weights: a file of a
+    published network's weights (see icsort.quant.networks.pretrained).
+    """
+
+    start: Path | None = None
+    teacher: tuple[Path, ...] = ()
+    weights: Path | None = None
+
+
+def train_run(
+    dataset: Dataset,
+    out: Path,
+    recipe: Recipe | None = None,
+    architecture: Architecture | None = None,
+    sources: Sources | None = None,
+    *,
+    seed: int = 0,
+    height: int | None = None,
+    window: str = "trigger",
+    brightest: float = BRIGHTEST,
+    device: str = "auto",
+    resume: bool = False,
+    force: bool = False,
+    progress: bool = True,
+) -> dict[str, Any]:
+    """Train a network on a dataset and write the run folder `out`, whole or not at all. Returns the metrics.
+
+    height: lines of the window; window, brightest: see acquire.choose. The state of each epoch is kept beside `out`
+    until the end; with `resume` a training that was killed goes on from it. Same data, recipe, seed and machine give
+    the same weights, resumed or not. Under torchrun all processes share each batch, and the first one writes.
+
+    Raises IcsortError for data that cannot be split or triggered on, a training that diverges, sources that do not fit,
+    and an output that exists or cannot be written.
+    """
+    recipe, architecture, sources = recipe or Recipe(), architecture or Architecture(), sources or Sources()
+    # the weights then do not depend on the number of cores, threads do not wait for each other after every layer on a
+    # busy machine, and oneDNN's gradient of a strided 1x1 convolution crashes with two (torch 2.13, 29 cells, AVX-512)
+    torch.set_num_threads(1)
+    began = time.monotonic()
+    check_target(out, CONFIG_FILE, force)
+    with processes(device) as group:
+        parts = split(dataset.labels, dataset.classes, seed, dataset.groups)
+        training = dataset.subset(parts["train"])
+        constants = choose_constants(
+            list(training.some(CONSTANTS_CELLS, seed).images), height or int(training.heights.max()), window, brightest
+        )
+        configuration = _configuration(dataset, architecture, recipe, sources, constants, seed)
+        checkpoint = Checkpoint(out)
+        state = checkpoint.begin(resume, force) if resume or group.first else None
+        if state is not None and state["configuration"] != configuration:
+            raise IcsortError(f"{out}: was begun with other cells or options; repeat them, or start again with --force")
+        torch.manual_seed(seed)
+        model = architecture.build(
+            len(dataset.channels), len(dataset.classes), constants.trigger.height, constants.trigger.width
+        )
+        samples = {
+            name: make_samples(
+                dataset.subset(indices),
+                constants,
+                recipe.turns if name == "train" else 0,
+                out.resolve().parent,
+                progress and group.first,
+            )
+            for name, indices in parts.items()
+        }
+        _begin(model, samples["train"], sources, configuration, seed)
+        weights = class_weights(samples["train"].labels, dataset.classes, recipe.balance)
+        teacher = _teacher(sources.teacher, configuration, group)
+        fitting = Fitting(model, samples["train"], samples["validation"], recipe, weights, seed, group, teacher)
+        if state is not None:
+            fitting.restore(state["fitting"])
+
+        def save(_: Row) -> None:
+            current = {"configuration": configuration, "fitting": fitting.state()}
+            if group.first:
+                checkpoint.write(current)
+
+        done = fitting.run(save, progress and group.first)
+        if not group.first:
+            return {}
+        model = model.cpu()
+        model.load_state_dict(done.best)
+        if model.quantized:
+            model.settle_thresholds()
+        metrics: dict[str, Any] = {"best_epoch": done.best_epoch, "parameters": model.weights}
+        logits = {name: predict(model, samples[name].upright()) for name in ("validation", "test")}
+        metrics |= _metrics(logits, samples)
+        with result_folder(out, CONFIG_FILE, force) as folder:
+            write_heldout(folder / HELDOUT_FILE, dataset, parts["test"], constants)
+            np.savez_compressed(
+                folder / VALIDATION_FILE,
+                logits=logits["validation"].numpy(),
+                labels=samples["validation"].labels.numpy(),
+            )
+            write_weights(folder / CHECKPOINT_FILE, model)
+            write_history(folder, done.history)
+            write_json(folder / SPLIT_FILE, {name: indices.tolist() for name, indices in parts.items()})
+            write_json(folder / CONFIG_FILE, configuration)
+            metrics["seconds"] = round(time.monotonic() - began, 1)
+            write_json(folder / METRICS_FILE, metrics)
+        checkpoint.discard()
+    return metrics
+
+
+def _begin(model: Network, training: Samples, sources: Sources, configuration: dict[str, Any], seed: int) -> None:
+    """First weights, and the steps of the activations that fit them."""
+    if sources.weights is not None:
+        load_published(model, sources.weights)
+    if sources.start is not None:
+        run = load_run(sources.start)
+        _check_same_split(run, configuration, "--start")
+        known, wanted = run.model.state_dict(), model.state_dict()
+        fits = {key: value for key, value in known.items() if key in wanted and value.shape == wanted[key].shape}
+        if not any(key.startswith("trunk.") and key.endswith("conv.weight") for key in fits):
+            raise IcsortError(f"{sources.start}: is a run of another network ({run.config['model']}); give one like it")
+        model.load_state_dict(fits, strict=False)
+    if model.quantized:
+        turn_gammas_positive(model)
+        chosen = torch.randperm(len(training.labels), generator=torch.Generator().manual_seed(seed))[:FITTED]
+        fit_steps(model, training.upright()[chosen].float())
+
+
+def _teacher(folders: tuple[Path, ...], configuration: dict[str, Any], group: Processes) -> Teacher | None:
+    """The mean of the runs' probabilities, as logits, for pixels (n, C, H, W)."""
+    if not folders:
+        return None
+    runs = [load_run(folder) for folder in folders]
+    for run in runs:
+        _check_same_split(run, configuration, "--teacher")
+        for key in ("classes", "channels", "input", "trigger", "preprocess"):
+            if run.config[key] != configuration[key]:
+                raise IcsortError(f"--teacher {run.name}: was trained with another {key}; train it like this one")
+    models = [group.place(run.model).eval() for run in runs]
+
+    def answer(pixels: Tensor) -> Tensor:
+        logits: Tensor = torch.stack([torch.log_softmax(model(pixels), dim=1) for model in models]).logsumexp(dim=0)
+        return logits
+
+    return answer
+
+
+def _check_same_split(run: Run, configuration: dict[str, Any], option: str) -> None:
+    """A run on the same cells with another split has seen cells that are held out here."""
+    theirs, ours = run.config["data"], configuration["data"]
+    if theirs["hash"] == ours["hash"] and theirs["split_seed"] != ours["split_seed"]:
+        raise IcsortError(
+            f"{option} {run.name}: was trained on this data with split seed {theirs['split_seed']} and has seen cells "
+            f"that are held out here; use --seed {theirs['split_seed']}"
+        )
+
+
+def _metrics(logits: dict[str, Tensor], samples: dict[str, Samples]) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        name: score(values, samples[name].labels) | {"not_triggered": samples[name].missed}
+        for name, values in logits.items()
+    }
+    found["train"] = {"cells": len(samples["train"].labels), "not_triggered": samples["train"].missed}
+    classes = range(logits["test"].shape[1])
+    predicted = logits["test"].argmax(dim=1).numpy()
+    found["confusion_test"] = confusion_matrix(samples["test"].labels.numpy(), predicted, labels=classes).tolist()
+    return found
+
+
+def _configuration(
+    dataset: Dataset,
+    architecture: Architecture,
+    recipe: Recipe,
+    sources: Sources,
+    constants: Constants,
+    seed: int,
+) -> dict[str, Any]:
+    trigger = constants.trigger
+    return {
+        "format": RUN_FORMAT,
+        "version": RUN_VERSION,
+        "model": architecture.title,
+        "architecture": dataclasses.asdict(architecture),
+        "classes": list(dataset.classes),
+        "channels": list(dataset.channels),
+        "input": {"height": trigger.height, "width": trigger.width, "channels": len(dataset.channels)},
+        "line": {"width": constants.line_width, "x_offset": trigger.x_offset},
+        "trigger": {"channel": trigger.channel, "threshold": trigger.threshold},
+        "preprocess": {
+            "background": list(constants.background),
+            "gain": list(constants.gain),
+            "shift": constants.shift,
+        },
+        "background_line": list(constants.background_line),
+        "data": {
+            "source": dataset.source,
+            "origin": dataset.origin,
+            "hash": dataset.sha256(),
+            "split_seed": seed,
+            "cells": dataset.counts(),
+        },
+        "recipe": dataclasses.asdict(recipe),
+        "sources": {
+            "start": None if sources.start is None else sources.start.resolve().name,
+            "teacher": [folder.resolve().name for folder in sources.teacher],
+            "weights": None if sources.weights is None else sources.weights.name,
+        },
+        "seed": seed,
+        "tools": {name: version(name) for name in ("torch", "brevitas", "numpy")}
+        | {"python": platform.python_version()},
+    }

@@ -1,0 +1,265 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`icsort demo`: the whole path with the commands that a user has, then a report of what they did.
+
+Train, export, compile and simulate run as `icsort` sub-commands; then a virtual board starts, and the host's own
+commands set a gate, arm the board and watch the event of every held-out cell.
+"""
+
+import json
+import shlex
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from icsort.errors import IcsortError
+from icsort.hw.compile import Build, load_build
+from icsort.sim.bit_true.scheduler import Outcome
+from icsort.sim.flows import demo_page as report
+from icsort.sim.flows.shell import Shell
+from icsort.sim.simulate.lines import CELLS_PER_SECOND, Cells, Flow, flow, load_cells
+from icsort.sim.verilator.board import virtual_board
+
+# What the demo sorts: dividing cells, by the names that the data has for them; where it has others, its first class.
+GATES = (("Prophase", "Metaphase", "Anaphase", "Telophase"), ("Mitotic",))
+POSTERIOR = 0.8
+DROP_DELAY_US = 50  # shorter than an instrument's, so that the timeline shows a cell and its pulse beside each other
+PULSE_US = 5
+SHOWN_CELLS = 40
+TEMPLATE = Path(__file__).parent / "demo_page.html"
+
+
+@dataclass(frozen=True)
+class Sort:
+    """What the host received (events, counters) and what the board itself saw (summary, timeline)."""
+
+    events: list[dict[str, Any]]
+    counters: dict[str, int]
+    summary: dict[str, Any]
+    gate: tuple[str, ...]
+
+
+def run(out: Path, *, generated: bool, epochs: int | None) -> dict[str, Any]:
+    """Run the demo and return what it wrote to `out/report.json`. Raises IcsortError."""
+    if out.exists() and any(out.iterdir()) and not (out / "run").is_dir():
+        raise IcsortError(f"{out} exists and is not a demo's folder, so it is not replaced: give another one")
+    shutil.rmtree(out, ignore_errors=True)
+    shell = Shell()
+    run_folder, package, build_folder = out / "run", out / "package", out / "build"
+    options = ["--generated"] * generated + (["--epochs", str(epochs)] if epochs else [])
+    shell.icsort("train", "--out", run_folder, "--min-class", "10", *options)  # the rare phases of mitosis too
+    shell.icsort("export", run_folder, "--out", package)
+    shell.icsort("compile", package, "--out", build_folder)
+    heldout = run_folder / "heldout.npz"
+    simulated = json.loads(shell.icsort("simulate", build_folder, "--cells", heldout, "--json", show=False))
+    print(f"{simulated['logits_equal']} of {simulated['logits_compared']} logits: RTL = QONNX = FINN's graph")
+
+    build = load_build(build_folder)
+    cells = load_cells(heldout, build.manifest)
+    stream = flow(cells, build.manifest, build.clock_mhz * 1e6 / CELLS_PER_SECOND)
+    sort = sort_cells(shell, build, stream, out)
+    result = figures(shell, build, cells, stream, simulated, sort)
+    result["dataset_description"] = describe(json.loads((run_folder / "config.json").read_text()))
+    (out / "report.json").write_text(json.dumps(result, indent=1) + "\n")
+    write_page(out, result, build, cells, stream, sort)
+    print_table(result, out / "report.html")
+    return result
+
+
+def sort_cells(shell: Shell, build: Build, stream: Flow, out: Path) -> Sort:
+    """Start the virtual board and let the host's commands sort every cell of the stream."""
+    port, events_file = out / "board", out / "events.jsonl"
+    known = build.manifest.classes
+    gate = next((classes for classes in GATES if set(classes) <= set(known)), known[:1])
+    board = ("--port", port, "--model", build.folder)
+    shell.commands.append(shlex.join(["icsort", "board", str(build.folder), "--cells", "…", "--port", str(port), "&"]))
+    print(f"\n$ {shell.commands[-1]}", flush=True)
+    with virtual_board(build, stream.lines, port) as running:
+        shell.icsort("gate", "set", *gate, "--posterior", POSTERIOR, *board)
+        count = len(stream.starts)
+        arm = ("--arm", "--drop-delay-us", DROP_DELAY_US, "--pulse-us", PULSE_US)
+        shell.icsort("watch", *arm, "--count", count, "--out", events_file, *board)
+        info = json.loads(shell.icsort("info", "--json", *board, show=False))
+        outcome = running.stop()
+        shutil.copy2(running.folder / "timeline.csv", out / "timeline.csv")
+    events = [json.loads(line) for line in events_file.read_text().splitlines()]
+    return Sort(events, info["counters"], outcome.summary, gate)
+
+
+def figures(
+    shell: Shell, build: Build, cells: Cells, stream: Flow, simulated: dict[str, Any], sort: Sort
+) -> dict[str, Any]:
+    """Everything of `report.json`. The latencies are those that the host received from the board."""
+    classes = build.manifest.classes
+    truth = cells.labels[stream.cells]
+    wanted = np.isin(truth, [classes.index(name) for name in sort.gate])
+    chosen = was_sorted(sort.events)
+    pulses = len(sort.summary["sort_pulses"])
+    if pulses != sort.counters["SORTED"]:
+        raise IcsortError(
+            f"the board made {pulses} sort pulses and counted {sort.counters['SORTED']}: please report this"
+        )
+
+    def cycles(key: str) -> dict[str, float]:
+        values = np.array([event[key] for event in sort.events])
+        return {"min": int(values.min()), "median": float(np.median(values)), "max": int(values.max())}
+
+    return {
+        "dataset": build.manifest.data.source,
+        "cells": simulated["cells"],
+        "classes": list(classes),
+        "channels": list(build.manifest.channels),
+        "logits_compared": simulated["logits_compared"],
+        "logits_equal": simulated["logits_equal"],
+        "accuracy": simulated["accuracy"],
+        "balanced_accuracy": simulated["balanced_accuracy"],
+        "latency_cycles_first_pixel_to_decision": cycles("first_pixel_to_decision_cycles"),
+        "latency_cycles_last_pixel_to_decision": cycles("last_pixel_to_decision_cycles"),
+        "cycles_per_cell": simulated["cycles_per_cell"],
+        "clock_target_mhz": build.clock_mhz,
+        "events_sent": sort.summary["events"],
+        "events_received_by_host": len(sort.events),
+        "sorted": sort.counters["SORTED"],
+        "not_sorted_by_cause": {
+            outcome.name.lower(): sort.counters[outcome.name] for outcome in Outcome if outcome is not Outcome.SORTED
+        },
+        "gate": {"classes": list(sort.gate), "posterior": POSTERIOR},
+        "purity": float(wanted[chosen].mean()) if chosen.any() else None,
+        "yield": float(chosen[wanted].mean()) if wanted.any() else None,
+        "simulated_cycles_per_second": simulated["simulated_cycles_per_second"],
+        "build_id": build.build_id,
+        "model_id": build.manifest.model_id,
+        "commands": shell.commands,
+    }
+
+
+def was_sorted(events: list[dict[str, Any]]) -> NDArray[np.bool_]:
+    """(E,) which events the board decided to sort."""
+    return np.array([event["outcome"] == Outcome.SORTED.name for event in events])
+
+
+def describe(configuration: dict[str, Any]) -> str:
+    """One sentence on the cells, from the run's config.json."""
+    total = sum(configuration["data"]["cells"].values())
+    source = configuration["data"]["source"]
+    kind = "generated cells" if source == "generated" else f"real cells ({source})"
+    return (
+        f"{total} {kind} of {len(configuration['classes'])} classes, in the channels "
+        f"{', '.join(configuration['channels'])}; 80 % to train, 10 % to choose the epoch, "
+        f"10 % held out and shown here (split seed {configuration['data']['split_seed']})."
+    )
+
+
+def write_page(
+    out: Path,
+    result: dict[str, Any],
+    build: Build,
+    cells: Cells,
+    stream: Flow,
+    sort: Sort,
+) -> None:
+    """`report.html`: the figures with their pictures."""
+    classes = build.manifest.classes
+    truth = cells.labels[stream.cells]
+    predicted = np.array([event["class"] for event in sort.events])
+    chosen = was_sorted(sort.events)
+    # As many sorted as refused cells, drawn once and for all.
+    draw = np.random.default_rng(0)
+    picked = np.concatenate(
+        [draw.permutation(np.flatnonzero(which))[: SHOWN_CELLS // 2] for which in (chosen, ~chosen)]
+    )
+    pictures = {
+        "cells": report.cell_grid(
+            stream.pixels[picked],
+            [classes[i] for i in truth[picked]],
+            [classes[i] for i in predicted[picked]],
+            np.array([sort.events[i]["posterior"] for i in picked]),
+            chosen[picked],
+        ),
+        "confusion": report.confusion(truth, predicted, classes),
+        "latency": report.latency(
+            np.array([event["first_pixel_to_decision_cycles"] for event in sort.events]),
+            np.array([event["last_pixel_to_decision_cycles"] for event in sort.events]),
+            build.clock_mhz,
+        ),
+        "timeline": one_sort(out / "timeline.csv", build, sort),
+    }
+    last = result["latency_cycles_last_pixel_to_decision"]["median"]
+    equal = result["logits_equal"] == result["logits_compared"]
+    received = result["events_received_by_host"] == result["events_sent"]
+    values = [
+        (
+            f"{result['logits_equal']} of {result['logits_compared']}",
+            "logits equal: RTL, QONNX model, FINN's graph",
+            equal,
+        ),
+        (f"{result['events_received_by_host']} of {result['events_sent']}", "events received by the host", received),
+        (f"{last / build.clock_mhz:.2f} µs", f"last pixel to decision, {last:g} cycles", None),
+        (
+            f"{build.clock_mhz * 1e6 / result['cycles_per_cell']:,.0f} /s",
+            f"cells, {result['cycles_per_cell']} cycles each",
+            None,
+        ),
+        (f"{result['balanced_accuracy']:.3f}", f"balanced accuracy on {result['cells']} cells never seen", None),
+        (
+            f"{result['sorted']}",
+            f"sorted; {percent(result['purity'])} pure, {percent(result['yield'])} of the wanted cells",
+            None,
+        ),
+    ]
+    tones = {True: "good", False: "bad", None: ""}
+    report.render(
+        TEMPLATE,
+        out / "report.html",
+        title="icsort: from cell images to sort pulses",
+        report=result,
+        figures=[{"value": value, "label": label, "tone": tones[good]} for value, label, good in values],
+        pictures=pictures,
+        outcomes=[("sorted", result["sorted"]), *result["not_sorted_by_cause"].items()],
+        resources=report.resources(build.data),
+    )
+
+
+def one_sort(timeline: Path, build: Build, sort: Sort) -> str:
+    """Picture of the first sort, empty where there was none."""
+    first = next((event["time_cycles"] for event in sort.events if event["outcome"] == Outcome.SORTED.name), None)
+    if first is None:
+        return ""
+    end = first + round((DROP_DELAY_US + PULSE_US) * build.clock_mhz)
+    return report.timeline(timeline, first, end, build.clock_mhz)
+
+
+def percent(share: float | None) -> str:
+    return "none" if share is None else f"{100 * share:.0f} %"
+
+
+def print_table(result: dict[str, Any], page: Path) -> None:
+    """The short table at the end."""
+    clock = result["clock_target_mhz"]
+    rows = [
+        ("cells", f"{result['cells']} ({result['dataset']}, held out)"),
+        ("logits equal", f"{result['logits_equal']} of {result['logits_compared']}"),
+        ("accuracy, balanced", f"{result['accuracy']:.3f}, {result['balanced_accuracy']:.3f}"),
+    ]
+    for name in ("first", "last"):
+        cycles = result[f"latency_cycles_{name}_pixel_to_decision"]
+        rows.append(
+            (
+                f"{name} pixel to decision",
+                f"{cycles['median']:g} cycles, {cycles['median'] / clock:.2f} us (most: {cycles['max']})",
+            )
+        )
+    causes = ", ".join(f"{name} {count}" for name, count in result["not_sorted_by_cause"].items())
+    rows += [
+        ("cycles per cell", f"{result['cycles_per_cell']}, {clock * 1e6 / result['cycles_per_cell']:,.0f} cells/s"),
+        ("clock", f"{clock:g} MHz, a target: no place-and-route report exists"),
+        ("events received", f"{result['events_received_by_host']} of {result['events_sent']}"),
+        ("sorted", f"{result['sorted']} (not: {causes})"),
+        ("purity, yield", f"{percent(result['purity'])}, {percent(result['yield'])}"),
+        ("build", result["build_id"]),
+        ("report", str(page)),
+    ]
+    print("\n" + "\n".join(f"{name:24} {value}" for name, value in rows))

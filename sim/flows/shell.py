@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Commands that run other `icsort` commands, as a user would type them."""
+
+import shlex
+import subprocess
+import sys
+from dataclasses import dataclass, field
+
+from icsort.errors import IcsortError
+
+
+@dataclass
+class Shell:
+    """Runs `icsort` and remembers what was called, as a user would type it."""
+
+    commands: list[str] = field(default_factory=list)
+
+    def icsort(self, *words: object, show: bool = True) -> str:
+        """Run `icsort` with these words; returns, and shows, its standard output. Raises IcsortError where it fails."""
+        arguments = [str(word) for word in words]
+        self.commands.append(shlex.join(["icsort", *arguments]))
+        print(f"\n$ {self.commands[-1]}", flush=True)
+        done = subprocess.run(
+            [sys.executable, "-m", "icsort", *arguments], stdout=subprocess.PIPE, text=True, check=False
+        )
+        if show or done.returncode:
+            print(done.stdout, end="", flush=True)
+        if done.returncode:
+            raise IcsortError(f"`{self.commands[-1]}` ended with code {done.returncode}; what it said stands above")
+        return done.stdout

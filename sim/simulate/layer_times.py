@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where the time goes in a simulated network: layer by layer, FIFO by FIFO, as figures and as a picture."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+
+from icsort.hw.compile import Build
+from icsort.sim.verilator.net import Outcome
+
+mpl.use("Agg")
+import matplotlib.pyplot as plt  # the backend must be chosen first
+
+BINS = 400  # columns of the picture, at most
+
+
+@dataclass(frozen=True)
+class FifoFigures:
+    """A FIFO's size, and the most beats that it held: in the steady run, and in all runs."""
+
+    name: str
+    width: int
+    depth: int
+    peak_steady: int
+    peak: int
+
+
+@dataclass(frozen=True)
+class LayerFigures:
+    """What one layer did. Cycles of the first image count from its first pixel, through an empty network.
+
+    first_beat, last_beat: when its first and last result went into the FIFO behind it; negative where a border is sent
+    before the image comes. after_last_pixel: the last one, from the image's last pixel. added: cycles by which it is
+    behind all layers before it, which over all layers sum up to the latency. predicted: last_beat by the build's model.
+    beats: an image. stalled, idle: share of the steady run's cycles in which a result could not leave, and in which
+    there was none.
+    """
+
+    instance: str
+    source: str
+    kernel: str
+    beats: int
+    first_beat: int
+    last_beat: int
+    after_last_pixel: int
+    added: int
+    predicted: int
+    stalled: float
+    idle: float
+    fifos: tuple[FifoFigures, ...]
+
+
+def fifo_figures(outcome: Outcome) -> dict[str, FifoFigures]:
+    """Name -> figures of every FIFO."""
+    peak = np.max([run.peak for run in outcome.runs], axis=0)
+    return {
+        fifo.name: FifoFigures(fifo.name, fifo.width, fifo.depth, int(steady), int(most))
+        for fifo, steady, most in zip(outcome.fifos, outcome.steady.peak, peak, strict=True)
+    }
+
+
+def layer_figures(build: Build, outcome: Outcome) -> list[LayerFigures]:
+    """Figures of every layer, in stream order."""
+    run, images = outcome.steady, len(outcome.steady.first)
+    figures = fifo_figures(outcome)
+    start, latest, layers = int(run.first[0]), 0, []
+    for layer in build.data["layers"]:
+        name = layer["instance"]
+        mine = [i for i, fifo in enumerate(outcome.fifos) if re.fullmatch(f"u_{name}(_lhs|_rhs)?_fifo\\d*", fifo.name)]
+        behind = [i for i in mine if not re.search("_[lr]hs_fifo", outcome.fifos[i].name)]
+        beats = frame_beats(layer, int(run.beats[behind[0]]), images)
+        pushes = [outcome.pushes[outcome.fifos[i].name][:beats].astype(np.int64) - start for i in behind]
+        last = max(int(cycles[-1]) for cycles in pushes)
+        stalled = max(int(run.stalled[i]) for i in behind)
+        layers.append(
+            LayerFigures(
+                instance=name,
+                source=layer["source"],
+                kernel=layer["kernel"],
+                beats=beats,
+                first_beat=min(int(cycles[0]) for cycles in pushes),
+                last_beat=last,
+                after_last_pixel=last - int(run.last[0] - start),
+                added=max(0, last - latest),
+                predicted=layer["done_cycle"] - 1,  # a beat is in the FIFO a cycle after it went there
+                stalled=stalled / run.cycles,
+                idle=1 - (stalled + int(run.beats[behind[0]])) / run.cycles,
+                fifos=tuple(figures[outcome.fifos[i].name] for i in mine),
+            )
+        )
+        latest = max(latest, last)
+    return layers
+
+
+def frame_beats(layer: dict[str, Any], beats: int, images: int) -> int:
+    """Beats of one image, of all that a layer sent. Layers that begin the next frame before it comes are computed."""
+    size: dict[str, int] = layer["params"]
+    if layer["kernel"] == "fmpad":
+        rows = size["IFM_H"] + size["PAD_TOP"] + size["PAD_BOTTOM"]
+        return rows * (size["IFM_W"] + size["PAD_LEFT"] + size["PAD_RIGHT"]) * size["CHANNELS"] // size["SIMD"]
+    if layer["kernel"] == "sliding_window_folded":
+        windows = 1
+        for axis in "HW":
+            windows *= (size[f"IFM_{axis}"] - size[f"K_{axis}"]) // size[f"STRIDE_{axis}"] + 1
+        return windows * size["K_H"] * size["K_W"] * size["CHANNELS"] // size["SIMD"]
+    return beats // images
+
+
+def fifo_bits(outcome: Outcome) -> dict[str, int]:
+    """Bits of all FIFOs: as built, and as many as were held at most, in the steady run and in all runs."""
+    sizes = fifo_figures(outcome).values()
+    return {
+        "built": sum(fifo.width * fifo.depth for fifo in sizes),
+        "peak_steady": sum(fifo.width * fifo.peak_steady for fifo in sizes),
+        "peak": sum(fifo.width * fifo.peak for fifo in sizes),
+    }
+
+
+def picture(build: Build, outcome: Outcome, layers: list[LayerFigures], folder: Path) -> None:
+    """layers.png and layers.svg: when each layer sent the results of the first image, and what each adds at the end."""
+    run, clock = outcome.steady, build.clock_mhz
+    begin = min(0, *(layer.first_beat for layer in layers))
+    end = int(run.done[0] - run.first[0])
+    edges = np.linspace(begin, end + 1, min(BINS, end + 1 - begin) + 1)
+    activity = np.empty((len(layers), len(edges) - 1))
+    for row, layer in enumerate(layers):
+        behind = next(fifo.name for fifo in layer.fifos if not re.search("_[lr]hs_fifo", fifo.name))
+        cycles = outcome.pushes[behind][: layer.beats].astype(np.int64) - run.first[0]
+        activity[row] = np.histogram(cycles, edges)[0] / np.diff(edges)
+    last_pixel = int(run.last[0] - run.first[0])
+    figure, (axis, adds) = plt.subplots(
+        1, 2, figsize=(13, 1.2 + 0.16 * len(layers)), sharey=True, width_ratios=(4, 1), layout="constrained"
+    )
+    axis.imshow(
+        np.ma.masked_equal(activity, 0),
+        aspect="auto",
+        extent=(begin, end + 1, len(layers) - 0.5, -0.5),
+        cmap="viridis_r",
+        norm=mpl.colors.LogNorm(min(0.1, activity[activity > 0].min()), 1),
+        interpolation="nearest",
+    )
+    for cycle, name in ((0, "first pixel"), (last_pixel, "last pixel"), (end, "logits")):
+        axis.axvline(cycle, color="#c0392b", linewidth=0.8)
+        axis.annotate(
+            name, (cycle, 1), xycoords=("data", "axes fraction"), ha="center", va="bottom", fontsize=8, color="#c0392b"
+        )
+    axis.set_yticks(range(len(layers)), [f"{layer.source}  {layer.instance}" for layer in layers], fontsize=6)
+    axis.set_xlabel(
+        f"cycles after the first pixel (1000 cycles = {1000 / clock:g} µs at {clock:g} MHz); colour: beats a cycle"
+    )
+    last_beats = [layer.after_last_pixel for layer in layers]
+    adds.barh(
+        range(len(layers)),
+        [layer.added for layer in layers],
+        color="#3a6ea5",
+        height=0.7,
+        left=[layer.after_last_pixel - layer.added for layer in layers],
+    )
+    adds.plot(last_beats, range(len(layers)), ".", color="#3a6ea5", markersize=3)
+    adds.axvline(0, color="#c0392b", linewidth=0.8)
+    adds.set_xlim(min(0, *last_beats) - 1, max(1, *last_beats) * 1.02)
+    adds.set_xlabel("after the last pixel; bar: added")
+    for kind in ("png", "svg"):
+        figure.savefig(folder / f"layers.{kind}", dpi=130)
+    plt.close(figure)

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Compile one RTL module with Verilator and run a cocotb bench on it: what every RTL test calls."""
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+import cocotb_tools.runner
+from cocotb_tools.check_results import get_results
+from filelock import FileLock
+
+from icsort.cache import cache_folder
+from icsort.sim.verilator import verilate
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+RTL = REPOSITORY / "hw" / "rtl"
+# Illegal parameters stop the build; other warnings are for `make lint`.
+VERILATOR_OPTIONS = ["-Wall", "-Wno-fatal", "-Werror-USERERROR", "-Werror-USERFATAL", "--assert", "-O3"]
+# Slow files run once: the table of a whole network's signals takes g++ seconds at -O0 and many minutes at -O1.
+COMPILER_OPTIONS = "OPT_FAST=-O1 OPT_GLOBAL=-O1 OPT_SLOW=-O0"
+
+
+def run_bench(
+    top: str,
+    bench: str,
+    sources: Sequence[Path],
+    *,
+    seed: int,
+    parameters: Mapping[str, int | str] | None = None,
+    environment: Mapping[str, str] | None = None,
+    testcase: str | None = None,
+) -> None:
+    """Build `top` from `sources` with `parameters`, run the cocotb tests of module `bench`, fail where one fails.
+
+    The compiled model is cached by the content of the sources. `seed` seeds Python's `random` inside the bench and is
+    printed by cocotb; `environment` hands values to the bench (`os.environ`).
+
+    Raises AssertionError where a cocotb test failed or none ran.
+    """
+    parameters = dict(parameters or {})
+    key = [
+        top.encode(),
+        version("verilator").encode(),
+        version("cocotb").encode(),
+        f"{REPOSITORY} {sys.prefix}".encode(),  # Verilator's makefiles name files of both
+        repr((sorted(parameters.items()), VERILATOR_OPTIONS, COMPILER_OPTIONS)).encode(),
+    ]
+    key += [path.read_bytes() for path in sources]
+    build = cache_folder("bench", key)
+    saved = dict(os.environ)
+    os.environ.update(verilate.environment())
+    os.environ["MAKEFLAGS"] += f" {COMPILER_OPTIONS}"
+    os.environ.pop("PYTEST_CURRENT_TEST", None)  # where cocotb sees it, it exits before the message below
+    try:
+        runner = cocotb_tools.runner.get_runner("verilator")
+        build.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{build}.lock"):  # two tests may want the same model at once
+            runner.build(
+                sources=list(sources),
+                hdl_toplevel=top,
+                parameters={
+                    name: f'"{value}"' if isinstance(value, str) else value for name, value in parameters.items()
+                },
+                build_dir=build,
+                build_args=VERILATOR_OPTIONS,
+                timescale=("1ns", "1ps"),
+            )
+        results = runner.test(
+            hdl_toplevel=top,
+            test_module=bench,
+            testcase=testcase,
+            seed=seed,
+            build_dir=build,
+            test_dir=build,
+            results_xml=str(build / f"results-{os.getpid()}.xml"),
+            extra_env={"PYTHONPATH": str(REPOSITORY), **(environment or {})},
+        )
+    finally:
+        os.environ.clear()
+        os.environ.update(saved)
+    ran, failed = get_results(results)
+    assert ran > 0, f"{bench}: no cocotb test ran"
+    assert failed == 0, f"{bench}: {failed} of {ran} cocotb tests failed (seed {seed}, {parameters})"

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The virtual board: compile a build with Verilator once, then run its real RTL in a process of its own.
+
+`sim/verilator/board.cpp` moves every clock edge, pixel and UART bit; Python only starts it and reads what it wrote.
+"""
+
+import contextlib
+import json
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from icsort.errors import IcsortError
+from icsort.hw.compile import Build
+from icsort.sim.verilator import verilate
+
+SOURCE = Path(__file__).parent / "board.cpp"
+TOP = "icsort_build"
+
+
+def compile_board(build: Build) -> Path:
+    """Executable of a build's RTL, compiled once and kept by the content of its sources. Raises IcsortError.
+
+    Memory files are read when the executable starts, so a change in one needs no new compilation.
+    """
+    return verilate.compile_program("board", TOP, build.sources(), SOURCE, libraries=["-lutil"])
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a finished board process wrote.
+
+    summary: cycles, seconds, lines, events, decisions, sort_pulses [[timestamp, length], ...]; records: event record
+    bodies as the sorter made them, before the link; uart: bytes that left the board's transmitter.
+    """
+
+    summary: dict[str, Any]
+    records: list[bytes]
+    uart: bytes
+
+
+def _command(build: Build, lines: NDArray[np.uint16], line_gap: int, folder: Path) -> list[str]:
+    """The executable with its options; writes the lines into `folder`."""
+    lines.astype("<u2").tofile(folder / "lines.bin")
+    options = {
+        "--lines": folder / "lines.bin",
+        "--line-width": lines.shape[1],
+        "--line-gap": line_gap,
+        "--pixel-bytes": 2 * lines.shape[2],
+        "--clks-per-bit": build.clks_per_bit,
+        "--record-bytes": build.record_bytes,
+        "--records": folder / "records.bin",
+        "--timeline": folder / "timeline.csv",
+        "--summary": folder / "summary.json",
+    }
+    return [str(compile_board(build)), *(str(word) for option in options.items() for word in option)]
+
+
+def _outcome(build: Build, folder: Path) -> Outcome:
+    records = (folder / "records.bin").read_bytes()
+    size = build.record_bytes
+    uart = folder / "uart-out.bin"
+    return Outcome(
+        summary=json.loads((folder / "summary.json").read_text()),
+        records=[records[at : at + size] for at in range(0, len(records), size)],
+        uart=uart.read_bytes() if uart.exists() else b"",
+    )
+
+
+def run_batch(build: Build, lines: NDArray[np.uint16], uart_in: bytes, *, line_gap: int = 0) -> Outcome:
+    """Send `uart_in` to the board, then the lines once it is armed; return when all is decided and idle.
+
+    lines: (L, LINE_W, C) uint16. Raises IcsortError.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "uart-in.bin").write_bytes(uart_in)
+        command = _command(build, lines, line_gap, folder)
+        command += ["--uart-in", str(folder / "uart-in.bin"), "--uart-out", str(folder / "uart-out.bin")]
+        done = subprocess.run(command, cwd=build.folder, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise IcsortError(f"the virtual board stopped with code {done.returncode}: {done.stderr.strip()[-500:]}")
+        return _outcome(build, folder)
+
+
+class VirtualBoard:
+    """A running board behind a pseudo-terminal; `port` is what the host opens."""
+
+    def __init__(self, process: subprocess.Popen[str], port: Path, folder: Path, build: Build) -> None:
+        self.process = process
+        self.port = port
+        self.folder = folder
+        self._build = build
+
+    def stop(self) -> Outcome:
+        """End the process and return what it wrote. Raises IcsortError where it had failed."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        _, stderr = self.process.communicate(timeout=30)
+        if self.process.returncode:
+            raise IcsortError(f"the virtual board stopped with code {self.process.returncode}: {stderr.strip()[-500:]}")
+        return _outcome(self._build, self.folder)
+
+
+@contextlib.contextmanager
+def virtual_board(build: Build, lines: NDArray[np.uint16], port: Path, *, line_gap: int = 0) -> Iterator[VirtualBoard]:
+    """Run a board in the background; its serial port is the symbolic link `port`. Raises IcsortError."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        port.parent.mkdir(parents=True, exist_ok=True)
+        command = [*_command(build, lines, line_gap, folder), "--pty", str(port.absolute())]
+        process = subprocess.Popen(command, cwd=build.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        try:
+            assert process.stdout is not None
+            if not process.stdout.readline():  # the pseudo-terminal's name: printed once it can be opened
+                _, stderr = process.communicate()
+                raise IcsortError(f"the virtual board did not start: {stderr.strip()[-500:]}")
+            yield VirtualBoard(process, port, folder, build)
+        finally:
+            if process.poll() is None:
+                process.kill()
+            process.wait()
+            port.unlink(missing_ok=True)

@@ -1,0 +1,269 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command line as a user meets it: exit codes, one line for each error, JSON, Ctrl-C, full disk."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from icsort.errors import IcsortError
+from icsort.host.commands import sorter as commands
+from tests.host.fake_board import CONTROL, GATE_ACTIVE, FakeBoard
+
+REPOSITORY = Path(__file__).parents[3]
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def command(*words: str) -> list[str]:
+    return [sys.executable, "-c", "from icsort.cli.root import main; main()", *words]
+
+
+def icsort(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    clean = {name: value for name, value in os.environ.items() if name != "ICSORT_PORT"}
+    return subprocess.run(
+        command(*words),
+        cwd=REPOSITORY,
+        env=clean | environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def refusal(*words: str) -> str:
+    """The one line of a command that must fail."""
+    done = icsort(*words)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("icsort: error: ")
+    return line.removeprefix("icsort: error: ")
+
+
+def document(done: subprocess.CompletedProcess[str]) -> dict:
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def build(package: Path, build_id: str) -> str:
+    """The package as a build folder."""
+    (package / "build.json").write_text(json.dumps({"format": "icsort-build", "build_id": build_id}))
+    return str(package)
+
+
+def test_gate_arm_info_disarm(board: FakeBoard, package: Path) -> None:
+    folder = build(package, "0123456789abcdef")
+    done = icsort("gate", "set", "M", "S", "--posterior", "0.9", "--port", board.port, "--model", folder)
+    assert (done.returncode, done.stdout) == (0, "gate 1: S, M at posterior 0.9 or more\n"), done.stderr
+    assert board.registers[GATE_ACTIVE] == 0b110
+    armed = document(icsort("arm", "--model", folder, "--drop-delay-us", "800", "--json", ICSORT_PORT=board.port))
+    assert armed["armed"] is True
+    assert (armed["drop_delay_cycles"], armed["pulse_cycles"]) == (80000, 500)
+    assert armed["gate"]["classes"] == ["S", "M"]
+    state = document(icsort("info", "--port", board.port, "--model", folder, "--json"))
+    assert (state["build_id"], state["armed"], state["clock_hz"]) == ("0123456789abcdef", True, 100_000_000)
+    assert state["gate"] == {"mask": 6, "posterior": 58983, "serial": 1, "classes": ["S", "M"]}
+    assert state["counters"]["ACCEPTED"] == 100 + 0x80
+    shown = icsort("info", "--port", board.port)
+    assert shown.returncode == 0
+    assert "0123456789abcdef" in shown.stdout
+    assert "armed" in shown.stdout
+    assert "class 1, class 2 at posterior 0.9" in shown.stdout
+    assert icsort("disarm", "--port", board.port).stdout == "disarmed\n"
+    assert board.registers[CONTROL] == 0
+
+
+def test_unknown_class(board: FakeBoard, package: Path) -> None:
+    line = refusal("gate", "set", "G2", "--port", board.port, "--model", str(package))
+    assert line == "the model has no class 'G2'; its classes are: G1, S, M"
+    assert board.requests == []
+
+
+@pytest.mark.parametrize("posterior", ["nan", "1.5", "-0.1"])
+def test_posterior_out_of_range(board: FakeBoard, package: Path, posterior: str) -> None:
+    line = refusal("gate", "set", "M", f"--posterior={posterior}", "--port", board.port, "--model", str(package))
+    assert "is not within 0..1" in line
+
+
+def test_other_build(board: FakeBoard, package: Path) -> None:
+    folder = build(package, "1111111111111111")
+    for words in (["arm"], ["gate", "set", "M"], ["watch", "--count", "1"], ["info"]):
+        line = refusal(*words, "--port", board.port, "--model", folder)
+        assert "the board holds build 0123456789abcdef, the folder is build 1111111111111111; program the board" in line
+    assert [request for request in board.requests if request[0] == 2] == []
+
+
+def test_ports(board: FakeBoard, package: Path) -> None:
+    assert "there is no such port" in refusal("info", "--port", "/dev/ttyNONE")
+    board.on_request = lambda: board.put(board.event(1))
+    holder = subprocess.Popen(command("watch", "--port", board.port, "--json"), cwd=REPOSITORY, stdout=subprocess.PIPE)
+    assert holder.stdout is not None
+    holder.stdout.readline()  # the first event is there: the port is held
+    assert "busy, another program has it open" in refusal("arm", "--port", board.port, "--model", str(package))
+    holder.send_signal(signal.SIGINT)
+    holder.communicate(timeout=20)
+    assert holder.returncode == 0
+
+
+def test_no_port_given() -> None:
+    done = icsort("info")
+    assert done.returncode == 2
+    assert "--port" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_not_a_model_package(board: FakeBoard, tmp_path: Path) -> None:
+    assert "not a model package" in refusal("arm", "--port", board.port, "--model", str(tmp_path))
+
+
+def test_watch_records_events(board: FakeBoard, package: Path, tmp_path: Path) -> None:
+    events = [board.event(i, outcome=i % 6, best=i % 3) for i in range(12) if i != 5]
+    once = iter([b"".join(events)])
+    # The board reports while the host checks who it is, which is when it usually begins to.
+    board.on_request = lambda: board.put(next(once, b""))
+    out = tmp_path / "events.jsonl"
+    done = icsort(
+        *("watch", "--count", "11", "--json", "--port", board.port, "--model", str(package)), *("--out", str(out))
+    )
+    assert done.returncode == 0, done.stderr
+    *lines, last = done.stdout.splitlines()
+    assert out.read_text().splitlines() == lines
+    recorded = [json.loads(line) for line in lines]
+    assert [entry["event"] for entry in recorded] == [i for i in range(12) if i != 5]
+    assert recorded[4] == {
+        "event": 4,
+        "seq": 4,
+        "time_cycles": 2**40 + 4,
+        "outcome": "ABORTED",
+        "class": 1,
+        "class_name": "S",
+        "posterior": 0.875,
+        "first_pixel_to_decision_cycles": 1700,
+        "last_pixel_to_decision_cycles": 60,
+        "logits": [-5, 2**30, -(2**31)],
+    }
+    summary = json.loads(last)["summary"]
+    assert summary["events"] == 11
+    assert summary["classes"] == {"G1": 4, "S": 4, "M": 3}
+    assert summary["outcomes"] == {"SORTED": 2, "REJECTED": 2, "DISARMED": 2, "LATE": 2, "ABORTED": 2, "CONFLICT": 1}
+    assert (summary["lost_events"], summary["lost_frames"], summary["bad_frames"]) == (
+        1,
+        0,
+        0,
+    )  # 5: dropped by the board
+    assert summary["counters"]["MISSED"] == 100 + 0x84
+
+
+def test_watch_ends_after_silence_and_shows_a_table(board: FakeBoard) -> None:
+    once = iter([board.event(1) + board.event(2)])
+    board.on_request = lambda: board.put(next(once, b""))
+    done = icsort("watch", "--idle", "0.2", "--port", board.port)
+    assert done.returncode == 0, done.stderr
+    assert "class 1" in done.stdout
+    assert "0 events lost" in done.stdout
+
+
+def test_ctrl_c_ends_a_watch_cleanly(board: FakeBoard, tmp_path: Path) -> None:
+    out = tmp_path / "events.jsonl"
+    once = iter([board.event(1)])
+    board.on_request = lambda: board.put(next(once, b""))
+    watching = subprocess.Popen(
+        command("watch", "--json", "--port", board.port, "--out", str(out)),
+        cwd=REPOSITORY,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert watching.stdout is not None
+    first = watching.stdout.readline()
+    assert out.read_text() == first  # flushed with the event, not at the end
+    watching.send_signal(signal.SIGINT)
+    rest, errors = watching.communicate(timeout=20)
+    assert (watching.returncode, errors) == (0, "")
+    assert json.loads(rest)["summary"]["events"] == 1
+
+
+def test_unplugged_while_watching(board: FakeBoard, tmp_path: Path) -> None:
+    out = tmp_path / "events.jsonl"
+    once = iter([board.event(1)])
+    board.on_request = lambda: board.put(next(once, b""))
+    watching = subprocess.Popen(
+        command("watch", "--json", "--port", board.port, "--out", str(out)),
+        cwd=REPOSITORY,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert watching.stdout is not None
+    first = watching.stdout.readline()
+    board.unplug()
+    _, errors = watching.communicate(timeout=20)
+    assert watching.returncode == 2
+    assert errors.startswith(f"icsort: error: {board.port}: the port is gone")
+    assert errors.count("\n") == 1
+    assert out.read_text() == first
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, a disk that is always full")
+def test_full_disk(board: FakeBoard) -> None:
+    once = iter([board.event(1)])
+    board.on_request = lambda: board.put(next(once, b""))
+    line = refusal("watch", "--count", "1", "--port", board.port, "--out", "/dev/full")
+    assert line == "/dev/full: No space left on device after 0 events; free space or choose another disk with --out"
+
+
+def test_watch_does_not_overwrite(board: FakeBoard, tmp_path: Path) -> None:
+    out = tmp_path / "events.jsonl"
+    out.write_text("precious\n")
+    assert "exists already" in refusal("watch", "--count", "1", "--port", board.port, "--out", str(out))
+    assert out.read_text() == "precious\n"
+    missing = tmp_path / "nowhere" / "events.jsonl"
+    assert "cannot be written" in refusal("watch", "--count", "1", "--port", board.port, "--out", str(missing))
+
+
+def test_live_table_on_a_terminal(board: FakeBoard) -> None:
+    """With a terminal the table is drawn while events come; Ctrl-C leaves the last one."""
+    once = iter([board.event(i, best=2) for i in range(3)])
+    board.on_request = lambda: board.put(next(once, b""))
+    terminal, output = os.openpty()
+    watching = subprocess.Popen(
+        command("watch", "--port", board.port),
+        cwd=REPOSITORY,
+        env=os.environ | {"TERM": "xterm", "COLUMNS": "160"},
+        stdout=output,
+        stderr=subprocess.PIPE,
+    )
+    os.close(output)
+    shown = b""
+    while b"class 2" not in shown:
+        shown += os.read(terminal, 4096)
+    watching.send_signal(signal.SIGINT)
+    with contextlib.suppress(OSError):  # the end of a pseudo-terminal
+        while chunk := os.read(terminal, 4096):
+            shown += chunk
+    assert watching.wait(timeout=20) == 0
+    assert watching.stderr is not None
+    assert watching.stderr.read() == b""
+    assert b"232 missed" in shown
+
+
+def test_help_and_import_are_light() -> None:
+    """No serial, rich or numpy before a command needs them."""
+    code = (
+        "import sys, icsort.host.commands.sorter; "
+        "print([m for m in ('serial', 'rich', 'numpy', 'torch') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+def test_watch_arm_needs_a_model() -> None:
+    with pytest.raises(IcsortError, match="--arm needs --model"):
+        commands.watch(port="/dev/null", arm_first=True)

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`icsort explore` against what `icsort compile` predicts for the same network, board and rate, and against FINN."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from icsort.cli.root import app
+from icsort.errors import IcsortError
+from icsort.hw.compile import compile_package, load_board
+from icsort.hw.folding.explore import EQUAL, FINN, OURS, explore
+
+
+def test_points_are_what_compile_predicts(package, tmp_path):
+    found = explore([package], ["virtual", "zcu104"], [20_000.0])
+    assert not found.refused
+    assert [(point.board, point.folding) for point in found.points] == [
+        (board, folding) for board in ("virtual", "zcu104") for folding in (FINN, OURS, EQUAL)
+    ]
+    for point in found.points[1::3]:
+        data = compile_package(package, tmp_path / point.board, board=point.board, rate=20_000.0).data
+        assert point.wait_cycles == data["last_pixel_latency_cycles"]
+        assert point.wait_us == pytest.approx(data["last_pixel_latency_cycles"] / data["clock_mhz"])
+        assert point.cells_per_s == pytest.approx(data["clock_mhz"] * 1e6 / data["interval_cycles"])
+        placed = [data["glue_resources"], *(layer["resources"] for layer in data["layers"])]
+        assert point.resources == {key: sum(each[key] for each in placed) for key in point.resources}
+        assert point.fits
+
+
+def test_finn_waits_longer_at_the_same_rate(package):
+    theirs, ours, equal = explore([package], ["zcu104"], [20_000.0]).points
+    assert min(theirs.cells_per_s, equal.cells_per_s, ours.cells_per_s) >= 20_000
+    assert theirs.wait_cycles >= equal.wait_cycles
+    assert all(equal.resources[key] <= amount for key, amount in theirs.resources.items())
+    assert theirs.wait_cycles > ours.wait_cycles
+
+
+def test_a_share_of_the_board_is_all_that_is_taken(package):
+    whole, _, _ = explore([package], ["pynq_z2"], [20_000.0]).points
+    share = 1.1 * whole.resources["LUT"] / load_board("pynq_z2")["budget"]["LUT"]  # FINN's takes nearly all of it
+    theirs, ours, _ = explore([package], ["pynq_z2"], [20_000.0], fill=share).points
+    assert theirs.fits
+    assert ours.fits
+    assert ours.resources["LUT"] <= 1.1 * whole.resources["LUT"]
+    theirs, *_ = explore([package], ["pynq_z2"], [20_000.0], fill=0.9 * share / 1.1).points
+    assert not theirs.fits
+
+
+def test_command_writes_table_data_and_picture(package, tmp_path):
+    out = tmp_path / "explored"
+    arguments = ["explore", str(package), "--board", "pynq_z2", "--rate", "20000", "--rate", "5e7", "--out", str(out)]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.output
+    assert "at most" in result.output  # 5e7 cells/s are refused in one line
+    data = json.loads((out / "explore.json").read_text())
+    assert (data["format"], len(data["points"]), len(data["refused"])) == ("icsort-explore", 3, 1)
+    assert (out / "explore.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+    assert (
+        CliRunner().invoke(app, [*arguments, "--json", "--force"]).output.endswith((out / "explore.json").read_text())
+    )
+
+
+def test_an_unknown_board_is_one_error_and_leaves_nothing(package, tmp_path):
+    with pytest.raises(IcsortError, match="no board 'zcu999'"):
+        explore([package], ["zcu999"], [None])
+    result = CliRunner().invoke(app, ["explore", str(package), "--board", "zcu999", "--out", str(tmp_path / "none")])
+    assert result.exit_code != 0
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+import pytest
+
+from icsort.errors import IcsortError
+from icsort.hw.compile import BOARDS, load_board
+from icsort.hw.folding.resources import FAMILIES, RESOURCES, family_of, layer_resources
+from icsort.hw.synthesis.fit_resources import SAMPLES, TIMEOUT, module, sample
+from icsort.hw.synthesis.yosys import synthesize
+
+UNSEEN = 1000  # the first seed that the fit does not use
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_build_is_covered(build, family):
+    for layer in build.data["layers"]:
+        resources = layer_resources(layer["kernel"], layer["params"], family)
+        assert tuple(resources) == RESOURCES
+        assert resources["LUT"] > 0
+
+
+@pytest.mark.parametrize("board", sorted(path.parent.name for path in BOARDS.glob("*/board.json")))
+def test_every_board_is_of_a_family(board):
+    assert family_of(load_board(board)["part"]) in FAMILIES
+
+
+def test_unknown_part_is_refused():
+    with pytest.raises(IcsortError, match="part 'lfe5u-85f'"):
+        family_of("lfe5u-85f")
+
+
+def compare(kernel: str, seeds: range) -> None:
+    """Model against Yosys for parameters that no cost was fitted to: all samples together, and each one roughly."""
+    predicted, mapped = [], []
+    for seed in seeds:
+        parameters, memory = sample(kernel, UNSEEN + seed)
+        family = FAMILIES[seed % 2]
+        predicted.append(layer_resources(kernel, parameters, family))
+        mapped.append(synthesize(module(kernel, parameters, memory, UNSEEN + seed), family, TIMEOUT))
+        print(kernel, family, parameters, predicted[-1], mapped[-1])
+        assert predicted[-1]["LUT"] == pytest.approx(mapped[-1]["LUT"], rel=0.4, abs=25)
+        for key in ("DSP", "BRAM_18K", "URAM"):
+            assert predicted[-1][key] == mapped[-1][key]
+    total = [sum(each["LUT"] for each in found) for found in (predicted, mapped)]
+    assert total[0] == pytest.approx(total[1], rel=0.15, abs=10 * len(seeds))
+
+
+@pytest.mark.parametrize("kernel", ["fifo", "width_converter", "stream_add"])
+def test_small_kernels_against_yosys(kernel):
+    compare(kernel, range(2))
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("kernel", SAMPLES)
+def test_kernels_against_yosys(kernel):
+    compare(kernel, range(8))

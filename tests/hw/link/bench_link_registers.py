@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The generated register block behind the link, addressed by the host's table: access rules, gate, arm, snapshot."""
+
+import logging
+
+import cocotb
+from cocotb.clock import Clock
+from cocotb.triggers import ClockCycles
+from cocotbext.uart import UartSink, UartSource
+
+from icsort.host.link.registers import REGISTERS
+from tests.hw.link.wire import CLOCK_NS, frame, read, unframe, write
+
+READ_ACK, WRITE_ACK, NACK, BAD_ADDRESS = 0x81, 0x82, 0xFF, 3
+LATCHED = [
+    *("TIMESTAMP_LO", "TIMESTAMP_HI", "ACCEPTED", "MISSED", "SORTED", "REJECTED", "DISARMED", "LATE", "ABORTED"),
+    *("CONFLICT", "RECORDS_LOST", "LINE_ERRORS", "LINE_STALLS", "LINK_BAD_FRAMES", "LINK_GOOD_FRAMES"),
+]
+PRESENTED = {
+    "BUILD_ID_LO": 0x89ABCDEF,
+    "BUILD_ID_HI": 0x01234567,
+    "MODEL_ID_LO": 0x76543210,
+    "MODEL_ID_HI": 0xFEDCBA98,
+    "GEOMETRY": 41 << 24 | 40 << 16 | 3 << 8 | 7,
+    "CLOCK_HZ": 100_000_000,
+}
+
+
+class Bench:
+    def __init__(self, dut) -> None:
+        self.dut = dut
+        self.seq = 0
+
+    async def start(self) -> None:
+        dut = self.dut
+        cocotb.start_soon(Clock(dut.clk, CLOCK_NS, unit="ns").start())
+        dut.rst.value = 1
+        dut.uart_rx.value = 1
+        dut.live.value = 0
+        self.source = UartSource(dut.uart_rx, baud=10**9 // (4 * CLOCK_NS))
+        await ClockCycles(dut.clk, 4)
+        dut.rst.value = 0
+        await ClockCycles(dut.clk, 2)
+        self.sink = UartSink(dut.uart_tx, baud=10**9 // (4 * CLOCK_NS))
+        for end in (self.source, self.sink):
+            end.log.setLevel(logging.WARNING)
+
+    async def ask(self, payload: bytes) -> bytes:
+        self.source.write_nowait(frame(payload))
+        coded = b""
+        while not coded.endswith(b"\0"):
+            coded += bytes(await self.sink.read(1))
+        return unframe(coded[:-1])
+
+    async def address(self, address: int, data: int | None = None) -> int | None:
+        """Value of a read, or read back after a write; None where the board refuses the address."""
+        self.seq = (self.seq + 1) & 0xFF
+        request = read(self.seq, address) if data is None else write(self.seq, address, data)
+        answer = await self.ask(request)
+        if answer == bytes([NACK, self.seq, BAD_ADDRESS]):
+            return None
+        assert answer[:4] == bytes([READ_ACK if data is None else WRITE_ACK, self.seq]) + address.to_bytes(2, "little")
+        return int.from_bytes(answer[4:], "little")
+
+    async def register(self, name: str, data: int | None = None) -> int:
+        value = await self.address(REGISTERS[name].address, data)
+        assert value is not None, name
+        return value
+
+
+async def start(dut) -> Bench:
+    bench = Bench(dut)
+    await bench.start()
+    return bench
+
+
+@cocotb.test()
+async def after_reset(dut):
+    bench = await start(dut)
+    assert (await bench.register("MAGIC")).to_bytes(4, "little") == b"ICSR"
+    for name, register in REGISTERS.items():
+        expected = PRESENTED.get(name)
+        if expected is None:
+            expected = sum((field.reset or 0) << field.low for field in register.fields.values())
+        if name == "STATUS":
+            expected |= 1 << register.fields["idle"].low
+        assert await bench.register(name) == expected, name
+
+
+@cocotb.test()
+async def access_rules(dut):
+    bench = await start(dut)
+    known = {register.address for register in REGISTERS.values()}
+    for address in [*range(0, 0xC0, 4), 0x100, 0x1004, 0x8000, 0xFFFC, 0x41, 0x42]:
+        assert (await bench.address(address) is not None) == (address in known), hex(address)
+    for name, register in REGISTERS.items():
+        if not register.writable:
+            assert await bench.address(register.address, 0x5A5A5A5A) is None, name
+        elif name not in ("CONTROL", "GATE_COMMIT"):
+            (field,) = register.fields.values()
+            for data in (0xA5A5A5A5, 0x5A5A5A5A):
+                assert await bench.register(name, data) == data & (1 << field.bits) - 1, name
+
+
+@cocotb.test()
+async def gate_is_committed_at_once(dut):
+    bench = await start(dut)
+    shadow = {"CLASSES_LO": 0x11111111, "CLASSES_HI": 0x22222222, "POSTERIOR": 0x3333}
+    for name, data in shadow.items():
+        await bench.register(f"GATE_{name}", data)
+    assert [await bench.register(f"GATE_ACTIVE_{name}") for name in shadow] == [0, 0, 0]
+    assert await bench.register("GATE_SERIAL") == 0
+    assert await bench.register("GATE_COMMIT", 1) == 0
+    assert [await bench.register(f"GATE_ACTIVE_{name}") for name in shadow] == list(shadow.values())
+    assert await bench.register("GATE_SERIAL") == 1
+    await bench.register("GATE_CLASSES_LO", 7)
+    assert await bench.register("GATE_ACTIVE_CLASSES_LO") == 0x11111111
+    await bench.register("GATE_COMMIT", 0)
+    assert await bench.register("GATE_SERIAL") == 1
+
+
+@cocotb.test()
+async def arms_only_behind_a_gate(dut):
+    bench = await start(dut)
+    assert await bench.register("CONTROL", 1) == 0
+    assert dut.armed.value == 0
+    await bench.register("GATE_COMMIT", 1)
+    assert await bench.register("STATUS") & 0b11 == 0b10
+    assert dut.armed.value == 0
+    assert await bench.register("CONTROL", 1) == 1
+    assert await bench.register("STATUS") & 0b11 == 0b11
+    assert await bench.register("CONTROL", 0b11) == 1  # a snapshot does not disarm, and reads as 0
+    assert await bench.register("CONTROL", 0) == 0
+    assert dut.armed.value == 0
+
+
+@cocotb.test()
+async def snapshot_latches_everything_together(dut):
+    bench = await start(dut)
+    dut.live.value = 1000
+    assert [await bench.register(name) for name in LATCHED] == [0] * len(LATCHED)
+    await bench.register("CONTROL", 2)
+    dut.live.value = 5000
+    assert [await bench.register(name) for name in LATCHED] == [1000 + i for i in range(len(LATCHED))]

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// sorter_bench: icsort_top with its parameters bound, as the compiler binds them, around the stub network.
+// The constants are those of tests/hw/sorter/reference.py.
+`default_nettype none
+
+module sorter_bench #(
+    parameter int unsigned POST_MULT    = 1,
+    parameter int unsigned POST_SHIFT   = 0,
+    parameter int unsigned RECORD_WORDS = 1024
+) (
+    input  wire logic          clk,
+    input  wire logic          rst,
+    input  wire logic [31:0]   s_axis_line_tdata,
+    input  wire logic          s_axis_line_tvalid,
+    output logic               s_axis_line_tready,
+    input  wire logic          s_axis_line_tlast,
+    input  wire logic          uart_rx,
+    output logic               uart_tx,
+    output logic               sort_pulse,
+    output logic [47:0]        mon_timestamp,
+    output logic               mon_armed,
+    output logic               mon_idle,
+    output logic               mon_event,
+    output logic               mon_decision_valid,
+    output logic [40*8-1:0]    mon_record,
+    output logic               mon_stream_line,
+    output logic               mon_stream_net_in,
+    output logic               mon_stream_net_out
+);
+  icsort_top #(
+      .LINE_W       (12),
+      .H            (6),
+      .W            (8),
+      .X_OFFSET     (3),
+      .C            (2),
+      .SAMPLE_BITS  (16),
+      .N_CLASSES    (4),
+      .LOGIT_BITS   (16),
+      .BACKGROUND   ({16'd30000, 16'd300}),
+      .GAIN         ({-18'sd40, 18'sd90}),
+      .SHIFT        (12),
+      .POST_MULT    (POST_MULT),
+      .POST_SHIFT   (POST_SHIFT),
+      .BUILD_ID     (64'h0123_4567_89AB_CDEF),
+      .MODEL_ID     (64'hFEDC_BA98_7654_3210),
+      .CLOCK_HZ     (100_000_000),
+      .CLKS_PER_BIT (4),
+      .RECORD_WORDS (RECORD_WORDS)
+  ) top (.*);
+
+endmodule
+
+`default_nettype wire

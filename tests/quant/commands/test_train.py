@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The two commands as a user runs them."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+import typer
+from typer.testing import CliRunner
+
+from icsort.errors import IcsortError
+from icsort.formats import package as manifest
+from icsort.quant.commands import train as cli
+
+
+@pytest.fixture
+def app() -> typer.Typer:
+    app = typer.Typer()
+    app.command("train")(cli.train)
+    app.command("export")(cli.export)
+    return app
+
+
+def test_train_and_export(app: typer.Typer, tmp_path: Path) -> None:
+    run, package = tmp_path / "run", tmp_path / "package"
+    arguments = ["train", "--generated", "--limit", "12", "--epochs", "2", "--seed", "3", "--out", str(run)]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.output
+    assert "generated cells (no real data)" in result.output
+    assert "balanced" in result.output
+    result = CliRunner().invoke(app, ["export", str(run), "--out", str(package), "--json"])
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["model_id"] == manifest.load(package).model_id
+
+
+def test_train_json_is_json_alone(app: typer.Typer, tmp_path: Path) -> None:
+    arguments = ["train", "--generated", "--limit", "10", "--epochs", "1", "--out", str(tmp_path / "run"), "--json"]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["test"]["cells"] == 5
+
+
+@pytest.mark.parametrize("command", ["train", "export"])
+def test_help_has_an_example(app: typer.Typer, command: str) -> None:
+    result = CliRunner().invoke(app, [command, "--help"])
+    assert result.exit_code == 0
+    assert f"Example: icsort {command}" in result.stdout
+
+
+def test_bad_data_is_one_line_and_leaves_nothing(app: typer.Typer, tmp_path: Path) -> None:
+    folder = tmp_path / "cells"
+    folder.mkdir()
+    cells = np.zeros((10, 3, 12, 12), np.float32)
+    tifffile.imwrite(folder / "A.tif", cells, metadata={"axes": "ICYX"})
+    cells[4, 1, 2, 3] = np.nan
+    tifffile.imwrite(folder / "B.tif", cells, metadata={"axes": "ICYX"})
+    result = CliRunner().invoke(app, ["train", "--data", str(folder), "--out", str(tmp_path / "run")])
+    assert isinstance(result.exception, IcsortError)
+    assert "B.tif" in str(result.exception)
+    assert [path.name for path in tmp_path.iterdir()] == ["cells"]
+
+
+def test_the_commands_load_nothing_heavy_before_they_run() -> None:
+    code = (
+        "import sys, icsort.quant.commands.train; "
+        "print([m for m in ('torch', 'numpy', 'pandas', 'onnx') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Manifest: round trip, identity, and that every change to a package is caught with one line."""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from icsort.errors import IcsortError
+from icsort.formats import package as manifest
+
+MODEL = b"stands for a QONNX file"
+
+
+def example() -> manifest.Manifest:
+    return manifest.Manifest(
+        name="example",
+        created_by="icsort test",
+        classes=("G1", "S", "Ünusual"),
+        channels=("Brightfield", "PI"),
+        input=manifest.InputSpec(height=40, width=38, channels=2),
+        line=manifest.LineSpec(width=104, x_offset=10),
+        trigger=manifest.TriggerSpec(channel=1, threshold=1965),
+        preprocess=manifest.PreprocessSpec(background=(482, 34), gain=(33290, -12806), shift=16),
+        logits=manifest.LogitsSpec(scale=0.0093, temperature=0.7),
+        posterior=manifest.PosteriorSpec(multiplier=159633, shift=15),
+        accuracy=manifest.AccuracySpec(accuracy=0.75, balanced_accuracy=0.5, cells=274),
+        data=manifest.DataSpec(source="generated", hash="0" * 64, split_seed=3),
+        model_sha256=hashlib.sha256(MODEL).hexdigest(),
+    )
+
+
+@pytest.fixture
+def package(tmp_path: Path) -> Path:
+    (tmp_path / manifest.MODEL_FILE).write_bytes(MODEL)
+    manifest.save(example(), tmp_path)
+    return tmp_path
+
+
+def change(package: Path, edit: Callable[[dict[str, Any]], object]) -> None:
+    path = package / manifest.MANIFEST_FILE
+    content = json.loads(path.read_text())
+    edit(content)
+    path.write_text(json.dumps(content))
+
+
+def refusal(package: Path) -> str:
+    with pytest.raises(IcsortError) as caught:
+        manifest.load(package)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_round_trip(package: Path) -> None:
+    assert manifest.load(package) == example()
+    assert sorted(path.name for path in package.iterdir()) == [manifest.MANIFEST_FILE, manifest.MODEL_FILE]
+
+
+def test_the_id_is_the_head_of_sha256_over_canonical_json_of_the_rest(package: Path) -> None:
+    content = json.loads((package / manifest.MANIFEST_FILE).read_text())
+    stated = content.pop("model_id")
+    canonical = json.dumps(content, sort_keys=True, separators=(",", ":")).encode()
+    assert stated == hashlib.sha256(canonical).hexdigest()[:16] == example().model_id
+    assert dataclasses.replace(example(), name="other").model_id != stated
+
+
+def test_order_and_spacing_of_the_file_do_not_matter(package: Path) -> None:
+    path = package / manifest.MANIFEST_FILE
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps(dict(reversed(content.items())), indent=7))
+    assert manifest.load(package) == example()
+
+
+def _leaves(value: object, path: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
+    if isinstance(value, dict):
+        return [leaf for key, inner in value.items() for leaf in _leaves(inner, (*path, key))]
+    if isinstance(value, list):
+        return [leaf for index, inner in enumerate(value) for leaf in _leaves(inner, (*path, index))]
+    return [path]
+
+
+LEAVES = _leaves(example().to_json())
+
+
+def _parent(content: Any, path: tuple[str | int, ...]) -> Any:
+    for step in path[:-1]:
+        content = content[step]
+    return content
+
+
+@pytest.mark.parametrize("leaf", LEAVES, ids=lambda path: ".".join(map(str, path)))
+def test_any_changed_value_is_refused(package: Path, leaf: tuple[str | int, ...]) -> None:
+    def nudge(content: dict[str, Any]) -> None:
+        parent = _parent(content, leaf)
+        value = parent[leaf[-1]]
+        parent[leaf[-1]] = value + "x" if isinstance(value, str) else value + 1
+
+    change(package, nudge)
+    assert refusal(package)
+
+
+@pytest.mark.parametrize("leaf", LEAVES, ids=lambda path: ".".join(map(str, path)))
+@pytest.mark.parametrize("wrong", [None, True, [], {}, "text", 1.5], ids=repr)
+def test_a_value_of_another_type_is_refused(package: Path, leaf: tuple[str | int, ...], wrong: object) -> None:
+    def replace(content: dict[str, Any]) -> None:
+        _parent(content, leaf)[leaf[-1]] = wrong
+
+    change(package, replace)
+    assert refusal(package)
+
+
+@pytest.mark.parametrize("key", list(example().to_json()))
+def test_a_missing_key_is_refused_by_name(package: Path, key: str) -> None:
+    change(package, lambda content: content.pop(key))
+    assert key in refusal(package)
+
+
+def test_an_unknown_key_is_refused(package: Path) -> None:
+    change(package, lambda content: content["line"].update(pixels=3))
+    assert "line.pixels" in refusal(package)
+
+
+@pytest.mark.parametrize(
+    ("edit", "named"),
+    [
+        (lambda c: c.update(format="icsort-build"), "not a model package"),
+        (lambda c: c.update(version=2), "version 2"),
+        (lambda c: c.update(version=True), "version True"),
+        (lambda c: c["channels"].append("third"), "channels has 3 entries"),
+        (lambda c: c["preprocess"]["gain"].pop(), "preprocess.gain has 1 entries"),
+        (lambda c: c["preprocess"]["background"].pop(), "preprocess.background has 1 entries"),
+        (lambda c: c["classes"].append("S"), "twice"),
+        (lambda c: c.update(classes=["G1"]), "number of classes"),
+        (lambda c: c["trigger"].update(channel=2), "trigger.channel"),
+        (lambda c: c["trigger"].update(threshold=2**32), "trigger.threshold"),
+        (lambda c: c["line"].update(x_offset=67), "line.x_offset"),
+        (lambda c: c["line"].update(width=37, x_offset=0), "line.width"),
+        (lambda c: c["input"].update(height=256), "input.height"),
+        (lambda c: c["preprocess"].update(shift=0), "preprocess.shift"),
+        (lambda c: c["preprocess"]["gain"].__setitem__(0, 2**17), "preprocess.gain"),
+        (lambda c: c["logits"].update(scale=0.0), "logits.scale"),
+        (lambda c: c["logits"].update(scale=float("nan")), "logits.scale"),
+        (lambda c: c["logits"].update(temperature=10**400), "logits.temperature"),
+        (lambda c: c["posterior"].update(multiplier=2**18), "posterior.multiplier"),
+        (lambda c: c["accuracy"].update(accuracy=1.01), "accuracy.accuracy"),
+        (lambda c: c["data"].update(hash="Z" * 64), "data.hash"),
+        (lambda c: c.update(model_id="0" * 16), "model_id"),
+    ],
+)
+def test_refusals_name_what_is_wrong(package: Path, edit: Callable[[dict[str, Any]], object], named: str) -> None:
+    change(package, edit)
+    assert named in refusal(package)
+
+
+def test_one_changed_bit_of_the_model_is_caught(package: Path) -> None:
+    model = package / manifest.MODEL_FILE
+    content = bytearray(model.read_bytes())
+    content[3] ^= 1
+    model.write_bytes(content)
+    assert "sha256" in refusal(package)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"3", b"\xff\xfe", b"[" * 100_000])
+def test_what_is_not_a_json_object_is_refused(package: Path, content: bytes) -> None:
+    (package / manifest.MANIFEST_FILE).write_bytes(content)
+    assert manifest.MANIFEST_FILE in refusal(package)
+
+
+def test_missing_files_and_folders(package: Path) -> None:
+    (package / manifest.MODEL_FILE).unlink()
+    assert manifest.MODEL_FILE in refusal(package)
+    (package / manifest.MANIFEST_FILE).unlink()
+    assert "not a model package" in refusal(package)
+    assert "no such folder" in refusal(package / "nowhere")
+
+
+def test_a_manifest_of_another_model_is_not_saved(package: Path) -> None:
+    before = (package / manifest.MANIFEST_FILE).read_bytes()
+    with pytest.raises(IcsortError, match="sha256"):
+        manifest.save(dataclasses.replace(example(), model_sha256="1" * 64), package)
+    assert (package / manifest.MANIFEST_FILE).read_bytes() == before
+    with pytest.raises(IcsortError, match="cannot be written"):
+        manifest.save(example(), package / "nowhere")
+
+
+def test_event_trigger_is_the_window_in_the_line() -> None:
+    trigger = example().event_trigger
+    assert (trigger.channel, trigger.threshold, trigger.height, trigger.width, trigger.x_offset) == (
+        1,
+        1965,
+        40,
+        38,
+        10,
+    )

@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The host's commands against the virtual board: the real RTL behind a serial port."""
+
+import fcntl
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from icsort.hw.reference import finn_logits
+from icsort.sim.bit_true import gate
+from icsort.sim.simulate.lines import Flow, flow
+from icsort.sim.verilator.board import VirtualBoard, virtual_board
+from tests.sim.conftest import System
+
+pytestmark = pytest.mark.xdist_group("system")
+
+CYCLES_PER_CELL = 6_700
+
+
+def host(*words: object) -> subprocess.CompletedProcess[str]:
+    """Run the `icsort` command in a process of its own, as a user does."""
+    command = [sys.executable, "-m", "icsort", *map(str, words)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+
+
+def refused(done: subprocess.CompletedProcess[str]) -> str:
+    """The one line of a command that refused: code 2, nothing else, no traceback."""
+    assert done.returncode == 2, done.stdout + done.stderr
+    lines = done.stderr.splitlines()
+    assert len(lines) == 1, done.stderr
+    assert lines[0].startswith("icsort: error: ")
+    return lines[0]
+
+
+@pytest.fixture
+def stream(system: System) -> Flow:
+    return flow(system.cells, system.build.manifest, CYCLES_PER_CELL)
+
+
+@pytest.fixture
+def board(system: System, stream: Flow, tmp_path: Path) -> Iterator[VirtualBoard]:
+    with virtual_board(system.build, stream.lines, tmp_path / "board") as running:
+        yield running
+
+
+def test_sort(system: System, stream: Flow, board: VirtualBoard, tmp_path: Path) -> None:
+    """Set a gate, arm, receive every event: logits, decisions, counters and pulses are what the models say."""
+    manifest, at = system.build.manifest, ("--port", board.port, "--model", system.build.folder)
+    info = json.loads(host("info", "--json", *at).stdout)
+    assert (info["build_id"], info["model_id"], info["armed"]) == (system.build.build_id, manifest.model_id, False)
+
+    wanted = manifest.classes[:2]
+    assert host("gate", "set", *wanted, "--posterior", 0.6, *at).returncode == 0
+    events_file, count = tmp_path / "events.jsonl", len(stream.starts)
+    times = ("--drop-delay-us", 40, "--pulse-us", 2)
+    done = host("watch", "--arm", "--count", count, "--out", events_file, "--json", *times, *at)
+    assert done.returncode == 0, done.stderr
+    summary = json.loads(done.stdout.splitlines()[-1])["summary"]
+    info = json.loads(host("info", "--json", *at).stdout)
+    outcome = board.stop()
+
+    events = [json.loads(line) for line in events_file.read_text().splitlines()]
+    logits = np.array([event["logits"] for event in events])
+    assert np.array_equal(logits, finn_logits(system.build, stream.pixels))
+    passes, best, posterior = gate.decide(
+        logits, 0b11, int(np.ceil(0.6 * 2**16)), manifest.posterior.multiplier, manifest.posterior.shift
+    )
+    assert [event["class"] for event in events] == best.tolist()
+    assert [round(event["posterior"] * 2**16) for event in events] == posterior.tolist()
+    assert [event["outcome"] for event in events] == ["SORTED" if ok else "REJECTED" for ok in passes]
+    assert 0 < passes.sum() < count
+    assert summary["lost_events"] == summary["bad_frames"] == 0
+
+    counters = info["counters"]
+    assert info["armed"] is False
+    assert counters["ACCEPTED"] == outcome.summary["events"] == count
+    assert counters["SORTED"] == passes.sum()
+    assert counters["REJECTED"] == count - passes.sum()
+    assert sum(counters[name] for name in ("DISARMED", "LATE", "ABORTED", "CONFLICT")) == 0
+    sort_times = [event["time_cycles"] + 4000 for event in events if event["outcome"] == "SORTED"]
+    assert outcome.summary["sort_pulses"] == [[time, 200] for time in sort_times]
+
+
+def test_arm_and_disarm(system: System, board: VirtualBoard) -> None:
+    """Arming without a gate is refused; disarming before the drop delay is over cancels what was scheduled."""
+    at = ("--port", board.port, "--model", system.build.folder)
+    assert "no gate is set" in refused(host("arm", *at))
+    host("gate", "set", *system.build.manifest.classes, *at)
+    armed = host("arm", "--drop-delay-us", 1_000_000, *at)
+    assert armed.returncode == 0, armed.stderr
+    assert host("watch", "--count", 3, "--port", board.port).returncode == 0
+    assert host("disarm", "--port", board.port).returncode == 0
+    counters = json.loads(host("info", "--json", *at).stdout)["counters"]
+    outcome = board.stop()
+    assert counters["DISARMED"] >= 3
+    assert counters["SORTED"] == 0
+    assert outcome.summary["sort_pulses"] == []
+
+
+def test_another_build(system: System, board: VirtualBoard, tmp_path: Path) -> None:
+    """A folder of another build: the board is not armed and the line names both ids."""
+    other = tmp_path / "other"
+    folding = json.loads((system.build.folder / "build.json").read_text())["folding"]
+    folding = {name: {**entry, "fifo_depth": 4} for name, entry in folding.items()}
+    (tmp_path / "folding.json").write_text(json.dumps(folding))
+    assert host("compile", system.package, "--out", other, "--folding", tmp_path / "folding.json").returncode == 0
+    line = refused(host("arm", "--port", board.port, "--model", other))
+    assert system.build.build_id in line
+    assert json.loads((other / "build.json").read_text())["build_id"] in line
+    assert json.loads(host("info", "--json", "--port", board.port).stdout)["armed"] is False
+
+
+def test_board_that_dies(system: System, board: VirtualBoard, tmp_path: Path) -> None:
+    """The board's process is killed while the host watches: one line, and every event received is in the file."""
+    at = ("--port", board.port, "--model", system.build.folder)
+    host("gate", "set", system.build.manifest.classes[0], *at)
+    events_file = tmp_path / "events.jsonl"
+    command = [sys.executable, "-m", "icsort", "watch", "--arm", "--json", "--out", str(events_file), *map(str, at)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as watch:
+        assert watch.stdout is not None
+        seen = [watch.stdout.readline() for _ in range(5)]
+        os.kill(board.process.pid, signal.SIGKILL)
+        rest, stderr = watch.communicate(timeout=60)
+    assert watch.returncode == 2
+    assert stderr.startswith("icsort: error: ")
+    assert stderr.count("\n") == 1, stderr
+    printed = [line for line in (*seen, *rest.splitlines()) if line.strip()]
+    assert [json.loads(line) for line in events_file.read_text().splitlines()] == [json.loads(line) for line in printed]
+
+
+def test_port_in_use(board: VirtualBoard) -> None:
+    with board.port.open("rb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        assert "busy" in refused(host("info", "--port", board.port))
