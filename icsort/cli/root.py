@@ -6,6 +6,7 @@ A lab PC has neither torch nor FINN, and `icsort --help` must answer at once, so
 
 import importlib
 import sys
+from dataclasses import dataclass
 from typing import Any
 
 import typer
@@ -13,78 +14,55 @@ from typer.core import TyperGroup
 
 from icsort.errors import IcsortError
 
-# name: (module, attribute, extra that brings its requirements, help)
+
+@dataclass(frozen=True)
+class Entry:
+    """A command: module and name of its function or typer application, the extra that brings its requirements, help."""
+
+    target: str
+    extra: str
+    help: str
+
+
 COMMANDS = {
-    "doctor": ("cli.doctor", "doctor", "", "Say what is present here and what each missing thing would give."),
-    "info": (
-        "host.commands.sorter",
-        "info",
-        "",
-        "Ask a board who it is: build, model, geometry, state, counters.",
+    "doctor": Entry("cli.doctor:doctor", "", "Say what is present here and what each missing thing would give."),
+    "info": Entry("host.commands.info:info", "", "Ask a board who it is: build, model, geometry, state, counters."),
+    "gate": Entry("host.commands.gate:app", "", "Set the sort gate: classes and minimum posterior."),
+    "arm": Entry("host.commands.arm:arm", "", "Check that the board runs this model, then let it sort."),
+    "disarm": Entry("host.commands.disarm:disarm", "", "Stop sorting at once."),
+    "watch": Entry("host.commands.watch:watch", "", "Show and record the events that the board reports."),
+    "model": Entry(
+        "quant.commands.model:model", "quant", "Make a model package with random weights, to compile before training."
     ),
-    "gate": ("host.commands.sorter", "gate_app", "", "Set the sort gate: classes and minimum posterior."),
-    "arm": ("host.commands.sorter", "arm", "", "Check that the board runs this model, then let it sort."),
-    "disarm": ("host.commands.sorter", "disarm", "", "Stop sorting at once."),
-    "watch": ("host.commands.sorter", "watch", "", "Show and record the events that the board reports."),
-    "model": (
-        "quant.commands.train",
-        "model",
-        "quant",
-        "Make a model package with random weights, to compile before training.",
+    "data": Entry("quant.commands.data:app", "quant", "Inspect, convert and generate sets of cell images."),
+    "train": Entry("quant.commands.train:train", "quant", "Train a quantized classifier on cell images."),
+    "export": Entry("quant.commands.export:export", "quant", "Turn a training run into a model package."),
+    "evaluate": Entry(
+        "quant.commands.evaluate:evaluate", "quant", "Score a model package on cells, as the FPGA would."
     ),
-    "data": ("quant.commands.data", "app", "quant", "Inspect, convert and generate sets of cell images."),
-    "train": ("quant.commands.train", "train", "quant", "Train a quantized classifier on cell images."),
-    "export": ("quant.commands.train", "export", "quant", "Turn a training run into a model package."),
-    "evaluate": (
-        "quant.commands.evaluate",
-        "evaluate",
-        "quant",
-        "Score a model package on cells, as the FPGA would.",
-    ),
-    "explain": (
-        "quant.commands.evaluate",
-        "explain",
-        "quant",
-        "Show what a network looks at, and what it confuses.",
-    ),
-    "study": ("quant.commands.study", "study", "quant", "Compare architectures and channels, with their times."),
-    "compile": (
-        "hw.commands.compile",
-        "compile_",
-        "hw",
-        "Compile a model package into SystemVerilog for a board.",
-    ),
-    "explore": ("hw.commands.compile", "explore", "hw", "Predict latency, rate and size of networks on boards."),
-    "synth": ("hw.commands.compile", "synth", "hw", "Synthesize a build: what each layer takes of the FPGA."),
-    "simulate": (
-        "sim.commands.simulate",
-        "simulate",
+    "explain": Entry("quant.commands.explain:explain", "quant", "Show what a network looks at, and what it confuses."),
+    "study": Entry("quant.commands.study:study", "quant", "Compare architectures and channels, with their times."),
+    "compile": Entry("hw.commands.compile:compile_", "hw", "Compile a model package into SystemVerilog for a board."),
+    "explore": Entry("hw.commands.explore:explore", "hw", "Predict latency, rate and size of networks on boards."),
+    "synth": Entry("hw.commands.synth:synth", "hw", "Synthesize a build: what each layer takes of the FPGA."),
+    "simulate": Entry(
+        "sim.commands.simulate:simulate",
         "sim",
         "Run cells through the RTL and compare every logit with the references.",
     ),
-    "board": (
-        "sim.commands.simulate",
-        "board",
-        "sim",
-        "Run a virtual board: the real RTL behind a serial port.",
-    ),
-    "benchmark": (
-        "sim.commands.simulate",
-        "benchmark",
+    "board": Entry("sim.commands.board:board", "sim", "Run a virtual board: the real RTL behind a serial port."),
+    "benchmark": Entry(
+        "sim.commands.benchmark:benchmark",
         "sim",
         "Compile and simulate a list of networks; latency, rate, size and speed of each.",
     ),
-    "search": (
-        "sim.commands.simulate",
-        "search",
+    "search": Entry(
+        "sim.commands.search:search",
         "sim",
         "Train and compile a family of networks; find the smallest that is enough.",
     ),
-    "demo": (
-        "sim.commands.simulate",
-        "demo",
-        "sim",
-        "The whole path, from training to a sort seen by the host, with a report.",
+    "demo": Entry(
+        "sim.commands.demo:demo", "sim", "The whole path, from training to a sort seen by the host, with a report."
     ),
 }
 
@@ -99,14 +77,13 @@ class LazyGroup(TyperGroup):
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if cmd_name not in COMMANDS:
             return super().get_command(ctx, cmd_name)
-        module, attribute, _, _ = COMMANDS[cmd_name]
-        target = getattr(importlib.import_module(f"icsort.{module}"), attribute)
-        return as_command(target, cmd_name)
+        module, _, attribute = COMMANDS[cmd_name].target.partition(":")
+        return as_command(getattr(importlib.import_module(f"icsort.{module}"), attribute), cmd_name)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         del ctx
         with formatter.section("Commands"):
-            formatter.write_dl([(name, entry[-1]) for name, entry in COMMANDS.items()])
+            formatter.write_dl([(name, entry.help) for name, entry in COMMANDS.items()])
 
 
 def as_command(target: Any, name: str) -> Any:
@@ -136,7 +113,7 @@ def main() -> None:
     except IcsortError as error:
         problem = str(error)
     except ModuleNotFoundError as error:
-        extra = next((COMMANDS[word][2] for word in sys.argv[1:] if word in COMMANDS), "")
+        extra = next((COMMANDS[word].extra for word in sys.argv[1:] if word in COMMANDS), "")
         if not extra:
             raise
         problem = f"{error.name} is not installed: pip install 'icsort[{extra}]' (`icsort doctor` says more)"

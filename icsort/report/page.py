@@ -12,7 +12,7 @@ from typing import Any
 import jinja2
 from matplotlib.figure import Figure
 
-PAGE_FILE = "page.html"
+PAGE_FILE = "report.html"
 TEMPLATE = Path(__file__).with_name("page.html")
 
 

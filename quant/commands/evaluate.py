@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The commands `icsort evaluate` and `icsort explain`."""
+"""`icsort evaluate`."""
 
 import json
 from contextlib import nullcontext
@@ -8,13 +8,8 @@ from typing import Annotated
 
 import typer
 
-from icsort.errors import IcsortError
 from icsort.output import result_folder
-
-DataOption = Annotated[Path, typer.Option(help="Folder of labelled cell images, or the heldout.npz of a run.")]
-ChannelsOption = Annotated[
-    str | None, typer.Option(help="Channel names of class stacks, in order, separated by commas.")
-]
+from icsort.quant.commands.words import ChannelsOption, DataOption, names, parse_merge, parse_prevalence
 
 
 def evaluate(
@@ -81,74 +76,3 @@ def evaluate(
             typer.echo(f"  {gate['gate']:<19}pure {report.with_interval(gate['purity'])}")
     if out is not None:
         typer.echo(f"report               {out / report.PAGE_FILE}")
-
-
-def explain(
-    subject: Annotated[Path, typer.Argument(help="Run folder of `icsort train`, or model package of `icsort export`.")],
-    data: DataOption,
-    out: Annotated[Path, typer.Option(help="Folder for report.html and explanation.json.")],
-    each: Annotated[int, typer.Option(min=1, help="Saliency maps of each class.")] = 3,
-    limit: Annotated[int, typer.Option(min=1, help="Take at most this many cells, drawn with --seed.")] = 2000,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the cells that are shown and of their map.")] = 0,
-    channels: ChannelsOption = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace an earlier explanation at --out.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
-) -> None:
-    """Show what a network looks at: saliency maps, worth of each channel, map of the cells, confusions.
-
-    A run is explained by gradients, a package by hiding parts of the cell. Example: icsort explain out/package --data
-    images/ --out out/explanation
-    """
-    from icsort.quant.evaluation import explanation_page as explanation_report
-    from icsort.quant.evaluation.explain import EXPLANATION_FILE
-    from icsort.quant.evaluation.explain import explain as find
-    from icsort.report import page as report
-
-    with result_folder(out, EXPLANATION_FILE, force) as folder:
-        figures, found = find(subject, data, channels=names(channels), each=each, limit=limit, seed=seed)
-        report.write(folder, explanation_report.page(figures, found), EXPLANATION_FILE, figures)
-    if as_json:
-        typer.echo(json.dumps(figures))
-        return
-    typer.echo(f"balanced accuracy    {report.percent(figures['with_all_channels']['balanced_accuracy'])}")
-    for entry in figures["without_channel"]:
-        typer.echo(f"  without {entry['channel']:<13}{report.percent(entry['balanced_accuracy'])}")
-    for pair in figures["confused"]:
-        typer.echo(
-            f"{pair['cells']:>5} {pair['class']} taken for {pair['taken_for']} ({report.percent(pair['share'])})"
-        )
-    typer.echo(f"report               {out / report.PAGE_FILE}")
-
-
-def names(listed: str | None) -> list[str] | None:
-    """Names separated by commas."""
-    return None if listed is None else [name.strip() for name in listed.split(",")]
-
-
-def parse_merge(words: list[str]) -> dict[str, list[str]]:
-    """NAME=CLASS+CLASS, each to a name and its classes. Raises IcsortError for anything else or a class named twice."""
-    merged = {}
-    for word in words:
-        name, equal, members = word.partition("=")
-        merged[name.strip()] = [member.strip() for member in members.split("+")]
-        if not equal or not name.strip() or not all(merged[name.strip()]):
-            raise IcsortError(f"--merge {word}: write it as NAME=CLASS+CLASS, such as Interphase=G1+S+G2")
-    every = [member for members in merged.values() for member in members]
-    twice = next((name for name in every if every.count(name) > 1), None)
-    if twice is not None or len(merged) < len(words):
-        raise IcsortError(f"--merge puts {twice or 'a name'} twice; each class and each name once")
-    return merged
-
-
-def parse_prevalence(words: list[str]) -> dict[str, float]:
-    """CLASS=SHARE, each to a class and its share of a sample. Raises IcsortError for anything else or a class twice."""
-    shares: dict[str, float] = {}
-    for word in words:
-        name, _, share = word.rpartition("=")
-        try:
-            shares[name.strip()] = float(share)
-        except ValueError:
-            raise IcsortError(f"--prevalence {word}: write it as CLASS=SHARE, such as Prophase=0.02") from None
-    if len(shares) < len(words) or "" in shares:
-        raise IcsortError("--prevalence: name each class once, such as Prophase=0.02")
-    return shares

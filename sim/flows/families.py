@@ -127,7 +127,9 @@ def _result(
 
 def _icsort(words: Sequence[object]) -> str | None:
     """Run a command; None, or the line with which it refused."""
-    done = subprocess.run([sys.executable, "-m", "icsort", *map(str, words)], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", "icsort", *map(str, words)], capture_output=True, text=True, check=False
+    )
     if done.returncode == 2 and done.stderr.strip():
         return done.stderr.strip().splitlines()[-1].removeprefix("icsort: error: ")
     if done.returncode:

@@ -14,14 +14,15 @@ from typer.testing import CliRunner
 
 from icsort.errors import IcsortError
 from icsort.formats import package as manifest
-from icsort.quant.commands import train as cli
+from icsort.quant.commands.export import export
+from icsort.quant.commands.train import train
 
 
 @pytest.fixture
 def app() -> typer.Typer:
     app = typer.Typer()
-    app.command("train")(cli.train)
-    app.command("export")(cli.export)
+    app.command("train")(train)
+    app.command("export")(export)
     return app
 
 

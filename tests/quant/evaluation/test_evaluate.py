@@ -18,7 +18,7 @@ from icsort.errors import IcsortError
 from icsort.formats import package as manifest
 from icsort.quant.cells.dataset import Dataset, concatenate
 from icsort.quant.cells.splits import split
-from icsort.quant.commands.evaluate import parse_merge
+from icsort.quant.commands.words import parse_merge
 from icsort.quant.evaluation.evaluate import Wanted, evaluate, read_cells
 from icsort.quant.networks.architectures import Architecture
 from icsort.quant.packaging.export import run_qonnx

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from icsort.cli.root import app
 from icsort.errors import IcsortError
-from icsort.quant.commands.evaluate import parse_prevalence
+from icsort.quant.commands.words import parse_prevalence
 from icsort.quant.evaluation import metrics
 from icsort.quant.evaluation.metrics import Decisions
 from icsort.quant.evaluation.prevalence import in_sample, prevalences, weights

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from icsort.errors import IcsortError
 from icsort.formats import package as manifest
 from icsort.quant.cells.find import Dataset
-from icsort.quant.commands import train as cli
+from icsort.quant.commands import model as cli
 from icsort.quant.networks.published import PUBLISHED, published_named
 from icsort.quant.packaging.untrained import fitted, untrained_package
 

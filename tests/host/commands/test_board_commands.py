@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from icsort.errors import IcsortError
-from icsort.host.commands import sorter as commands
+from icsort.host.commands import watch as commands
 from tests.host.fake_board import CONTROL, GATE_ACTIVE, FakeBoard
 
 REPOSITORY = Path(__file__).parents[3]
@@ -257,7 +257,7 @@ def test_live_table_on_a_terminal(board: FakeBoard) -> None:
 def test_help_and_import_are_light() -> None:
     """No serial, rich or numpy before a command needs them."""
     code = (
-        "import sys, icsort.host.commands.sorter; "
+        "import sys, icsort.host.commands.watch; "
         "print([m for m in ('serial', 'rich', 'numpy', 'torch') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True)

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`icsort gate set`."""
+
+import json
+from typing import Annotated
+
+import typer
+
+from icsort.host.commands.connection import (
+    Baud,
+    Json,
+    Model,
+    Port,
+    Timeout,
+    class_names,
+    gate_text,
+    open_sorter,
+    package_and_build,
+)
+
+app = typer.Typer(help="Set the sort gate: classes and minimum posterior.", add_completion=False)
+
+
+@app.callback()
+def _gate() -> None:
+    """Set the sort gate: classes and minimum posterior."""
+
+
+@app.command("set")
+def gate_set(
+    classes: Annotated[list[str], typer.Argument(help="Classes to sort, by name.", show_default=False)],
+    port: Port,
+    model: Model,
+    posterior: Annotated[float, typer.Option(help="Least posterior of these classes together, 0..1.")] = 0.0,
+    baud: Baud = 1_000_000,
+    timeout: Timeout = 1.0,
+    as_json: Json = False,
+) -> None:
+    """Sort cells of these classes, if they belong to them with at least this posterior."""
+    from icsort.host.sorter import class_mask, posterior_threshold
+
+    manifest, build_id = package_and_build(model)
+    class_mask(classes, manifest.classes)  # what is wrong with the request is said before the board is asked
+    posterior_threshold(posterior)
+    with open_sorter(port, baud, timeout) as sorter:
+        board = sorter.check_model(manifest, build_id)
+        gate = sorter.set_gate(classes, posterior, manifest)
+    if as_json:
+        print(json.dumps({**vars(gate), "classes": class_names(gate.mask, board.classes, manifest)}))
+    else:
+        print(f"gate {gate.serial}: {gate_text(gate, board.classes, manifest)}")

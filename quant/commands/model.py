@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`icsort model`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from icsort.quant.commands.train import ARCHITECTURES, STEM
+
+PUBLISHED = (
+    "Or a network of Brevitas's examples, at its own shape and bits: tfc-1w1a, tfc-1w2a, tfc-2w2a, lfc-1w1a, lfc-1w2a, "
+    "cnv-1w1a, cnv-1w2a, cnv-2w2a, mobilenet-v1-4b."
+)
+
+
+def model(
+    out: Annotated[Path, typer.Option(help="Model package to make.")],
+    arch: Annotated[str, typer.Option(help=f"{ARCHITECTURES} {PUBLISHED}")] = "mobilenet_v2",
+    width: Annotated[float, typer.Option(help="Factor of the number of features of every layer.")] = 1.0,
+    depth: Annotated[float, typer.Option(help="Factor of the number of blocks of every stage.")] = 1.0,
+    weight_bits: Annotated[int, typer.Option(help="Bits of weights, 2 to 8.")] = 4,
+    activation_bits: Annotated[int, typer.Option(help="Bits of activations, 2 to 8.")] = 4,
+    first_bits: Annotated[int | None, typer.Option(help="Bits of the first layer's weights, if others.")] = None,
+    last_bits: Annotated[int | None, typer.Option(help="Bits of the last layer's weights, if others.")] = None,
+    stem: Annotated[str, typer.Option(help=STEM)] = "standard",
+    classes: Annotated[
+        int | None, typer.Option(min=2, max=64, help="Logits; without it, the data's classes, or 10.")
+    ] = None,
+    shape: Annotated[
+        str | None, typer.Option("--input", help="CHANNELSxHEIGHTxWIDTH; without it, that of the data.")
+    ] = None,
+    data: Annotated[Path | None, typer.Option(help="Cells to calibrate on; without it, generated cells.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the weights.")] = 0,
+    name: Annotated[str | None, typer.Option(help="Name of the model; without it, the package's.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace an earlier package at --out.")] = False,
+) -> None:
+    """Make a model package with random weights, to compile a network before anything is trained.
+
+    Examples: icsort model --arch mobilenet_v2 --classes 36 --input 7x64x64 --out out/package; icsort model --arch
+    cnv-1w1a --out out/package
+    """
+    from icsort.quant.cells.find import find_dataset
+    from icsort.quant.networks.architectures import Architecture
+    from icsort.quant.networks.published import published_named
+    from icsort.quant.packaging.untrained import fitted, parse_shape, untrained_package
+
+    options = (width, depth, weight_bits, activation_bits, first_bits, last_bits, stem)
+    published = published_named(arch, plain=Architecture("student", *options) == Architecture() and shape is None)
+    architecture = published or Architecture(arch, *options)
+    dataset = find_dataset(data, generated=data is None, seed=seed)
+    if published:
+        dataset, classes = fitted(dataset, *published.shape), classes or published.classes
+    elif shape is not None:
+        dataset = fitted(dataset, *parse_shape(shape))
+    package = untrained_package(architecture, dataset, out, classes=classes, name=name, seed=seed, force=force)
+    typer.echo(f"model {package.model_id}: {architecture.title}, random weights, {len(package.classes)} classes")
+    typer.echo(f"package: {out}")

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the commands that take labelled cells share: their options, and the words that these are given."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from icsort.errors import IcsortError
+
+DataOption = Annotated[Path, typer.Option(help="Folder of labelled cell images, or the heldout.npz of a run.")]
+ChannelsOption = Annotated[
+    str | None, typer.Option(help="Channel names of class stacks, in order, separated by commas.")
+]
+
+
+def names(listed: str | None) -> list[str] | None:
+    """Names separated by commas."""
+    return None if listed is None else [name.strip() for name in listed.split(",")]
+
+
+def parse_merge(words: list[str]) -> dict[str, list[str]]:
+    """NAME=CLASS+CLASS, each to a name and its classes. Raises IcsortError for anything else or a class named twice."""
+    merged = {}
+    for word in words:
+        name, equal, members = word.partition("=")
+        merged[name.strip()] = [member.strip() for member in members.split("+")]
+        if not equal or not name.strip() or not all(merged[name.strip()]):
+            raise IcsortError(f"--merge {word}: write it as NAME=CLASS+CLASS, such as Interphase=G1+S+G2")
+    every = [member for members in merged.values() for member in members]
+    twice = next((name for name in every if every.count(name) > 1), None)
+    if twice is not None or len(merged) < len(words):
+        raise IcsortError(f"--merge puts {twice or 'a name'} twice; each class and each name once")
+    return merged
+
+
+def parse_prevalence(words: list[str]) -> dict[str, float]:
+    """CLASS=SHARE, each to a class and its share of a sample. Raises IcsortError for anything else or a class twice."""
+    shares: dict[str, float] = {}
+    for word in words:
+        name, _, share = word.rpartition("=")
+        try:
+            shares[name.strip()] = float(share)
+        except ValueError:
+            raise IcsortError(f"--prevalence {word}: write it as CLASS=SHARE, such as Prophase=0.02") from None
+    if len(shares) < len(words) or "" in shares:
+        raise IcsortError("--prevalence: name each class once, such as Prophase=0.02")
+    return shares

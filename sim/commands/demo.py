@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`icsort demo`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from icsort.errors import IcsortError
+
+
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for everything that the demo makes; replaced.")] = Path("out/demo"),
+    generated: Annotated[
+        bool, typer.Option("--generated", help="Use generated cells even where real ones are.")
+    ] = False,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Train for this many epochs.")] = None,
+) -> None:
+    """The whole path on held-out cells: train, export, compile, simulate, then a virtual board and its host.
+
+    Writes report.html and report.json. Example: icsort demo --out out/demo
+    """
+    from icsort.sim.flows.demo import run
+
+    report = run(out, generated=generated, epochs=epochs)
+    if report["logits_equal"] != report["logits_compared"]:
+        raise IcsortError(f"the RTL differs from the references: see {out / 'report.html'}")
