@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from icsort.errors import IcsortError
+from icsort.formats import event_record
 from icsort.formats import package as manifest
 from icsort.output import result_folder
 
@@ -34,7 +35,6 @@ BOARD_FORMAT = "icsort-board"
 RTL = Path(__file__).parent / "rtl"
 BOARDS = Path(__file__).parent.parent / "boards"
 TOOLS = ("finn-plus", "qonnx", "onnx", "numpy")
-RECORD_HEADER_BYTES = 24
 CHECK_SEED = 1
 
 
@@ -64,7 +64,7 @@ class Build:
     @property
     def record_bytes(self) -> int:
         """Bytes of an event record: header and one 32-bit logit a class."""
-        return RECORD_HEADER_BYTES + 4 * len(self.manifest.classes)
+        return event_record.size(len(self.manifest.classes))
 
     @property
     def graph(self) -> Path:

@@ -4,12 +4,12 @@
 import struct
 from dataclasses import dataclass
 
+from icsort.formats import event_record
 from icsort.sim.bit_true.framing import HEADER_BYTES, FrameError, MessageType, NackCode, encode
 from icsort.sim.bit_true.scheduler import Outcome
 
 _ADDRESS = struct.Struct("<H")
 _ADDRESS_DATA = struct.Struct("<HI")
-_RECORD = struct.Struct("<IQBBHIi")
 
 
 @dataclass(frozen=True)
@@ -72,14 +72,12 @@ def parse(payload: bytes) -> Answer | Nack | EventRecord:
             (code,) = body
             return Nack(seq, NackCode(code))
         if kind == MessageType.EVENT:
-            classes = (len(body) - _RECORD.size) // 4
-            fields = struct.unpack(f"{_RECORD.format}{classes}i", body)
-            event_id, time, outcome, class_index, posterior, first, last, *logits = fields
-            if not 0 <= class_index < classes:
-                raise FrameError(f"EVENT names class {class_index} of {classes}")
-            return EventRecord(
-                seq, event_id, time, Outcome(outcome), class_index, posterior, first, last, tuple(logits)
-            )
+            header, logits = event_record.unpack(body)
+            outcome = Outcome(header.pop("outcome"))
+            record = EventRecord(seq, **header, outcome=outcome, logits=logits)
+            if record.class_index >= len(logits):
+                raise FrameError(f"EVENT names class {record.class_index} of {len(logits)}")
+            return record
     except (struct.error, ValueError) as error:
         raise FrameError(f"message type {kind:#04x} with a body of {len(body)} bytes: {error}") from None
     raise FrameError(f"unknown message type {kind:#04x}")

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""event_record against Python's struct: every field at its extremes, words in order, ids without a gap."""
+"""event_record against icsort.formats.event_record: every field at its extremes, words in order, ids without a gap."""
 
 import random
 import struct
 
 import cocotb
 
+from icsort.formats.event_record import pack
 from tests.hw.sorter.signals import cycle, reset, start
 
 INPUTS = {
@@ -32,17 +33,16 @@ async def record(dut, event: int) -> None:
         valid, busy = await cycle(dut, "m_word_tvalid", "busy", decided=0, **others)
         assert (valid, busy) == (0, 1)
     await cycle(dut, decided=0, posterior_valid=1, posterior=posterior, **others)
-    expected = struct.pack(
-        f"<IQBBHIi{classes}i",
-        event,
-        time,
-        outcome,
-        best,
-        posterior,
-        min(first, 2**32 - 1),
-        min(last, 2**31 - 1),
-        *logits,
-    )
+    header = {
+        "event_id": event,
+        "time": time,
+        "outcome": outcome,
+        "class_index": best,
+        "posterior": posterior,
+        "first_pixel_to_decision": min(first, 2**32 - 1),
+        "last_pixel_to_decision": min(last, 2**31 - 1),
+    }
+    expected = pack(header, logits)
     words = []
     for i in range(6 + classes):
         whole, valid, last_word, body, word = await cycle(

@@ -19,13 +19,13 @@ from cocotb.task import Task
 from cocotb.triggers import ClockCycles, FallingEdge, ReadOnly, RisingEdge, with_timeout
 from cocotbext.axi import AxiStreamBus, AxiStreamFrame, AxiStreamSource
 
+from icsort.formats import event_record
 from tests.hw.sorter.reference import (
     CHANNELS,
     CLASSES,
     EVENTS,
     HEIGHT,
     LINE_W,
-    RECORD,
     WIDTH,
     X_OFFSET,
     Beat,
@@ -117,7 +117,8 @@ class Bench:
             if dut.top.decided.value:
                 self.decisions.append(now)
             if dut.mon_decision_valid.value:
-                self.decided.append(Record.parse(dut.mon_record.value.to_unsigned().to_bytes(RECORD.size, "little")))
+                body = dut.mon_record.value.to_unsigned().to_bytes(event_record.size(CLASSES), "little")
+                self.decided.append(Record.parse(body))
             if dut.mon_event.value:
                 self.accepted += 1
             if dut.sort_pulse.value:

@@ -4,11 +4,11 @@
 The constants are those of tests/hw/sorter/rtl/sorter_bench.sv, which wraps icsort_top around a stub network.
 """
 
-import struct
 from dataclasses import dataclass
 
 import numpy as np
 
+from icsort.formats import event_record
 from icsort.sim.bit_true.event import Trigger, aborted_events, event_window, line_sums, normalise_line, trigger_starts
 from icsort.sim.bit_true.gate import calibrate, decide
 from icsort.sim.bit_true.preprocess import preprocess
@@ -18,7 +18,6 @@ LINE_W, HEIGHT, WIDTH, X_OFFSET, CHANNELS, CLASSES = 12, 6, 8, 3, 2, 4
 BACKGROUND, GAIN, SHIFT = (300, 30000), (90, -40), 12
 EVENTS = 16  # events between trigger and decision
 POSTERIOR = calibrate(scale=0.0011, temperature=1.3)
-RECORD = struct.Struct(f"<IQBBHIi{CLASSES}i")
 
 
 @dataclass(frozen=True)
@@ -57,8 +56,8 @@ class Record:
 
     @staticmethod
     def parse(body: bytes) -> "Record":
-        *fields, _, _, _, _ = RECORD.unpack(body)
-        return Record(*fields, logits=RECORD.unpack(body)[-CLASSES:])
+        header, logits = event_record.unpack(body)
+        return Record(*header.values(), logits=logits)
 
     @property
     def decision(self) -> int:
