@@ -19,10 +19,10 @@ MAY_IMPORT = {
     "icsort/formats": FORMATS,
     "icsort/report": FORMATS,
     "icsort/cli": FORMATS,
-    "quant": FORMATS | {"report"},
-    "hw": FORMATS | {"report"},
-    "host": FORMATS,
-    "sim": FORMATS | {"report", "sim", "hw", "host"},
+    "quant": FORMATS | {"cli", "report"},
+    "hw": FORMATS | {"cli", "report"},
+    "host": FORMATS | {"cli"},
+    "sim": FORMATS | {"cli", "report", "sim", "hw", "host"},
 }
 
 

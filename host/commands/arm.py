@@ -28,7 +28,10 @@ def arm(
     timeout: Timeout = 1.0,
     as_json: Json = False,
 ) -> None:
-    """Check that the board runs this model, set trigger and timing, then let it sort."""
+    """Check that the board runs this model, set trigger and timing, then let it sort.
+
+    Example: icsort arm --port /dev/ttyUSB0 --model out/build --drop-delay-us 500
+    """
     manifest, build_id = package_and_build(model)
     with open_sorter(port, baud, timeout) as sorter:
         delay, pulse = sorter.arm(manifest, drop_delay_us, pulse_us, build_id)

@@ -36,7 +36,10 @@ def gate_set(
     timeout: Timeout = 1.0,
     as_json: Json = False,
 ) -> None:
-    """Sort cells of these classes, if they belong to them with at least this posterior."""
+    """Sort cells of these classes, if they belong to them with at least this posterior.
+
+    Example: icsort gate set Mitotic --posterior 0.8 --port /dev/ttyUSB0 --model out/build
+    """
     from icsort.host.sorter import class_mask, posterior_threshold
 
     manifest, build_id = package_and_build(model)

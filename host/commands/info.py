@@ -25,7 +25,10 @@ def info(
     timeout: Timeout = 1.0,
     as_json: Json = False,
 ) -> None:
-    """Ask a board who it is: build, model, geometry, state, gate, counters."""
+    """Ask a board who it is: build, model, geometry, state, gate, counters.
+
+    Example: icsort info --port /dev/ttyUSB0 --model out/build
+    """
     manifest, build_id = optional_package(model)
     with open_sorter(port, baud, timeout) as sorter:
         board = sorter.check_model(manifest, build_id) if manifest else sorter.identify()

@@ -57,7 +57,10 @@ def watch(
     timeout: Timeout = 1.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print events and summary as JSON lines.")] = False,
 ) -> None:
-    """Show and record the events that the board reports, until --count, --idle or Ctrl-C."""
+    """Show and record the events that the board reports, until --count, --idle or Ctrl-C.
+
+    Example: icsort watch --arm --out events.jsonl --port /dev/ttyUSB0 --model out/build
+    """
     manifest, build_id = optional_package(model)
     if arm_first and not manifest:
         raise IcsortError("--arm needs --model: the model package or build folder that the board must hold")

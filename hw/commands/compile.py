@@ -34,7 +34,10 @@ def compile_(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print build.json instead of the table.")] = False,
 ) -> None:
-    """Compile a model package into SystemVerilog for a board."""
+    """Compile a model package into SystemVerilog for a board.
+
+    Example: icsort compile out/package --out out/build --board zcu104 --rate 15000
+    """
     with Console(stderr=True).status("compile") as status:
         build = compile_package(
             package,

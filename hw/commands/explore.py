@@ -27,7 +27,10 @@ def explore(
     force: Annotated[bool, typer.Option("--force", help="Replace the result that is there.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print explore.json instead of the table.")] = False,
 ) -> None:
-    """Predict latency, rate and resources of networks on boards, beside FINN's own folding."""
+    """Predict latency, rate and resources of networks on boards, beside FINN's own folding.
+
+    Example: icsort explore out/package --out out/explored --board zcu104 --board pynq_z2 --rate 15000
+    """
     from icsort.hw.folding import explore as hw_explore  # FINN and matplotlib take seconds
 
     with (

@@ -27,7 +27,10 @@ def synth(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of the table.")] = False,
 ) -> None:
-    """Synthesize a build: what each layer takes of the FPGA. Ends with 1 where the board's budget is exceeded."""
+    """Synthesize a build: what each layer takes of the FPGA. Ends with 1 where the board's budget is exceeded.
+
+    Example: icsort synth out/build
+    """
     loaded = load_build(build)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:

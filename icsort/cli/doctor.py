@@ -81,7 +81,7 @@ def checks() -> list[Check]:
 def doctor(as_json: Annotated[bool, typer.Option("--json", help="Machine-readable output.")] = False) -> None:
     """Say what is present here and what each missing thing would give.
 
-    Missing things are no error: a lab PC needs only the first two.
+    Missing things are no error: a lab PC needs only the first two. Example: icsort doctor
     """
     found = checks()
     if as_json:

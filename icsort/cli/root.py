@@ -7,11 +7,12 @@ A lab PC has neither torch nor FINN, and `icsort --help` must answer at once, so
 import importlib
 import sys
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
+from icsort.cli import console
 from icsort.errors import IcsortError
 
 
@@ -26,96 +27,149 @@ class Entry:
 
 COMMANDS = {
     "doctor": Entry("cli.doctor:doctor", "", "Say what is present here and what each missing thing would give."),
-    "info": Entry("host.commands.info:info", "", "Ask a board who it is: build, model, geometry, state, counters."),
+    "info": Entry(
+        "host.commands.info:info", "", "Ask a board who it is: build, model, geometry, state, gate, counters."
+    ),
     "gate": Entry("host.commands.gate:app", "", "Set the sort gate: classes and minimum posterior."),
-    "arm": Entry("host.commands.arm:arm", "", "Check that the board runs this model, then let it sort."),
+    "arm": Entry(
+        "host.commands.arm:arm", "", "Check that the board runs this model, set trigger and timing, then let it sort."
+    ),
     "disarm": Entry("host.commands.disarm:disarm", "", "Stop sorting at once."),
-    "watch": Entry("host.commands.watch:watch", "", "Show and record the events that the board reports."),
+    "watch": Entry(
+        "host.commands.watch:watch",
+        "",
+        "Show and record the events that the board reports, until --count, --idle or Ctrl-C.",
+    ),
     "model": Entry(
         "quant.commands.model:model", "quant", "Make a model package with random weights, to compile before training."
     ),
-    "data": Entry("quant.commands.data:app", "quant", "Inspect, convert and generate sets of cell images."),
-    "train": Entry("quant.commands.train:train", "quant", "Train a quantized classifier on cell images."),
-    "export": Entry("quant.commands.export:export", "quant", "Turn a training run into a model package."),
-    "evaluate": Entry(
-        "quant.commands.evaluate:evaluate", "quant", "Score a model package on cells, as the FPGA would."
+    "data": Entry(
+        "quant.commands.data:app",
+        "quant",
+        "Look at sets of cell images, convert them to shards, generate cells, measure the loader.",
     ),
-    "explain": Entry("quant.commands.explain:explain", "quant", "Show what a network looks at, and what it confuses."),
-    "study": Entry("quant.commands.study:study", "quant", "Compare architectures and channels, with their times."),
+    "train": Entry(
+        "quant.commands.train:train",
+        "quant",
+        "Train a classifier on labelled cell images, quantized or in floating point.",
+    ),
+    "export": Entry(
+        "quant.commands.export:export",
+        "quant",
+        "Export a trained run to a model package: a QONNX file and its manifest.",
+    ),
+    "evaluate": Entry(
+        "quant.commands.evaluate:evaluate",
+        "quant",
+        "Score a model package on any labelled cells, with the integer arithmetic of the FPGA.",
+    ),
+    "explain": Entry(
+        "quant.commands.explain:explain",
+        "quant",
+        "Show what a network looks at: saliency maps, worth of each channel, map of the cells, confusions.",
+    ),
+    "study": Entry(
+        "quant.commands.study:study",
+        "quant",
+        "Repeat the image-enabled-cell-sorting study: ResNets and MobileNetV2 on 7, 3 and 1 channels.",
+    ),
     "compile": Entry("hw.commands.compile:compile_", "hw", "Compile a model package into SystemVerilog for a board."),
-    "explore": Entry("hw.commands.explore:explore", "hw", "Predict latency, rate and size of networks on boards."),
+    "explore": Entry(
+        "hw.commands.explore:explore",
+        "hw",
+        "Predict latency, rate and resources of networks on boards, beside FINN's own folding.",
+    ),
     "synth": Entry("hw.commands.synth:synth", "hw", "Synthesize a build: what each layer takes of the FPGA."),
     "simulate": Entry(
         "sim.commands.simulate:simulate",
         "sim",
-        "Run cells through the RTL and compare every logit with the references.",
+        "Run cells through the RTL and compare every logit with the QONNX model and with FINN's graph.",
     ),
     "board": Entry("sim.commands.board:board", "sim", "Run a virtual board: the real RTL behind a serial port."),
     "benchmark": Entry(
         "sim.commands.benchmark:benchmark",
         "sim",
-        "Compile and simulate a list of networks; latency, rate, size and speed of each.",
+        "Compile networks for their boards, compare the RTL with the references, and print speed, latency and size.",
     ),
     "search": Entry(
         "sim.commands.search:search",
         "sim",
-        "Train and compile a family of networks; find the smallest that is enough.",
+        "Train and compile a family of networks; show which is the smallest that is good enough.",
     ),
     "demo": Entry(
-        "sim.commands.demo:demo", "sim", "The whole path, from training to a sort seen by the host, with a report."
+        "sim.commands.demo:demo",
+        "sim",
+        "The whole path on held-out cells: train, export, compile, simulate, then a virtual board and its host.",
     ),
 }
 
 
 class LazyGroup(TyperGroup):
-    """Lists the table above and imports a command when it is called."""
+    """Help, completion and hints from the table above; a command is imported when it is called."""
 
-    def list_commands(self, ctx: Any) -> list[str]:
-        del ctx
-        return list(COMMANDS)
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.commands = {name: TyperCommand(name, short_help=entry.help) for name, entry in COMMANDS.items()}
 
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        if cmd_name not in COMMANDS:
-            return super().get_command(ctx, cmd_name)
-        module, _, attribute = COMMANDS[cmd_name].target.partition(":")
-        return as_command(getattr(importlib.import_module(f"icsort.{module}"), attribute), cmd_name)
-
-    def format_commands(self, ctx: Any, formatter: Any) -> None:
-        del ctx
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, entry.help) for name, entry in COMMANDS.items()])
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        name, listed, rest = super().resolve_command(ctx, args)
+        return name, name and load(name) if listed else None, rest
 
 
-def as_command(target: Any, name: str) -> Any:
-    """A command from a typer application or from a plain typer function."""
+def load(name: str) -> Any:
+    """The command of this name, from a typer application or from a plain typer function."""
+    module, _, attribute = COMMANDS[name].target.partition(":")
+    target = getattr(importlib.import_module(f"icsort.{module}"), attribute)
     if not isinstance(target, typer.Typer):
-        function, target = target, typer.Typer(add_completion=False)
+        function, target = target, typer.Typer(add_completion=False, rich_markup_mode=None)
         target.command(name)(function)
     command = typer.main.get_command(target)
     command.name = name
     return command
 
 
-app = typer.Typer(
-    cls=LazyGroup, add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False
-)
+app = typer.Typer(cls=LazyGroup, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
+debug = False
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from icsort import __version__
+
+        print(f"icsort {__version__}")
+        raise typer.Exit
 
 
 @app.callback()
-def root() -> None:
+def root(
+    version: Annotated[  # noqa: ARG001
+        bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=_version)
+    ] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Print each step with its time.")] = False,
+    traceback: Annotated[bool, typer.Option("--debug", help="Print where in the code an error came up.")] = False,
+) -> None:
     """Sort cells by their images with a quantized neural network in an FPGA."""
+    global debug
+    console.verbose, debug = verbose, traceback
 
 
 def main() -> None:
-    """Entry point: bad input or a missing extra is one line on stderr and exit code 2, never a traceback."""
+    """Entry point: bad input or a missing extra is one line on stderr and exit code 2; --debug adds the traceback."""
+    raised: Exception
     try:
-        app()
+        with console.guarded_output():
+            app(prog_name="icsort")
+    except BrokenPipeError:  # who read has enough
+        sys.exit(1)
     except IcsortError as error:
-        problem = str(error)
+        problem, raised = str(error), error
     except ModuleNotFoundError as error:
         extra = next((COMMANDS[word].extra for word in sys.argv[1:] if word in COMMANDS), "")
         if not extra:
             raise
         problem = f"{error.name} is not installed: pip install 'icsort[{extra}]' (`icsort doctor` says more)"
+        raised = error
+    if debug:
+        raise raised
     print(f"icsort: error: {problem}", file=sys.stderr)
     sys.exit(2)

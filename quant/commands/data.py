@@ -11,7 +11,7 @@ app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
     rich_markup_mode=None,
-    help="Look at labelled cell images, convert them to shards, generate cells, measure the loader.",
+    help="Look at sets of cell images, convert them to shards, generate cells, measure the loader.",
 )
 
 FolderArgument = Annotated[

@@ -35,7 +35,7 @@ def model(
     name: Annotated[str | None, typer.Option(help="Name of the model; without it, the package's.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an earlier package at --out.")] = False,
 ) -> None:
-    """Make a model package with random weights, to compile a network before anything is trained.
+    """Make a model package with random weights, to compile before training.
 
     Examples: icsort model --arch mobilenet_v2 --classes 36 --input 7x64x64 --out out/package; icsort model --arch
     cnv-1w1a --out out/package

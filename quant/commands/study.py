@@ -55,9 +55,11 @@ def study(
     seed: Annotated[int, typer.Option(min=0, help="Seed of cells, splits and weights.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:
-    """Repeat the image-enabled-cell-sorting study: ResNets and MobileNetV2 on 7, 3 and 1 channels, with their times.
+    """Repeat the image-enabled-cell-sorting study: ResNets and MobileNetV2 on 7, 3 and 1 channels.
 
-    Sized for a night of one CPU; --full is the study's size. Example: icsort study --out out/study
+    With the time that each takes. Sized for a night of one CPU; --full is the study's size.
+
+    Example: icsort study --out out/study
     """
     from icsort.quant.cells.find import read_folder
     from icsort.quant.study import study_page as study_report

@@ -85,7 +85,7 @@ def train(
     force: Annotated[bool, typer.Option("--force", help="Replace an earlier run at --out.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the metrics as JSON, without a progress bar.")] = False,
 ) -> None:
-    """Train a cell classifier on labelled images, quantized or in floating point.
+    """Train a classifier on labelled cell images, quantized or in floating point.
 
     Example: icsort train --data images/ --out out/run --arch resnet8 --preset thorough
     """
