@@ -35,7 +35,7 @@ $(READY): requirements.lock pyproject.toml
 	@touch $@
 
 demo: $(READY)
-	$(BIN)/icsort demo --out out/demo
+	$(BIN)/icsort demo --out out/demo --force
 
 test: $(READY)
 	$(BIN)/python -m pytest $(QUICK) $(WORKERS)

@@ -4,6 +4,7 @@
 Yosys comes from PyPI (`icsort[hw]`), with the slang front end that reads our SystemVerilog.
 """
 
+import contextlib
 import json
 import re
 import subprocess
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from icsort.cache import cache_folder
+from icsort.cache import cache_entry
 from icsort.errors import IcsortError
 from icsort.hw.folding.resources import RESOURCES, Resources
 
@@ -83,16 +84,16 @@ def synthesize(module: Module, family: str, timeout: float) -> Resources:
     """
     key = [yosys_version(), _SCRIPT, family, module.blackbox, module.wrapper()]
     contents = [part for name, data in sorted(module.files.items()) for part in (name.encode(), data)]
-    kept = cache_folder("synth", [*(part.encode() for part in key), *contents]).with_suffix(".json")
-    if kept.is_file():
-        return _count(json.loads(kept.read_text(encoding="utf-8")))
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".partial-", dir=kept.parent) as scratch:
-        cells = _run(module, family, Path(scratch), timeout)
-        result = _count(cells)
-        partial = Path(scratch) / "kept.json"
-        partial.write_text(json.dumps(cells), encoding="utf-8")
-        partial.replace(kept)
+    with cache_entry("synth", [*(part.encode() for part in key), *contents]) as folder:
+        kept = folder / "cells.json"
+        with contextlib.suppress(FileNotFoundError, ValueError):  # not there yet, or damaged
+            return _count(json.loads(kept.read_text(encoding="utf-8")))
+        with tempfile.TemporaryDirectory(prefix=".partial-", dir=folder) as scratch:
+            cells = _run(module, family, Path(scratch), timeout)
+            result = _count(cells)
+            partial = Path(scratch) / "cells.json"
+            partial.write_text(json.dumps(cells), encoding="utf-8")
+            partial.replace(kept)
     return result
 
 

@@ -73,7 +73,7 @@ def checks() -> list[Check]:
         program("make", "icsort simulate, board", "apt-get install make"),
         program("perl", "icsort simulate, board (Verilator is a perl script)", "apt-get install perl"),
         package("cocotb", "the RTL tests", "pip install 'icsort[dev]'"),
-        package("pyosys", "the synthesis tests", "pip install 'icsort[dev]'"),
+        package("pyosys", "icsort synth", "pip install 'icsort[hw]'"),
         program("vivado", "a bitstream, place and route, timing", "install Vivado and put it on PATH"),
     ]
 

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from icsort.errors import IcsortError
+from icsort.output import write_record
 
 STATE_FILE = "state.pt"
 
@@ -53,6 +54,7 @@ class Checkpoint:
         partial = self.folder / f"{STATE_FILE}.partial"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
+            write_record(self.folder, "training", None)
             with partial.open("wb") as stream:
                 stream.write(content.getbuffer())
                 stream.flush()

@@ -10,11 +10,14 @@ from icsort.errors import IcsortError
 
 
 def demo(
-    out: Annotated[Path, typer.Option(help="Folder for everything that the demo makes; replaced.")] = Path("out/demo"),
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder to make, for all that the demo makes.")] = Path(
+        "out/demo"
+    ),
     generated: Annotated[
         bool, typer.Option("--generated", help="Use generated cells even where real ones are.")
     ] = False,
     epochs: Annotated[int | None, typer.Option(min=1, help="Train for this many epochs.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace an earlier demo at --out.")] = False,
 ) -> None:
     """The whole path on held-out cells: train, export, compile, simulate, then a virtual board and its host.
 
@@ -22,6 +25,6 @@ def demo(
     """
     from icsort.sim.flows.demo import run
 
-    report = run(out, generated=generated, epochs=epochs)
+    report = run(out, generated=generated, epochs=epochs, force=force)
     if report["logits_equal"] != report["logits_compared"]:
         raise IcsortError(f"the RTL differs from the references: see {out / 'report.html'}")

@@ -8,7 +8,6 @@ results stay in the output folder, and benchmark.json there grows with each netw
 import contextlib
 import json
 import resource
-import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -21,11 +20,13 @@ from rich.table import Table
 
 from icsort.errors import IcsortError
 from icsort.formats import package as manifest
+from icsort.output import work_folder
 from icsort.sim.flows.shell import Shell
 from icsort.sim.simulate.images import generated_images, real_images
 
 NETWORKS = Path(__file__).with_name("benchmark.json")
 RESULT_FILE = "benchmark.json"
+IMAGES_FILE = "images.npy"
 RESOURCES = ("LUT", "DSP", "BRAM_18K", "URAM")
 Figure = Callable[[dict[str, Any]], str]  # a row of the results -> what the table says
 
@@ -66,12 +67,7 @@ def run(networks: Sequence[Network], out: Path, *, stall_runs: int, force: bool)
     Raises IcsortError where `out` holds something else, or an earlier benchmark and not `force`.
     """
     result = out / RESULT_FILE
-    if out.exists() and not result.is_file():
-        raise IcsortError(f"{out}: exists and is not an earlier benchmark; choose another --out")
-    if out.exists() and not force:
-        raise IcsortError(f"{out}: exists already; choose another --out, or replace it with --force")
-    shutil.rmtree(out, ignore_errors=True)
-    out.mkdir(parents=True)
+    work_folder(out, RESULT_FILE, [RESULT_FILE, *(f"{network.name}/{IMAGES_FILE}" for network in networks)], force)
     rows: list[dict[str, Any]] = []
     for network in networks:
         try:
@@ -90,12 +86,12 @@ def measure(network: Network, folder: Path, stall_runs: int) -> dict[str, Any]:
     shell.icsort("model", *network.model, "--out", package, show=False)
     shape = manifest.load(package).input
     images = real_images(shape, network.images)
-    np.save(folder / "images.npy", generated_images(shape, network.images) if images is None else images)
+    np.save(folder / IMAGES_FILE, generated_images(shape, network.images) if images is None else images)
     with timed() as compiled:
         target = ("--board", network.board, "--rate", network.rate, *network.compile)
         data = json.loads(shell.icsort("compile", package, "--out", build, *target, "--json", show=False))
     with timed() as simulated:
-        runs = ("--images", folder / "images.npy", "--stalls", stall_runs, "--out", simulation)
+        runs = ("--images", folder / IMAGES_FILE, "--stalls", stall_runs, "--out", simulation)
         shell.icsort("simulate", build, *runs, "--json", show=False)
     found = json.loads((simulation / "simulation.json").read_text())
     parts = [data["glue_resources"], *(layer["resources"] for layer in data["layers"])]

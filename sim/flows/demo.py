@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from icsort.errors import IcsortError
 from icsort.hw.compile import Build, load_build
+from icsort.output import work_folder
 from icsort.sim.bit_true.scheduler import Outcome
 from icsort.sim.flows import demo_page as report
 from icsort.sim.flows.shell import Shell
@@ -30,6 +31,7 @@ DROP_DELAY_US = 50  # shorter than an instrument's, so that the timeline shows a
 PULSE_US = 5
 SHOWN_CELLS = 40
 TEMPLATE = Path(__file__).parent / "demo_page.html"
+FILES = ("report.html", "report.json", "board", "events.jsonl", "timeline.csv")  # beside run, package and build
 
 
 @dataclass(frozen=True)
@@ -42,11 +44,9 @@ class Sort:
     gate: tuple[str, ...]
 
 
-def run(out: Path, *, generated: bool, epochs: int | None) -> dict[str, Any]:
-    """Run the demo and return what it wrote to `out/report.json`. Raises IcsortError."""
-    if out.exists() and any(out.iterdir()) and not (out / "run").is_dir():
-        raise IcsortError(f"{out} exists and is not a demo's folder, so it is not replaced: give another one")
-    shutil.rmtree(out, ignore_errors=True)
+def run(out: Path, *, generated: bool, epochs: int | None, force: bool = False) -> dict[str, Any]:
+    """Run the demo, `force` in place of an earlier one; returns what is in `out/report.json`. Raises IcsortError."""
+    work_folder(out, "demo", FILES, force)
     shell = Shell()
     run_folder, package, build_folder = out / "run", out / "package", out / "build"
     options = ["--generated"] * generated + (["--epochs", str(epochs)] if epochs else [])

@@ -12,7 +12,7 @@ from icsort.hw.reference import finn_logits, qonnx_logits
 from icsort.sim.simulate.layer_times import LayerFigures, fifo_bits, layer_figures
 from icsort.sim.simulate.sorter import SHOWN_MISMATCHES, Mismatch
 from icsort.sim.verilator.net import Outcome, compile_net, run_net
-from icsort.sim.verilator.verilate import COMPILE_SECONDS
+from icsort.sim.verilator.verilate import compile_seconds
 
 # Step, done, of how many (0: unknown), cycles simulated so far.
 Progress = Callable[[str, int, int, int], None]
@@ -131,7 +131,7 @@ def compare(build: Build, outcome: Outcome, qonnx: NDArray[np.int64], finn: NDAr
         last_pixel=Cycles(data["last_pixel_latency_cycles"], int(steady.done[0] - steady.last[0])),
         interval=Cycles(data["interval_cycles"], round(intervals.mean())) if images > 1 else None,
         fifo_bits=fifo_bits(outcome),
-        compile_seconds=float((compile_net(build).parent / COMPILE_SECONDS).read_text()),
+        compile_seconds=compile_seconds(compile_net(build)),
         simulated_cycles=outcome.cycles,
         simulated_images=images * len(outcome.runs),
         seconds=outcome.seconds,

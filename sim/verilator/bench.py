@@ -9,9 +9,9 @@ from pathlib import Path
 
 import cocotb_tools.runner
 from cocotb_tools.check_results import get_results
-from filelock import FileLock
 
-from icsort.cache import cache_folder
+from icsort.cache import cache_entry
+from icsort.errors import IcsortError
 from icsort.sim.verilator import verilate
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -48,15 +48,15 @@ def run_bench(
         repr((sorted(parameters.items()), VERILATOR_OPTIONS, COMPILER_OPTIONS)).encode(),
     ]
     key += [path.read_bytes() for path in sources]
-    build = cache_folder("bench", key)
     saved = dict(os.environ)
     os.environ.update(verilate.environment())
     os.environ["MAKEFLAGS"] += f" {COMPILER_OPTIONS}"
     os.environ.pop("PYTEST_CURRENT_TEST", None)  # where cocotb sees it, it exits before the message below
     try:
         runner = cocotb_tools.runner.get_runner("verilator")
-        build.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{build}.lock"):  # two tests may want the same model at once
+        with cache_entry("bench", key) as build:  # two tests may want the same model at once
+            if not verilate.is_make_safe(build):
+                raise IcsortError(f"{build}: make cannot work there; set ICSORT_CACHE to a plain path")
             runner.build(
                 sources=list(sources),
                 hdl_toplevel=top,

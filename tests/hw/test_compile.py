@@ -18,6 +18,7 @@ from icsort.hw.commands import compile as cli
 from icsort.hw.compile import compile_package, load_build
 from icsort.hw.netlist import generator
 from icsort.hw.reference import finn_logits, finn_tensors, qonnx_logits
+from icsort.output import RECORD_FILE
 from tests.hw.networks import Network, random_images, write_manifest
 
 
@@ -36,7 +37,14 @@ def test_build_folder_is_complete(build):
     library = {f"rtl/{path.relative_to(compiler.RTL)}" for path in compiler.RTL.rglob("*.sv")}
     assert sources == library | {"rtl/icsort_net.sv", "rtl/icsort_build.sv"}
     memories = {layer["memory"] for layer in build.data["layers"] if layer["memory"]}
-    assert names == sources | memories | {"build.json", "files.f", "graph.onnx", "model.onnx", "manifest.json"}
+    assert names == sources | memories | {
+        "build.json",
+        "files.f",
+        "graph.onnx",
+        "model.onnx",
+        "manifest.json",
+        RECORD_FILE,
+    }
     assert (build.data["clock_is"], build.clock_mhz) == ("target", 100.0)
     assert build.record_bytes == 24 + 4 * 3
 
@@ -108,7 +116,7 @@ def test_existing_output(build, package, tmp_path):
     """Not replaced unless asked, and never what is not a build."""
     out = tmp_path / "out"
     shutil.copytree(build.folder, out)
-    (out / "stray").write_text("from an older build")
+    (out / "build.json").write_text("edited")
     with pytest.raises(IcsortError, match="exists already; choose another --out, or replace it with --force"):
         compile_package(package, out)
     compile_package(package, out, force=True)

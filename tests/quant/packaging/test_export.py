@@ -14,6 +14,7 @@ from qonnx.core.modelwrapper import ModelWrapper
 
 from icsort.errors import IcsortError
 from icsort.formats import package as manifest
+from icsort.output import RECORD_FILE
 from icsort.quant.networks.architectures import build_model
 from icsort.quant.packaging import export
 
@@ -22,7 +23,7 @@ def test_package(package_folder: Path, run_folder: Path) -> None:
     package = manifest.load(package_folder)
     config = json.loads((run_folder / "config.json").read_text())
     metrics = json.loads((run_folder / "metrics.json").read_text())
-    assert sorted(path.name for path in package_folder.iterdir()) == ["manifest.json", "model.onnx"]
+    assert sorted(path.name for path in package_folder.iterdir()) == [RECORD_FILE, "manifest.json", "model.onnx"]
     assert list(package.classes) == config["classes"]
     assert list(package.channels) == config["channels"]
     assert package.data.hash == config["data"]["hash"]

@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from icsort.errors import IcsortError
+from icsort.output import RECORD_FILE
 from icsort.quant.cells.find import Dataset
 from icsort.quant.networks.architectures import Architecture
 from icsort.quant.training.checkpoint import STATE_FILE, Checkpoint
@@ -67,7 +68,7 @@ def test_a_full_disk_leaves_the_epoch_before(tmp_path: Path, monkeypatch: pytest
         with pytest.raises(IcsortError, match="disk is full"):
             checkpoint.write({"epoch": 2})
     assert checkpoint.begin(resume=True, force=False) == {"epoch": 1}
-    assert [path.name for path in checkpoint.folder.iterdir()] == [STATE_FILE]
+    assert {path.name for path in checkpoint.folder.iterdir()} == {RECORD_FILE, STATE_FILE}
 
 
 def test_a_training_of_an_earlier_version_is_not_resumed(

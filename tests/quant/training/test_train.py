@@ -17,7 +17,7 @@ from scipy.stats import ttest_rel
 from sklearn.metrics import log_loss
 
 from icsort.errors import IcsortError
-from icsort.output import result_folder
+from icsort.output import RECORD_FILE, result_folder, write_record
 from icsort.quant.acquire.choose import Constants, choose_constants, cut_cells
 from icsort.quant.cells.find import Dataset, generated_dataset, read_folder
 from icsort.quant.cells.readers.shards import write_shards
@@ -28,6 +28,7 @@ from icsort.quant.training.train import train_run
 from icsort.sim.bit_true.event import Trigger
 
 RUN_FILES = {
+    RECORD_FILE,
     "checkpoint.pt",
     "config.json",
     "heldout.npz",
@@ -257,6 +258,7 @@ def test_an_existing_output_is_refused_or_replaced(tmp_path: Path) -> None:
     run = tmp_path / "run"
     run.mkdir()
     (run / "config.json").write_text("{}")
+    write_record(run, "config.json", ["config.json"])
     with pytest.raises(IcsortError, match="--force"):
         train_run(cells, run, Recipe(epochs=1), progress=False)
     train_run(cells, run, Recipe(epochs=1), force=True, progress=False)

@@ -79,5 +79,6 @@ def test_images_of_any_shape(seed: int) -> None:
 def test_out_is_not_replaced(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "notes.txt").write_text("keep")
-    with pytest.raises(IcsortError, match="not an earlier benchmark"):
+    with pytest.raises(IcsortError, match="is not an earlier result of this command"):
         CliRunner().invoke(app, ["benchmark", "--out", str(tmp_path / "out"), "--force"], catch_exceptions=False)
+    assert (tmp_path / "out" / "notes.txt").read_text() == "keep"

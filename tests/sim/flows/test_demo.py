@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from icsort.errors import IcsortError
-from icsort.sim.flows.demo import run
+from icsort.output import work_folder
+from icsort.sim.flows.demo import FILES, run
 
 pytestmark = pytest.mark.xdist_group("demo")
 
@@ -36,8 +37,23 @@ def test_demo(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert str(out / "report.html") in printed
 
 
-def test_does_not_replace_other_folders(tmp_path: Path) -> None:
-    (tmp_path / "thesis.txt").write_text("years of work")
-    with pytest.raises(IcsortError, match="not a demo's folder"):
-        run(tmp_path, generated=True, epochs=1)
-    assert (tmp_path / "thesis.txt").exists()
+@pytest.mark.parametrize("name", ["thesis.txt", "run/thesis.txt"])
+@pytest.mark.parametrize("force", [False, True])
+def test_does_not_replace_other_folders(name: str, force: bool, tmp_path: Path) -> None:
+    """A folder of the user's own stays, also one that has a `run` in it."""
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text("years of work")
+    with pytest.raises(IcsortError, match="is not an earlier result of this command"):
+        run(tmp_path, generated=True, epochs=1, force=force)
+    assert (tmp_path / name).read_text() == "years of work"
+
+
+def test_an_earlier_demo_is_replaced_with_force_alone(tmp_path: Path) -> None:
+    out = tmp_path / "demo"
+    work_folder(out, "demo", FILES)
+    (out / "report.html").write_text("earlier")
+    with pytest.raises(IcsortError, match="replace it with --force"):
+        run(out, generated=True, epochs=1)
+    with pytest.raises(IcsortError, match="ended with code 2"):  # of no epochs
+        run(out, generated=True, epochs=-1, force=True)
+    assert not (out / "report.html").exists()
