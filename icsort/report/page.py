@@ -1,16 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A run's report: one HTML page that needs nothing else, for people, and the same figures as JSON, for machines."""
+"""A report: one HTML page that needs nothing else, for people, and the same figures as JSON, for machines."""
 
-import base64
-import io
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import jinja2
-from matplotlib.figure import Figure
 
 PAGE_FILE = "report.html"
 TEMPLATE = Path(__file__).with_name("page.html")
@@ -27,13 +24,19 @@ class Tile:
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the page: what is shown and what it means, pictures (base64 PNG), and a table."""
+    """A part of the page: what is shown and what it means, pictures (base64 PNG), a table, and commands in order.
+
+    marked: rows that stand out, by their index. foot: the row of the sum.
+    """
 
     title: str
     text: str
     pictures: Sequence[str] = ()
     head: Sequence[str] = ()
     rows: Sequence[Sequence[str]] = ()
+    marked: Collection[int] = ()
+    foot: Sequence[str] = ()
+    commands: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -42,24 +45,19 @@ class Page:
 
     title: str
     lead: str
-    figures: Sequence[Tile]
     sections: Sequence[Section]
-    notices: Sequence[str] = field(default=())
-
-
-def png(figure: Figure) -> str:
-    """A figure as base64 PNG."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, dpi=110, bbox_inches="tight")
-    return base64.b64encode(buffer.getvalue()).decode()
+    figures: Sequence[Tile] = ()
+    notices: Sequence[str] = ()
 
 
 def write(folder: Path, page: Page, json_file: str, figures: dict[str, Any]) -> None:
-    """Write report.html and the JSON file into a folder."""
+    """Write report.html and the JSON file into a folder; a report.html that is there is replaced whole."""
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
-    template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
-    (folder / PAGE_FILE).write_text(template.render(vars(page)), encoding="utf-8")
-    (folder / json_file).write_text(json.dumps(figures, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    text = environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(vars(page))
+    for name, content in ((json_file, json.dumps(figures, indent=1, allow_nan=False) + "\n"), (PAGE_FILE, text)):
+        partial = folder / f".{name}.partial"
+        partial.write_text(content, encoding="utf-8")
+        partial.replace(folder / name)
 
 
 def percent(share: float | None) -> str:

@@ -7,11 +7,11 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from sklearn.metrics import ConfusionMatrixDisplay
 
 from icsort.quant.evaluation import metrics, prevalence
 from icsort.quant.evaluation.metrics import Decisions
-from icsort.report.page import Page, Section, Tile, percent, png, with_interval
+from icsort.report.figures import confusion, png
+from icsort.report.page import Page, Section, Tile, percent, with_interval
 
 POINTS = 400  # of a curve: more cannot be seen
 
@@ -86,7 +86,7 @@ def page(report: dict[str, Any], decisions: Decisions) -> Page:
             Section(
                 "Confusion matrix",
                 "Rows are the true class, columns the decision; numbers are cells, the colour is the share of the row.",
-                [png(_confusion_figure(decisions))],
+                [png(confusion(metrics.confusion(decisions), decisions.names, "decision"))],
             ),
             Section(
                 "Calibration",
@@ -177,20 +177,6 @@ def _roc_figure(decisions: Decisions) -> Figure:
         if metrics.roc_area(decisions, index) is not None:
             axes.plot(*metrics.roc(decisions, index), color=colour, label=decisions.names[index])
     legend(axes)
-    return figure
-
-
-def _confusion_figure(decisions: Decisions) -> Figure:
-    size = max(4.0, 0.5 * len(decisions.names))
-    figure = Figure(figsize=(size + 1, size), layout="constrained")
-    axes = figure.subplots()
-    counts = metrics.confusion(decisions)
-    share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    shown = ConfusionMatrixDisplay(share, display_labels=decisions.names)
-    shown.plot(ax=axes, cmap="Blues", colorbar=False, xticks_rotation=45, im_kw={"vmin": 0, "vmax": 1})
-    for text, count in zip(shown.text_.flat, counts.flat, strict=True):
-        text.set_text(str(count) if count else "")
-    axes.set(xlabel="decision", ylabel="true class")
     return figure
 
 

@@ -1,16 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a network looks at, in pictures and words."""
 
-import colorsys
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
 from icsort.quant.evaluation.evaluation_page import colours, legend
 from icsort.quant.evaluation.explain import Explanation
-from icsort.report.page import Page, Section, Tile, percent, png
+from icsort.report.figures import composite, png
+from icsort.report.page import Page, Section, Tile, percent
 
 SHOWN_OF_A_PAIR = 8
 
@@ -73,15 +72,6 @@ def page(report: dict[str, Any], found: Explanation) -> Page:
             ),
         ],
     )
-
-
-def composite(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Cells (..., H, W, C) as colours (..., H, W, 3): the first channel grey, each other one in a colour of its own."""
-    others = pixels.shape[-1] - 1
-    palette = [(1.0, 1.0, 1.0)] + [colorsys.hsv_to_rgb((1 / 3 + i / max(others, 1)) % 1, 0.9, 1) for i in range(others)]
-    strength = np.full((len(palette), 1), 0.9)
-    strength[0] = 0.45 if others else 1.0
-    return np.asarray(np.clip(pixels / 255 @ (np.array(palette) * strength), 0, 1))
 
 
 def _saliency_figure(found: Explanation) -> Figure:

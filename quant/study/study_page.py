@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from icsort.report.page import Page, Section, Tile, percent, png, with_interval
+from icsort.report.figures import png
+from icsort.report.page import Page, Section, Tile, percent, with_interval
 
 TITLES = {"resnet50": "ResNet50", "resnet18": "ResNet18", "mobilenet_v2": "MobileNetV2"}
 

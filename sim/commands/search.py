@@ -34,7 +34,8 @@ def search(
     """
     from rich.console import Console
 
-    from icsort.sim.flows.families import PAGE_FILE, family, write_page
+    from icsort.report.page import PAGE_FILE
+    from icsort.sim.flows.families import family, write_page
     from icsort.sim.flows.families import search as run
 
     with Console(stderr=True).status("search") as status:

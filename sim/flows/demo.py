@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from icsort.errors import IcsortError
 from icsort.hw.compile import Build, load_build
 from icsort.output import work_folder
+from icsort.report.page import PAGE_FILE, write
 from icsort.sim.bit_true.scheduler import Outcome
-from icsort.sim.flows import demo_page as report
+from icsort.sim.flows import demo_page
 from icsort.sim.flows.shell import Shell
 from icsort.sim.simulate.lines import CELLS_PER_SECOND, Cells, Flow, flow, load_cells
 from icsort.sim.verilator.board import virtual_board
@@ -29,9 +29,8 @@ GATES = (("Prophase", "Metaphase", "Anaphase", "Telophase"), ("Mitotic",))
 POSTERIOR = 0.8
 DROP_DELAY_US = 50  # shorter than an instrument's, so that the timeline shows a cell and its pulse beside each other
 PULSE_US = 5
-SHOWN_CELLS = 40
-TEMPLATE = Path(__file__).parent / "demo_page.html"
-FILES = ("report.html", "report.json", "board", "events.jsonl", "timeline.csv")  # beside run, package and build
+RESULT_FILE = "report.json"
+FILES = (PAGE_FILE, RESULT_FILE, "board", "events.jsonl", "timeline.csv")  # beside run, package and build
 
 
 @dataclass(frozen=True)
@@ -63,9 +62,10 @@ def run(out: Path, *, generated: bool, epochs: int | None, force: bool = False) 
     sort = sort_cells(shell, build, stream, out)
     result = figures(shell, build, cells, stream, simulated, sort)
     result["dataset_description"] = describe(json.loads((run_folder / "config.json").read_text()))
-    (out / "report.json").write_text(json.dumps(result, indent=1) + "\n")
-    write_page(out, result, build, cells, stream, sort)
-    print_table(result, out / "report.html")
+    truth = cells.labels[stream.cells]
+    page = demo_page.page(result, build.data, stream.pixels, truth, sort.events, out / "timeline.csv")
+    write(out, page, RESULT_FILE, result)
+    print_table(result, out / PAGE_FILE)
     return result
 
 
@@ -96,7 +96,7 @@ def figures(
     classes = build.manifest.classes
     truth = cells.labels[stream.cells]
     wanted = np.isin(truth, [classes.index(name) for name in sort.gate])
-    chosen = was_sorted(sort.events)
+    chosen = demo_page.was_sorted(sort.events)
     pulses = len(sort.summary["sort_pulses"])
     if pulses != sort.counters["SORTED"]:
         raise IcsortError(
@@ -126,7 +126,12 @@ def figures(
         "not_sorted_by_cause": {
             outcome.name.lower(): sort.counters[outcome.name] for outcome in Outcome if outcome is not Outcome.SORTED
         },
-        "gate": {"classes": list(sort.gate), "posterior": POSTERIOR},
+        "gate": {
+            "classes": list(sort.gate),
+            "posterior": POSTERIOR,
+            "drop_delay_us": DROP_DELAY_US,
+            "pulse_us": PULSE_US,
+        },
         "purity": float(wanted[chosen].mean()) if chosen.any() else None,
         "yield": float(chosen[wanted].mean()) if wanted.any() else None,
         "simulated_cycles_per_second": simulated["simulated_cycles_per_second"],
@@ -134,11 +139,6 @@ def figures(
         "model_id": build.manifest.model_id,
         "commands": shell.commands,
     }
-
-
-def was_sorted(events: list[dict[str, Any]]) -> NDArray[np.bool_]:
-    """(E,) which events the board decided to sort."""
-    return np.array([event["outcome"] == Outcome.SORTED.name for event in events])
 
 
 def describe(configuration: dict[str, Any]) -> str:
@@ -151,89 +151,6 @@ def describe(configuration: dict[str, Any]) -> str:
         f"{', '.join(configuration['channels'])}; 80 % to train, 10 % to choose the epoch, "
         f"10 % held out and shown here (split seed {configuration['data']['split_seed']})."
     )
-
-
-def write_page(
-    out: Path,
-    result: dict[str, Any],
-    build: Build,
-    cells: Cells,
-    stream: Flow,
-    sort: Sort,
-) -> None:
-    """`report.html`: the figures with their pictures."""
-    classes = build.manifest.classes
-    truth = cells.labels[stream.cells]
-    predicted = np.array([event["class"] for event in sort.events])
-    chosen = was_sorted(sort.events)
-    # As many sorted as refused cells, drawn once and for all.
-    draw = np.random.default_rng(0)
-    picked = np.concatenate(
-        [draw.permutation(np.flatnonzero(which))[: SHOWN_CELLS // 2] for which in (chosen, ~chosen)]
-    )
-    pictures = {
-        "cells": report.cell_grid(
-            stream.pixels[picked],
-            [classes[i] for i in truth[picked]],
-            [classes[i] for i in predicted[picked]],
-            np.array([sort.events[i]["posterior"] for i in picked]),
-            chosen[picked],
-        ),
-        "confusion": report.confusion(truth, predicted, classes),
-        "latency": report.latency(
-            np.array([event["first_pixel_to_decision_cycles"] for event in sort.events]),
-            np.array([event["last_pixel_to_decision_cycles"] for event in sort.events]),
-            build.clock_mhz,
-        ),
-        "timeline": one_sort(out / "timeline.csv", build, sort),
-    }
-    last = result["latency_cycles_last_pixel_to_decision"]["median"]
-    equal = result["logits_equal"] == result["logits_compared"]
-    received = result["events_received_by_host"] == result["events_sent"]
-    values = [
-        (
-            f"{result['logits_equal']} of {result['logits_compared']}",
-            "logits equal: RTL, QONNX model, FINN's graph",
-            equal,
-        ),
-        (f"{result['events_received_by_host']} of {result['events_sent']}", "events received by the host", received),
-        (f"{last / build.clock_mhz:.2f} µs", f"last pixel to decision, {last:g} cycles", None),
-        (
-            f"{build.clock_mhz * 1e6 / result['cycles_per_cell']:,.0f} /s",
-            f"cells, {result['cycles_per_cell']} cycles each",
-            None,
-        ),
-        (f"{result['balanced_accuracy']:.3f}", f"balanced accuracy on {result['cells']} cells never seen", None),
-        (
-            f"{result['sorted']}",
-            f"sorted; {percent(result['purity'])} pure, {percent(result['yield'])} of the wanted cells",
-            None,
-        ),
-    ]
-    tones = {True: "good", False: "bad", None: ""}
-    report.render(
-        TEMPLATE,
-        out / "report.html",
-        title="icsort: from cell images to sort pulses",
-        report=result,
-        figures=[{"value": value, "label": label, "tone": tones[good]} for value, label, good in values],
-        pictures=pictures,
-        outcomes=[("sorted", result["sorted"]), *result["not_sorted_by_cause"].items()],
-        resources=report.resources(build.data),
-    )
-
-
-def one_sort(timeline: Path, build: Build, sort: Sort) -> str:
-    """Picture of the first sort, empty where there was none."""
-    first = next((event["time_cycles"] for event in sort.events if event["outcome"] == Outcome.SORTED.name), None)
-    if first is None:
-        return ""
-    end = first + round((DROP_DELAY_US + PULSE_US) * build.clock_mhz)
-    return report.timeline(timeline, first, end, build.clock_mhz)
-
-
-def percent(share: float | None) -> str:
-    return "none" if share is None else f"{100 * share:.0f} %"
 
 
 def print_table(result: dict[str, Any], page: Path) -> None:
@@ -258,7 +175,7 @@ def print_table(result: dict[str, Any], page: Path) -> None:
         ("clock", f"{clock:g} MHz, a target: no place-and-route report exists"),
         ("events received", f"{result['events_received_by_host']} of {result['events_sent']}"),
         ("sorted", f"{result['sorted']} (not: {causes})"),
-        ("purity, yield", f"{percent(result['purity'])}, {percent(result['yield'])}"),
+        ("purity, yield", f"{demo_page.share(result['purity'])}, {demo_page.share(result['yield'])}"),
         ("build", result["build_id"]),
         ("report", str(page)),
     ]

@@ -1,33 +1,156 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The demo's report: figures and pictures of one run of the whole path, in one HTML file that needs nothing else."""
+"""The demo's report: figures and pictures of one run of the whole path."""
 
-import base64
 import csv
-import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import jinja2
-import matplotlib as mpl
 import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-mpl.use("Agg")
-import matplotlib.pyplot as plt  # the backend must be chosen first
-from matplotlib.figure import Figure
+from icsort.report.figures import BAR, GOOD, PLAIN, composite, confusion, png
+from icsort.report.page import Page, Section, Tile
+from icsort.sim.bit_true.scheduler import Outcome
 
-SORTED, REFUSED = "#2e9e5b", "#b8c0cc"
-# How the first three channels are laid over each other: grey as in a microscope's transmitted light, then two stains.
-CHANNEL_COLOURS = np.array([[0.45, 0.45, 0.45], [0.1, 0.9, 0.1], [0.9, 0.1, 0.9]])
+SHOWN_CELLS = 40
+SHOWN_CHANNELS = 3  # laid over each other
+RESOURCES = {"LUT": "LUT", "BRAM_18K": "BRAM 18k", "DSP": "DSP"}
 
 
-def png(figure: Figure) -> str:
-    """A figure as base64 PNG, and closed."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, dpi=120, bbox_inches="tight")
-    plt.close(figure)
-    return base64.b64encode(buffer.getvalue()).decode()
+def page(
+    result: Mapping[str, Any],
+    build: Mapping[str, Any],
+    pixels: NDArray[np.uint8],
+    truth: NDArray[np.int64],
+    events: Sequence[Mapping[str, Any]],
+    timeline_file: Path,
+) -> Page:
+    """The demo's report.json as a page. build: its build.json. pixels (E, H, W, C), truth (E,): of the events, as
+    the host received them. timeline_file: the monitor signals (CSV: cycle,signal,value)."""
+    classes, gate, clock = result["classes"], result["gate"], result["clock_target_mhz"]
+    last = result["latency_cycles_last_pixel_to_decision"]["median"]
+    predicted = np.array([event["class"] for event in events])
+    counts = np.zeros((len(classes), len(classes)), np.int64)
+    np.add.at(counts, (truth, predicted), 1)
+    one_sort = [png(figure) for figure in [_timeline(timeline_file, events, gate, clock)] if figure]
+    head, rows, foot = _resources(build)
+    return Page(
+        title="icsort: from cell images to sort pulses",
+        lead=result["dataset_description"],
+        notices=[GENERATED] if result["dataset"] == "generated" else [],
+        figures=_tiles(result, last),
+        sections=[
+            Section(
+                "Cells and what became of them",
+                f"The sort gate: {', '.join(gate['classes'])} with a posterior of at least {gate['posterior']}. Green "
+                "frames were sorted. Above each cell its class, below it the network's class and the posterior of the "
+                "gate's classes, as the host received them.",
+                [png(_cells(pixels, truth, classes, events))],
+            ),
+            Section(
+                "Confusion matrix",
+                f"{result['cells']} cells that training never saw, classified by the RTL: accuracy "
+                f"{result['accuracy']:.3f}, balanced {result['balanced_accuracy']:.3f}.",
+                [png(confusion(counts, classes, "decision of the RTL"))],
+            ),
+            Section(
+                "Latency",
+                f"Measured by the hardware itself, in cycles; times at the clock target of {clock:g} MHz, which no "
+                "place-and-route report has confirmed. The line stream brings one pixel a cycle without pause.",
+                [png(_latency(events, clock))],
+            ),
+            Section(
+                "One sort, from the first line to the pulse",
+                "" if one_sort else "No cell passed the gate, so there is no sort to show.",
+                one_sort,
+            ),
+            Section(
+                "Every event ends in one counter",
+                "",
+                head=["outcome", "events"],
+                rows=[
+                    ["sorted", str(result["sorted"])],
+                    *([name, str(count)] for name, count in result["not_sorted_by_cause"].items()),
+                ],
+                foot=["accepted by the trigger", str(result["events_sent"])],
+            ),
+            Section(
+                "Network and resources",
+                f"Cycles are predicted a cell. LUT, BRAM and DSP are {build['resources_are']}; no synthesis has run. "
+                f"The board: {build['part']}, {build['budget_is']}.",
+                head=head,
+                rows=rows,
+                foot=foot,
+            ),
+            Section(
+                "How this was made",
+                f"Build {result['build_id']}, model {result['model_id']}. The same figures for a machine: report.json.",
+                commands=result["commands"],
+            ),
+        ],
+    )
+
+
+GENERATED = (
+    "No real cells were found, so these are generated ones: the figures show that the system works, not how well it "
+    "would sort. Set ICSORT_DATA to a folder with real cells."
+)
+
+
+def _tiles(result: Mapping[str, Any], last: float) -> list[Tile]:
+    clock = result["clock_target_mhz"]
+    tones = {True: "good", False: "bad"}
+    equal = result["logits_equal"] == result["logits_compared"]
+    received = result["events_received_by_host"] == result["events_sent"]
+    return [
+        Tile(
+            f"{result['logits_equal']} of {result['logits_compared']}",
+            "logits equal: RTL, QONNX model, FINN's graph",
+            tones[equal],
+        ),
+        Tile(
+            f"{result['events_received_by_host']} of {result['events_sent']}",
+            "events received by the host",
+            tones[received],
+        ),
+        Tile(f"{last / clock:.2f} µs", f"last pixel to decision, {last:g} cycles"),
+        Tile(f"{clock * 1e6 / result['cycles_per_cell']:,.0f} /s", f"cells, {result['cycles_per_cell']} cycles each"),
+        Tile(f"{result['balanced_accuracy']:.3f}", f"balanced accuracy on {result['cells']} cells never seen"),
+        Tile(
+            f"{result['sorted']}",
+            f"sorted; {share(result['purity'])} pure, {share(result['yield'])} of the wanted cells",
+        ),
+    ]
+
+
+def share(part: float | None) -> str:
+    """A share in whole percent."""
+    return "none" if part is None else f"{100 * part:.0f} %"
+
+
+def was_sorted(events: Sequence[Mapping[str, Any]]) -> NDArray[np.bool_]:
+    """(E,) which events the board decided to sort."""
+    return np.array([event["outcome"] == Outcome.SORTED.name for event in events])
+
+
+def _cells(
+    pixels: NDArray[np.uint8], truth: NDArray[np.int64], classes: Sequence[str], events: Sequence[Mapping[str, Any]]
+) -> Figure:
+    """As many sorted as refused cells, drawn once and for all."""
+    draw, chosen = np.random.default_rng(0), was_sorted(events)
+    picked = np.concatenate(
+        [draw.permutation(np.flatnonzero(which))[: SHOWN_CELLS // 2] for which in (chosen, ~chosen)]
+    )
+    return cell_grid(
+        pixels[picked],
+        [classes[i] for i in truth[picked]],
+        [classes[events[i]["class"]] for i in picked],
+        np.array([events[i]["posterior"] for i in picked]),
+        chosen[picked],
+    )
 
 
 def cell_grid(
@@ -37,58 +160,52 @@ def cell_grid(
     posterior: NDArray[np.float64],
     was_sorted: NDArray[np.bool_],
     columns: int = 10,
-) -> str:
+) -> Figure:
     """Cells (N, H, W, C) side by side, up to three channels laid over each other, with their decisions."""
     rows = -(-len(pixels) // columns)
-    figure, axes = plt.subplots(rows, columns, figsize=(columns * 1.25, rows * 1.55), squeeze=False)
+    figure = Figure(figsize=(columns * 1.25, rows * 1.55))
+    axes = figure.subplots(rows, columns, squeeze=False)
     for axis in axes.flat:
         axis.set_axis_off()
     for i, axis in enumerate(axes.flat[: len(pixels)]):
-        shown = min(len(CHANNEL_COLOURS), pixels.shape[3])
         axis.set_axis_on()
-        axis.imshow(np.clip(pixels[i, ..., :shown] / 255 @ CHANNEL_COLOURS[:shown], 0, 1))
+        axis.imshow(composite(pixels[i, ..., :SHOWN_CHANNELS]))
         axis.set(xticks=[], yticks=[])
         for spine in axis.spines.values():
-            spine.set(color=SORTED if was_sorted[i] else REFUSED, linewidth=3)
+            spine.set(color=GOOD if was_sorted[i] else PLAIN, linewidth=3)
         axis.set_title(truth[i], fontsize=7, pad=3)
         axis.set_xlabel(f"{predicted[i]} {posterior[i]:.2f}", fontsize=7, labelpad=2)
-    return png(figure)
+    return figure
 
 
-def confusion(truth: NDArray[np.int64], predicted: NDArray[np.int64], classes: Sequence[str]) -> str:
-    """Confusion matrix, rows are the truth; colour is the share of the row, numbers are cells."""
-    count = np.zeros((len(classes), len(classes)), int)
-    np.add.at(count, (truth, predicted), 1)
-    share = count / np.maximum(count.sum(axis=1, keepdims=True), 1)
-    size = max(4.0, 0.62 * len(classes))
-    figure, axis = plt.subplots(figsize=(size + 1, size))
-    axis.imshow(share, cmap="Blues", vmin=0, vmax=1)
-    axis.set_xticks(range(len(classes)), classes, rotation=45, ha="right")
-    axis.set_yticks(range(len(classes)), classes)
-    axis.set(xlabel="predicted by the RTL", ylabel="true class")
-    for (row, column), cells in np.ndenumerate(count):
-        if cells:
-            axis.text(column, row, str(cells), ha="center", va="center", color="w" if share[row, column] > 0.5 else "k")
-    return png(figure)
-
-
-def latency(first: NDArray[np.int64], last: NDArray[np.int64], clock_mhz: float) -> str:
+def _latency(events: Sequence[Mapping[str, Any]], clock_mhz: float) -> Figure:
     """Histograms of the cycles from the first and from the last pixel to the decision."""
-    figure, axes = plt.subplots(1, 2, figsize=(11, 3))
-    for axis, cycles, name in ((axes[0], first, "first"), (axes[1], last, "last")):
+    figure = Figure(figsize=(11, 3), layout="constrained")
+    axes = figure.subplots(1, 2)
+    for axis, name in zip(axes, ("first", "last"), strict=True):
+        cycles = [event[f"{name}_pixel_to_decision_cycles"] for event in events]
         values, counts = np.unique(cycles, return_counts=True)
-        axis.bar(values, counts, width=0.8, color="#3a6ea5")
+        axis.bar(values, counts, width=0.8, color=BAR)
         axis.set(xlabel=f"cycles from {name} pixel to decision", ylabel="cells")
-        axis.xaxis.set_major_locator(mpl.ticker.MaxNLocator(nbins=6, integer=True))
+        axis.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
         if values[-1] - values[0] < 6:
             axis.set_xlim(values[0] - 4, values[-1] + 4)
         median = float(np.median(cycles))
         axis.set_title(f"median {median:g} cycles = {median / clock_mhz:.2f} µs at {clock_mhz:g} MHz", fontsize=10)
-    figure.tight_layout()
-    return png(figure)
+    return figure
 
 
-def timeline(path: Path, begin: int, end: int, clock_mhz: float) -> str:
+def _timeline(
+    path: Path, events: Sequence[Mapping[str, Any]], gate: Mapping[str, Any], clock_mhz: float
+) -> Figure | None:
+    """The first sort as a logic analyser shows it, from the event's first pixel to the end of its pulse."""
+    first = next((event["time_cycles"] for event in events if event["outcome"] == Outcome.SORTED.name), None)
+    if first is None:
+        return None
+    return timeline(path, first, first + round((gate["drop_delay_us"] + gate["pulse_us"]) * clock_mhz), clock_mhz)
+
+
+def timeline(path: Path, begin: int, end: int, clock_mhz: float) -> Figure:
     """The monitor signals (CSV: cycle,signal,value) as a logic analyser shows them, from one event's first pixel to
     the end of its sort pulse, both in cycles."""
     changes: dict[str, list[tuple[int, int]]] = {}
@@ -99,7 +216,8 @@ def timeline(path: Path, begin: int, end: int, clock_mhz: float) -> str:
     margin = (end - begin) // 20
     begin, end = begin - margin, end + margin
     names = ["line", "event", "network in", "network out", "decision", "sort pulse"]
-    figure, axes = plt.subplots(len(names), 1, figsize=(11, 3.6), sharex=True)
+    figure = Figure(figsize=(11, 3.6))
+    axes = figure.subplots(len(names), 1, sharex=True)
     shortest = (end - begin) / 600  # a pulse of one cycle must still be seen
     for axis, name in zip(axes, names, strict=True):
         level, since = 0, begin
@@ -111,7 +229,7 @@ def timeline(path: Path, begin: int, end: int, clock_mhz: float) -> str:
                     (max(at, since + shortest) - event) / clock_mhz,
                     0.1,
                     0.9,
-                    color="#3a6ea5",
+                    color=BAR,
                 )
             level, since = value, at
         axis.set(yticks=[], ylim=(0, 1), xlim=((begin - event) / clock_mhz, (end - event) / clock_mhz))
@@ -119,32 +237,19 @@ def timeline(path: Path, begin: int, end: int, clock_mhz: float) -> str:
         for side in ("top", "right", "left"):
             axis.spines[side].set_visible(False)
     axes[-1].set_xlabel(f"µs after the cell's first pixel, at {clock_mhz:g} MHz")
-    return png(figure)
+    return figure
 
 
-def resources(data: dict[str, Any]) -> dict[str, Any]:
-    """Head and rows of the resource table, from a build's build.json; the board's budget stands at the end."""
-    kinds = ("LUT", "BRAM_18K", "DSP")
+def _resources(build: Mapping[str, Any]) -> tuple[list[str], list[list[str]], list[str]]:
+    """Head, rows and foot of the resource table, from a build.json."""
     rows = [
         [
             *(layer["instance"], layer["source"], layer["params"].get("PE", ""), layer["params"].get("SIMD", "")),
-            *(layer["cycles"], layer["fifo_depths"][0], *(layer["resources"][kind] for kind in kinds)),
+            *(layer["cycles"], layer["fifo_depths"][0], *(layer["resources"][kind] for kind in RESOURCES)),
         ]
-        for layer in data["layers"]
+        for layer in build["layers"]
     ]
-    rows.append(["sum", *[""] * 5, *(sum(layer["resources"][kind] for layer in data["layers"]) for kind in kinds)])
-    rows.append([f"{data['part']}, {data['budget_is']}", *[""] * 5, *(data["budget"][kind] for kind in kinds)])
-    return {
-        "head": ["kernel", "layer", "PE", "SIMD", "cycles", "FIFO", "LUT", "BRAM 18k", "DSP"],
-        "rows": rows,
-        "source": data["resources_are"],
-    }
-
-
-def render(template: Path, out: Path, **values: Any) -> None:
-    """Write the page, whole or not at all."""
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
-    page = environment.from_string(template.read_text(encoding="utf-8")).render(**values)
-    partial = out.with_suffix(".partial")
-    partial.write_text(page, encoding="utf-8")
-    partial.replace(out)
+    totals = [sum(layer["resources"][kind] for layer in build["layers"]) for kind in RESOURCES]
+    budget = [f"{total:g} of {build['budget'][kind]}" for total, kind in zip(totals, RESOURCES, strict=True)]
+    head = ["kernel", "layer", "PE", "SIMD", "cycles", "FIFO", *RESOURCES.values()]
+    return head, [[str(cell) for cell in row] for row in rows], ["sum", *[""] * 5, *budget]

@@ -7,7 +7,6 @@ so that a search which was interrupted goes on where it was.
 
 import itertools
 import json
-import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -15,19 +14,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import FormatStrFormatter
 from numpy.typing import NDArray
 
 from icsort.errors import IcsortError
 from icsort.output import planned_folder
-from icsort.sim.flows import demo_page as report
+from icsort.report.figures import GOOD, PLAIN, png
+from icsort.report.page import Page, Section, write
 
 SEARCH_FILE = "search.json"
 PLAN_FILE = "plan.json"
-PAGE_FILE = "report.html"
-TEMPLATE = Path(__file__).with_name("families.html")
 FORMAT = "icsort-search"
 VERSION = 1
 RESOURCES = ("LUT", "DSP", "BRAM_18K")
@@ -116,43 +114,25 @@ def _result(
         (build / "build.json", ["compile", package, "--out", build, "--board", board]),
     )
     result: dict[str, Any] = {"name": candidate.name, "options": dict(candidate.options), "front": False}
-    for result_file, words in steps:
-        if not result_file.is_file():
-            resume = words[0] == "train" and unfinished(run).is_file()
+    for made, words in steps:
+        if not made.is_file():
             progress(f"{candidate.name}: {words[0]}")
-            refusal = _icsort([*words, *["--resume"] * resume])
-            if refusal is not None and resume:
-                raise IcsortError(f"{candidate.name}: a training that was cut short cannot go on: {refusal}")
-            if refusal is not None:
-                return {**result, "refused": refusal}
+            refused = _icsort(words)
+            if refused is not None:
+                return {**result, "refused": refused}
     metrics, data = (json.loads(path.read_text(encoding="utf-8")) for path in (steps[0][0], steps[2][0]))
     return {**result, "refused": None, **_scores(metrics), **costs(data)}
 
 
-def unfinished(run: Path) -> Path:
-    """Where `icsort train` keeps the state of a training that has not ended."""
-    return run.parent / f".{run.name}.training" / "state.pt"
-
-
 def _icsort(words: Sequence[object]) -> str | None:
-    """Run a command; None, or the line with which it refused (exit code 2).
-
-    Raises IcsortError where it ended otherwise: killed, interrupted or failed, which says nothing about the network.
-    """
+    """Run a command; None, or the line with which it refused."""
     done = subprocess.run(
-        [sys.executable, "-m", "icsort", *map(str, words)],
-        stderr=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        check=False,
+        [sys.executable, "-m", "icsort", *map(str, words)], capture_output=True, text=True, check=False
     )
-    lines = done.stderr.decode(errors="replace").split("\n")
-    said = next((line.strip() for line in reversed(lines) if line.strip()), "nothing was said")
-    if done.returncode == 2:
-        return said.removeprefix("icsort: error: ")
+    if done.returncode == 2 and done.stderr.strip():
+        return done.stderr.strip().splitlines()[-1].removeprefix("icsort: error: ")
     if done.returncode:
-        how = f"was ended by signal {-done.returncode}" if done.returncode < 0 else f"ended with code {done.returncode}"
-        command = shlex.join(["icsort", *map(str, words)])
-        raise IcsortError(f"`{command}` {how} ({said}); the same `icsort search` goes on from there")
+        raise IcsortError(f"`icsort {' '.join(map(str, words))}` failed: {done.stderr.strip()[-400:]}")
     return None
 
 
@@ -182,7 +162,7 @@ def costs(build: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def write_page(out: Path, found: dict[str, Any], accuracy: float | None) -> None:
-    """report.html and search.json in the search's folder."""
+    """report.html and search.json in the search's folder. found: gets the smallest network that is good enough."""
     built = [network for network in found["networks"] if network["refused"] is None]
     refused = [network for network in found["networks"] if network["refused"] is not None]
     best = max(built, key=lambda network: network["validation"])
@@ -197,44 +177,54 @@ def write_page(out: Path, found: dict[str, Any], accuracy: float | None) -> None
             f"{choice['latency_us']:.1f} µs from the first pixel to the answer, "
             f"{100 * choice['share_of_board']:.0f} % of the board."
         )
-    rows = [
-        {
-            "front": network["front"],
-            "cells": [
-                network["name"],
-                f"{network['parameters']:,}",
-                f"{100 * network['validation']:.1f} %",
-                f"{100 * network['test']:.1f} %",
-                f"{network['latency_us']:.2f}",
-                f"{network['last_pixel_us']:.2f}",
-                f"{network['cells_per_second']:,.0f}",
-                *(f"{network['resources'][kind]:,.0f}" for kind in RESOURCES),
-                f"{100 * network['share_of_board']:.0f} %",
-            ],
-        }
-        for network in sorted(built, key=lambda network: network["share_of_board"])
-    ]
-    report.render(
-        TEMPLATE,
-        out / PAGE_FILE,
+    ordered = sorted(built, key=lambda network: network["share_of_board"])
+    page = Page(
+        title="How small may the network be?",
         lead=f"{len(found['networks'])} networks, compiled for {best['part']} at {best['clock_mhz']:g} MHz (a target).",
-        advice=advice,
-        picture=_picture(built),
-        table={
-            "head": [
-                *("network", "parameters", "validation", "test", "latency µs", "after last pixel µs", "cells/s"),
-                *RESOURCES,
-                "of the board",
-            ],
-            "rows": rows,
-        },
-        footnote="Latency and resources are predicted; no synthesis has run. "
-        + " ".join(f"{network['name']} was refused: {network['refused']}." for network in refused),
+        sections=[
+            Section(
+                "Accuracy against latency and board",
+                f"{advice} A network on the front (green) has no other that is at least as good in accuracy, latency "
+                "and resources and better in one. The front is chosen on the validation part; the test part, which no "
+                "training and no choice saw, says what to expect.",
+                [png(_picture(built))],
+            ),
+            Section(
+                "All networks",
+                "Latency and resources are predicted; no synthesis has run.",
+                head=[
+                    *("network", "parameters", "validation", "test", "latency µs", "after last pixel µs", "cells/s"),
+                    *RESOURCES,
+                    "of the board",
+                ],
+                rows=[_row(network) for network in ordered],
+                marked=[i for i, network in enumerate(ordered) if network["front"]],
+            ),
+            *(
+                [Section("Refused", "", head=["network", "why"], rows=[[n["name"], n["refused"]] for n in refused])]
+                if refused
+                else []
+            ),
+        ],
     )
-    (out / SEARCH_FILE).write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    write(out, page, SEARCH_FILE, found)
 
 
-def _picture(built: Sequence[Mapping[str, Any]]) -> str:
+def _row(network: Mapping[str, Any]) -> list[str]:
+    return [
+        network["name"],
+        f"{network['parameters']:,}",
+        f"{100 * network['validation']:.1f} %",
+        f"{100 * network['test']:.1f} %",
+        f"{network['latency_us']:.2f}",
+        f"{network['last_pixel_us']:.2f}",
+        f"{network['cells_per_second']:,.0f}",
+        *(f"{network['resources'][kind]:,.0f}" for kind in RESOURCES),
+        f"{100 * network['share_of_board']:.0f} %",
+    ]
+
+
+def _picture(built: Sequence[Mapping[str, Any]]) -> Figure:
     figure = Figure(figsize=(11, 4.2), layout="constrained")
     axes = figure.subplots(1, 2, sharey=True)
     kinds = {"latency_us": "predicted latency, first pixel to answer, µs", "share_of_board": "share of the board"}
@@ -245,13 +235,13 @@ def _picture(built: Sequence[Mapping[str, Any]]) -> str:
                 [network[key] for network in chosen],
                 [network["validation"] for network in chosen],
                 "o",
-                color=report.SORTED if on_front else report.REFUSED,
+                color=GOOD if on_front else PLAIN,
                 label="front" if on_front else "beaten",
             )
             for network in chosen if on_front else []:
                 axis.annotate(network["name"], (network[key], network["validation"]), fontsize=6, rotation=20)
         axis.set(xlabel=label, xscale="log")
-        axis.xaxis.set_major_formatter(mpl.ticker.FormatStrFormatter("%g"))
+        axis.xaxis.set_major_formatter(FormatStrFormatter("%g"))
     axes[0].set_ylabel("balanced accuracy, validation")
     axes[0].legend()
-    return report.png(figure)
+    return figure

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pictures that several reports show, and how a figure gets into a page."""
+
+import base64
+import colorsys
+import io
+from collections.abc import Sequence
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from sklearn.metrics import ConfusionMatrixDisplay
+
+mpl.rcParams["text.parse_math"] = False  # a class or layer may be called "$a_$"
+
+GOOD, PLAIN = "#2e9e5b", "#b8c0cc"  # what stands out, and what it stands out from
+BAR = "#3a6ea5"
+
+
+def png(figure: Figure) -> str:
+    """A figure as base64 PNG, as `Section.pictures` wants it."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, dpi=110, bbox_inches="tight")
+    return base64.b64encode(buffer.getvalue()).decode()
+
+
+def confusion(counts: NDArray[np.int64], classes: Sequence[str], decided_by: str) -> Figure:
+    """Confusion matrix (K, K), rows are the truth; colour is the share of the row, numbers are cells."""
+    size = max(4.0, 0.55 * len(classes))
+    figure = Figure(figsize=(size + 1, size), layout="constrained")
+    axes = figure.subplots()
+    share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    shown = ConfusionMatrixDisplay(share, display_labels=classes)
+    shown.plot(ax=axes, cmap="Blues", colorbar=False, xticks_rotation=45, im_kw={"vmin": 0, "vmax": 1})
+    for text, count in zip(shown.text_.flat, counts.flat, strict=True):
+        text.set_text(str(count) if count else "")
+    axes.set(xlabel=decided_by, ylabel="true class")
+    return figure
+
+
+def composite(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Cells (..., H, W, C) as colours (..., H, W, 3): the first channel grey, each other one in a colour of its own."""
+    others = pixels.shape[-1] - 1
+    palette = [(1.0, 1.0, 1.0)] + [colorsys.hsv_to_rgb((1 / 3 + i / max(others, 1)) % 1, 0.9, 1) for i in range(others)]
+    strength = np.full((len(palette), 1), 0.9)
+    strength[0] = 0.45 if others else 1.0
+    return np.asarray(np.clip(pixels / 255 @ (np.array(palette) * strength), 0, 1))
