@@ -7,6 +7,7 @@ so that a search which was interrupted goes on where it was.
 
 import itertools
 import json
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -114,25 +115,43 @@ def _result(
         (build / "build.json", ["compile", package, "--out", build, "--board", board]),
     )
     result: dict[str, Any] = {"name": candidate.name, "options": dict(candidate.options), "front": False}
-    for made, words in steps:
-        if not made.is_file():
+    for result_file, words in steps:
+        if not result_file.is_file():
+            resume = words[0] == "train" and unfinished(run).is_file()
             progress(f"{candidate.name}: {words[0]}")
-            refused = _icsort(words)
-            if refused is not None:
-                return {**result, "refused": refused}
+            refusal = _icsort([*words, *["--resume"] * resume])
+            if refusal is not None and resume:
+                raise IcsortError(f"{candidate.name}: a training that was cut short cannot go on: {refusal}")
+            if refusal is not None:
+                return {**result, "refused": refusal}
     metrics, data = (json.loads(path.read_text(encoding="utf-8")) for path in (steps[0][0], steps[2][0]))
     return {**result, "refused": None, **_scores(metrics), **costs(data)}
 
 
+def unfinished(run: Path) -> Path:
+    """Where `icsort train` keeps the state of a training that has not ended."""
+    return run.parent / f".{run.name}.training" / "state.pt"
+
+
 def _icsort(words: Sequence[object]) -> str | None:
-    """Run a command; None, or the line with which it refused."""
+    """Run a command; None, or the line with which it refused (exit code 2).
+
+    Raises IcsortError where it ended otherwise: killed, interrupted or failed, which says nothing about the network.
+    """
     done = subprocess.run(
-        [sys.executable, "-m", "icsort", *map(str, words)], capture_output=True, text=True, check=False
+        [sys.executable, "-m", "icsort", *map(str, words)],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        check=False,
     )
-    if done.returncode == 2 and done.stderr.strip():
-        return done.stderr.strip().splitlines()[-1].removeprefix("icsort: error: ")
+    lines = done.stderr.decode(errors="replace").split("\n")
+    said = next((line.strip() for line in reversed(lines) if line.strip()), "nothing was said")
+    if done.returncode == 2:
+        return said.removeprefix("icsort: error: ")
     if done.returncode:
-        raise IcsortError(f"`icsort {' '.join(map(str, words))}` failed: {done.stderr.strip()[-400:]}")
+        how = f"was ended by signal {-done.returncode}" if done.returncode < 0 else f"ended with code {done.returncode}"
+        command = shlex.join(["icsort", *map(str, words)])
+        raise IcsortError(f"`{command}` {how} ({said}); the same `icsort search` goes on from there")
     return None
 
 

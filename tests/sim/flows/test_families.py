@@ -3,7 +3,9 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,7 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from icsort.errors import IcsortError
-from icsort.sim.flows.families import Candidate, family, front, smallest
+from icsort.quant.training.checkpoint import STATE_FILE, Checkpoint
+from icsort.sim.flows import families
+from icsort.sim.flows.families import Candidate, family, front, search, smallest
 from tests.sim.conftest import System, icsort
 
 
@@ -73,6 +77,56 @@ def test_search_of_networks_that_are_there(system: System, tmp_path: Path) -> No
     assert "http" not in page
     with pytest.raises(IcsortError, match="search of another plan"):
         icsort("search", "--out", out, "--try", "seed=0,2", "--", *words)
+
+
+@pytest.fixture
+def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], list[str]]:
+    """Stands for `icsort`: runs a line of shell in its place, and returns what it was called with."""
+    program, calls = tmp_path / "program", tmp_path / "calls"
+
+    def behave(action: str) -> list[str]:
+        program.write_text(f'#!/bin/sh\necho "$@" >> {calls}\n{action}\n')
+        program.chmod(0o755)
+        called = calls.read_text().splitlines() if calls.exists() else []
+        calls.unlink(missing_ok=True)
+        return called
+
+    monkeypatch.setattr(families, "sys", SimpleNamespace(executable=str(program)))
+    return behave
+
+
+@pytest.mark.parametrize(
+    ("action", "said"),
+    [
+        ("kill -9 $$", "was ended by signal 9"),
+        ("kill -2 $$", "was ended by signal 2"),
+        ("echo 'Aborted!' >&2; exit 1", r"ended with code 1 \(Aborted!\)"),
+        ("exit 137", "ended with code 137"),
+    ],
+)
+def test_a_killed_training_is_no_refusal_and_goes_on(
+    action: str, said: str, fake: Callable[[str], list[str]], tmp_path: Path
+) -> None:
+    out, candidates = tmp_path / "search", family(["seed=1"])
+    run = out / candidates[0].name / "run"
+    state = Checkpoint(run).folder / STATE_FILE  # where `icsort train` keeps it
+    fake(f"mkdir -p {state.parent}; touch {state}; {action}")
+    with pytest.raises(IcsortError, match=f"{said}.*goes on from there"):
+        search(out, candidates, ["--generated"], "virtual")
+    assert fake("echo 'icsort: error: of other cells' >&2; exit 2") == [
+        f"-m icsort train --out {run} --seed 1 --generated"
+    ]
+    with pytest.raises(IcsortError, match="cut short cannot go on: of other cells"):
+        search(out, candidates, ["--generated"], "virtual")
+    assert fake("exit 2") == [f"-m icsort train --out {run} --seed 1 --generated --resume"]
+
+
+def test_a_refused_network_is_tried_without_resume(fake: Callable[[str], list[str]], tmp_path: Path) -> None:
+    fake("echo 'icsort: error: too small\n' >&2; exit 2")
+    for _ in range(2):
+        with pytest.raises(IcsortError, match="no network of the search could be compiled; the first: too small"):
+            search(tmp_path / "search", family(["seed=1"]), [], "virtual")
+    assert not any("--resume" in call for call in fake(""))
 
 
 @pytest.mark.full
