@@ -165,7 +165,7 @@ def main() -> None:
     root: Path = parser.parse_args().root
     top = elaborate()
     write_systemverilog(top, root / "hw" / "rtl" / "sorter" / "registers")
-    write_python(top, root / "host" / "registers.py")
+    write_python(top, root / "host" / "link" / "registers.py")
     write_page(top, root / "docs" / "registers.md")
 
 

@@ -1,8 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Figures of a classifier on labelled cells, with their uncertainty: scikit-learn counts, SciPy gives the intervals.
-
-Intervals hold 95 %: Wilson's for shares that only describe, Clopper and Pearson's exact one where a promise is checked.
-"""
+"""Figures of a classifier on labelled cells: scikit-learn counts, `intervals` says how far they can be trusted."""
 
 import math
 from dataclasses import dataclass
@@ -10,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import binomtest
 from sklearn.metrics import (
     confusion_matrix,
     precision_recall_curve,
@@ -18,11 +14,10 @@ from sklearn.metrics import (
     roc_curve,
 )
 
+from icsort.quant.evaluation.intervals import CONFIDENCE, DRAWS, balanced_accuracy, share
 from icsort.sim.bit_true.gate import POSTERIOR_MAX, POSTERIOR_ONE
 
-CONFIDENCE = 0.95
 BINS = 15  # of Guo et al. 2017, On Calibration of Modern Neural Networks
-DRAWS = 1000
 
 
 @dataclass(frozen=True)
@@ -55,14 +50,6 @@ class Decisions:
         return np.unique(self.labels)
 
 
-def share(successes: int, of: int, method: str = "wilson") -> dict[str, float | int | None]:
-    """successes / of with its interval; None where there is nothing to count."""
-    if of == 0:
-        return {"value": None, "low": None, "high": None, "cells": 0}
-    interval = binomtest(int(successes), int(of)).proportion_ci(CONFIDENCE, method=method)
-    return {"value": successes / of, "low": float(interval.low), "high": float(interval.high), "cells": int(of)}
-
-
 def summary(decisions: Decisions, seed: int = 0) -> dict[str, Any]:
     """Accuracy and balanced accuracy with intervals, and per class: cells, precision, recall, area under the ROC."""
     table = confusion(decisions)
@@ -85,22 +72,6 @@ def summary(decisions: Decisions, seed: int = 0) -> dict[str, Any]:
         ],
         "confusion": table.tolist(),
     }
-
-
-def balanced_accuracy(table: NDArray[np.int64], seed: int = 0) -> dict[str, float | int]:
-    """Mean recall of the classes that have cells, from a confusion table (K, K), rows the truth, with its interval."""
-    cells = table.sum(axis=1)
-    recalls = (np.diag(table) / np.maximum(1, cells))[cells > 0]
-    low, high = np.quantile(balanced_draws(table, seed), [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    return {"value": float(recalls.mean()), "low": float(low), "high": float(high), "cells": int(cells.sum())}
-
-
-def balanced_draws(table: NDArray[np.int64], seed: int) -> NDArray[np.float64]:
-    """Bootstrap of the balanced accuracy within each class, a binomial draw of each recall. Returns (DRAWS,)."""
-    cells, right = table.sum(axis=1), np.diag(table)
-    cells, right = cells[cells > 0], right[cells > 0]
-    draws = np.random.default_rng(seed).binomial(cells, right / cells, (DRAWS, len(cells)))
-    return np.asarray((draws / cells).mean(axis=1))
 
 
 def confusion(decisions: Decisions) -> NDArray[np.int64]:

@@ -2,9 +2,9 @@
 """What a package would give in a sample of another class mix: labelled sets hold more rare cells than samples do.
 
 Cells of a class are taken to look alike in both; only how many there are differs. What share of each class a gate
-sorts is measured on the labelled cells, and those shares are weighted as the classes are in the sample. Intervals hold
-95 % and draw every share from its Jeffreys posterior (Brown, Cai and DasGupta 2001), so that a class of which no
-cell was sorted by mistake still counts with what so few cells leave possible.
+sorts is measured on the labelled cells, and those shares are weighted as the classes are in the sample. `intervals`
+draws every share from its posterior, so that a class of which no cell was sorted by mistake still counts with what so
+few cells leave possible.
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icsort.errors import IcsortError
-from icsort.quant.evaluation.metrics import CONFIDENCE, DRAWS, Decisions, sorted_cells
+from icsort.quant.evaluation.intervals import DRAWS, Interval, of_draws, share_draws
+from icsort.quant.evaluation.metrics import Decisions, sorted_cells
 
 
 def in_sample(decisions: Decisions, named: Mapping[str, float], posterior: float, seed: int = 0) -> dict[str, Any]:
@@ -57,12 +58,12 @@ def weights(decisions: Decisions, shares: NDArray[np.float64]) -> NDArray[np.flo
     return np.asarray((shares / np.maximum(1, _cells(decisions)))[decisions.labels])
 
 
-def _accuracy(decisions: Decisions, shares: NDArray[np.float64], seed: int) -> dict[str, Any]:
+def _accuracy(decisions: Decisions, shares: NDArray[np.float64], seed: int) -> Interval | dict[str, None]:
     """Share of the sample's triggered cells whose decision is right."""
     cells, right = _cells(decisions), _count(decisions, decisions.right)
     triggered = cells - decisions.missed
     of = shares * triggered / np.maximum(1, cells)
-    draws = _draws(np.random.default_rng(seed), right, triggered)
+    draws = share_draws(np.random.default_rng(seed), right, triggered)
     return _ratio(float(of / np.maximum(1, triggered) @ right), of.sum(), draws @ of, np.full(DRAWS, of.sum()))
 
 
@@ -72,9 +73,9 @@ def _gate(
     chosen, cells = sorted_cells(decisions, index, posterior), _cells(decisions)
     sorted_, right = _count(decisions, chosen), _count(decisions, chosen & decisions.right)
     random = np.random.default_rng(seed)
-    taken = _draws(random, sorted_, cells)
+    taken = share_draws(random, sorted_, cells)
     if index is None:
-        wanted, of = taken * _draws(random, right, sorted_), 1.0
+        wanted, of = taken * share_draws(random, right, sorted_), 1.0
     else:
         wanted, of = taken * (np.arange(len(cells)) == index), shares[index]
     each = shares / np.maximum(1, cells)
@@ -101,17 +102,11 @@ def _count(decisions: Decisions, chosen: NDArray[np.bool_]) -> NDArray[np.int64]
     return np.bincount(decisions.labels[chosen], minlength=len(decisions.names))
 
 
-def _draws(random: np.random.Generator, part: NDArray[np.int64], of: NDArray[np.int64]) -> NDArray[np.float64]:
-    """(DRAWS, K) shares part / of from their Jeffreys posteriors."""
-    return random.beta(part + 0.5, of - part + 0.5, (DRAWS, len(part)))
-
-
 def _ratio(
     above: float, below: float, above_draws: NDArray[np.float64], below_draws: NDArray[np.float64]
-) -> dict[str, Any]:
+) -> Interval | dict[str, None]:
     """above / below with the interval of its draws; None where there is nothing below."""
     if below == 0:
         return {"value": None, "low": None, "high": None}
-    value = float(above / below)
-    low, high = np.quantile(above_draws / below_draws, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    return {"value": value, "low": min(value, float(low)), "high": max(value, float(high))}
+    draws = above_draws / below_draws
+    return of_draws(float(above / below), draws, draws)

@@ -18,7 +18,7 @@ import torch
 from icsort.errors import IcsortError
 from icsort.output import planned_folder
 from icsort.quant.cells.dataset import Dataset, concatenate
-from icsort.quant.evaluation import metrics
+from icsort.quant.evaluation.intervals import balanced_accuracy, balanced_difference, share
 from icsort.quant.networks.architectures import Architecture
 from icsort.quant.study.timing import inference_time
 from icsort.quant.synthetic.fire import Instrument
@@ -150,8 +150,8 @@ def _result(training: Training, dataset: Dataset, folder: Path, plan: Plan) -> d
         "channels": list(training.channels),
         "pretrained": training.weights is not None,
         "parameters": run.metrics["parameters"],
-        "accuracy": metrics.share(int(np.diag(table).sum()), int(table.sum())),
-        "balanced_accuracy": metrics.balanced_accuracy(table),
+        "accuracy": share(int(np.diag(table).sum()), int(table.sum())),
+        "balanced_accuracy": balanced_accuracy(table),
         "confusion": table.tolist(),
         "inference": json.loads(timed.read_text(encoding="utf-8")),
     }
@@ -180,16 +180,14 @@ def claims(results: Sequence[Mapping[str, Any]], plan: Plan) -> Iterator[dict[st
 
 def _claim(words: str, better: Mapping[str, Any], worse: Mapping[str, Any]) -> dict[str, Any]:
     """holds: the sign is the study's; clear: zero lies outside the difference's 95 % interval."""
-    draws = [metrics.balanced_draws(np.asarray(each["confusion"]), seed) for seed, each in enumerate((better, worse))]
-    low, high = np.quantile(draws[0] - draws[1], [(1 - metrics.CONFIDENCE) / 2, (1 + metrics.CONFIDENCE) / 2])
-    difference = better["balanced_accuracy"]["value"] - worse["balanced_accuracy"]["value"]
+    difference = balanced_difference(better["confusion"], worse["confusion"])
     return {
         "claim": words,
         "better": better["name"],
         "worse": worse["name"],
-        "difference": {"value": difference, "low": float(low), "high": float(high)},
-        "holds": difference >= 0,
-        "clear": bool(low > 0 or high < 0),
+        "difference": difference,
+        "holds": difference["value"] >= 0,
+        "clear": difference["low"] > 0 or difference["high"] < 0,
     }
 
 
