@@ -35,7 +35,10 @@ data_type = functools.cache(DataType.__getitem__)
 
 
 class _Index:
-    """Entries of a repeated field by name. Found anew when entries came or went, or `forget` was called."""
+    """Entries of a repeated field by name, indexed anew when the field no longer fits: passes also change it directly.
+
+    An entry that was renamed where it stands is noticed by its old name, by its new one only after `forget`.
+    """
 
     def __init__(self, entries: Any, key: str = "name") -> None:
         self.entries, self.key = entries, key
@@ -46,11 +49,21 @@ class _Index:
         self.length = -1
 
     def find(self, name: str) -> Any:
-        if self.length != len(self.entries):
-            self.positions = {getattr(entry, self.key): i for i, entry in enumerate(self.entries)}
+        if not self._fits(name):
+            self.positions = {}
+            for i, entry in enumerate(self.entries):
+                self.positions.setdefault(getattr(entry, self.key), i)
             self.length = len(self.entries)
         position = self.positions.get(name)
         return None if position is None else self.entries[position]
+
+    def _fits(self, name: str) -> bool:
+        """Whether the index still speaks of the entries: one removed and one appended leave the length as it was."""
+        if self.length != len(self.entries):
+            return False
+        if name in self.positions:
+            return bool(getattr(self.entries[self.positions[name]], self.key) == name)
+        return not self.length or getattr(self.entries[-1], self.key) in self.positions
 
 
 class FastModel(ModelWrapper):  # type: ignore[misc]  # qonnx has no types
@@ -128,6 +141,7 @@ class FastModel(ModelWrapper):  # type: ignore[misc]  # qonnx has no types
         known, array = self._arrays.get(tensor_name, (None, None))
         if known is not tensor:
             array = numpy_helper.to_array(tensor)
+            array.flags.writeable = False  # it is kept: a pass that wrote to it would change what the next one reads
             self._arrays[tensor_name] = tensor, array
         return (array, tensor.data_type) if return_dtype else array
 
@@ -153,12 +167,13 @@ class FastModel(ModelWrapper):  # type: ignore[misc]  # qonnx has no types
         if found:
             return data_type(found)
         info = self.get_tensor_valueinfo(tensor_name)
-        half = info is not None and info.type.tensor_type.elem_type == TensorProto.FLOAT16
-        return data_type("FLOAT16" if half else "FLOAT32")
+        tensor = self._initializers.find(tensor_name) if info is None else None
+        stored = info.type.tensor_type.elem_type if info is not None else tensor.data_type if tensor is not None else 0
+        return data_type("FLOAT16" if stored == TensorProto.FLOAT16 else "FLOAT32")
 
-    def set_tensor_datatype(self, tensor_name: str, datatype: BaseDataType) -> None:
-        """Set the type of a tensor's values."""
-        self._annotate(tensor_name, "finn_datatype", datatype.name)
+    def set_tensor_datatype(self, tensor_name: str, datatype: BaseDataType | None) -> None:
+        """Set the type of a tensor's values; None: forget what was set."""
+        self._annotate(tensor_name, "finn_datatype", None if datatype is None else datatype.name)
 
     def get_tensor_layout(self, tensor_name: str) -> list[str] | None:
         """The names of a tensor's dimensions, as ["N", "H", "W", "C"], or None."""
@@ -174,15 +189,22 @@ class FastModel(ModelWrapper):  # type: ignore[misc]  # qonnx has no types
         entries = annotation.quant_parameter_tensor_names if annotation else ()
         return next((entry.value for entry in entries if entry.key == key), None)
 
-    def _annotate(self, tensor: str, key: str, value: str) -> None:
+    def _annotate(self, tensor: str, key: str, value: str | None) -> None:
         annotation = self._annotations.find(tensor)
         if annotation is None:
-            annotation = self.graph.quantization_annotation.add(tensor_name=tensor)
-        for entry in annotation.quant_parameter_tensor_names:
-            if entry.key == key:
-                entry.value = value
+            if value is None:
                 return
-        annotation.quant_parameter_tensor_names.add(key=key, value=value)
+            annotation = self.graph.quantization_annotation.add(tensor_name=tensor)
+        entries = annotation.quant_parameter_tensor_names
+        for i, entry in enumerate(entries):
+            if entry.key == key:
+                if value is None:
+                    del entries[i]
+                else:
+                    entry.value = value
+                return
+        if value is not None:
+            entries.add(key=key, value=value)
 
     def rename_tensors(self, names: dict[str, str]) -> None:
         """Rename all tensors at once: old name -> new name."""

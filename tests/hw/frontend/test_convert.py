@@ -310,6 +310,43 @@ def test_a_bias_in_whole_steps_is_added(saved):
     np.testing.assert_array_equal(graph.model.get_initializer(last.input[1]), steps)
 
 
+@pytest.mark.parametrize("name", ["conv1", "linear"])
+def test_a_bias_in_front_of_a_batch_norm(name, saved):
+    """As torch makes it with `Conv2d(bias=True)` or `Linear(bias=True)`: the norm's thresholds take it in."""
+    model, scale = make_model(SMALL, 1)
+    random = np.random.default_rng(5)
+    if name == "linear":  # not the last one: a norm, a quantizer and the last layer stand behind it
+        hidden = {
+            "gamma1": [1.0, -0.5, 0.8],
+            "beta1": [0.1, 0.2, 0.0],
+            "mean1": [0.1, 0.0, -0.1],
+            "variance1": [1, 2, 3],
+        }
+        constants = [numpy_helper.from_array(np.float32(value), f"hidden_{key}") for key, value in hidden.items()]
+        weights = random.integers(-7, 8, (3, SMALL.classes)).astype(np.float32)
+        constants += [numpy_helper.from_array(weights, "last"), numpy_helper.from_array(np.float32(1.0), "one")]
+        model.graph.initializer.extend(constants)
+        quantizer = {"domain": "qonnx.custom_op.general", "rounding_mode": "ROUND", "narrow": 0}
+        names = [constant.name for constant in constants]
+        model.graph.node.extend(
+            [
+                helper.make_node("BatchNormalization", ["linear_out", *names[:4]], ["n"], name="norm_hidden"),
+                helper.make_node("Quant", ["n", "act0_scale", "zero", "bits4"], ["q"], name="q", signed=1, **quantizer),
+                helper.make_node("Quant", ["last", "one", "zero", "bits4"], ["w"], name="w", signed=1, **quantizer),
+                helper.make_node("MatMul", ["q", "w"], ["logits"], name="last_linear"),
+            ]
+        )
+        model.graph.output[0].name = "logits"
+        node_of(model, "linear").op_type = "Gemm"
+        scale = float(next(numpy_helper.to_array(t) for t in model.graph.initializer if t.name == "act0_scale"))
+    bias = random.normal(0, 0.2, SMALL.features[1] if name == "conv1" else 3).astype(np.float32)
+    model.graph.initializer.append(numpy_helper.from_array(bias, "bias"))
+    node_of(model, name).input.append("bias")
+    graph = convert(saved(model), SMALL, scale)
+    source = {"conv1": "act1", "linear": "q"}[name]
+    assert source in graph.sources.values()
+
+
 def test_weight_scales_per_class_are_refused(saved):
     model, scale = make_model(SMALL, 1)
     set_constant(model, "weight_linear_quant_scale", np.float32([0.01, 0.02, 0.03]))

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Equality with QONNX's and FINN's own: the passes that have a faster twin, the model's answers, the execution."""
 
+import random
+from collections.abc import Callable
+
 import numpy as np
 import onnx
 import pytest
@@ -140,33 +143,103 @@ def test_signs_are_absorbed_as_finn_absorbs_them(product, kind, seed):
     assert results[0] == results[1]
 
 
-def test_the_model_answers_as_qonnxs_does(seed):
-    """After names, shapes, types, layouts and constants were changed through it."""
-    proto = make_model(BRANCHES, seed)[0]
-    models = ModelWrapper(copied(proto)), FastModel(copied(proto))
-    for model in models:
-        first, last = model.graph.node[0], model.graph.node[-1]
-        model.set_tensor_datatype(first.output[0], DataType["UINT4"])
-        model.set_tensor_datatype(first.output[0], DataType["INT5"])
-        model.set_tensor_layout(last.output[0], ["N", "C"])
-        model.set_tensor_shape("fresh", [2, 3])
-        model.set_tensor_shape("fresh", [3, 2])
-        constants = [tensor.name for tensor in model.graph.initializer]
-        model.set_initializer(constants[0], np.float64([[1, 2], [3, 4]]))
-        model.set_initializer("another", np.float32(5))
-        model.del_initializer(constants[1])
-        model.rename_tensor(first.output[0], "renamed")
-    expected, actual = models
-    names = [*expected.get_all_tensor_names(), *(tensor.name for tensor in expected.graph.initializer), "no such"]
-    assert sorted(names) == sorted(
-        [*actual.get_all_tensor_names(), *(tensor.name for tensor in actual.graph.initializer), "no such"]
-    )
-    for name in names:
-        assert actual.get_tensor_shape(name) == expected.get_tensor_shape(name)
-        assert actual.get_tensor_layout(name) == expected.get_tensor_layout(name)
-        np.testing.assert_array_equal(actual.get_initializer(name), expected.get_initializer(name))
-        if name != "no such":
-            assert actual.get_tensor_datatype(name) == expected.get_tensor_datatype(name)
+# What FastModel answers for itself, and how a test calls it: (method, arguments drawn from a graph's names).
+KINDS = [None, "INT5", "UINT4", "BIPOLAR", "FLOAT16"]
+QUESTIONS = (
+    ("get_tensor_datatype", ()),
+    ("get_tensor_layout", ()),
+    ("get_tensor_shape", ()),
+    ("get_tensor_valueinfo", ()),
+    ("get_initializer", ()),
+    ("get_initializer", (True,)),
+)
+CHANGES = (
+    *("set_tensor_datatype", "set_tensor_layout", "set_tensor_shape", "set_initializer", "del_initializer"),
+    *("rename_tensor", "get_tensor_shape", "cleanup", "transform", "replaced", "retyped"),
+)
+
+
+def changed(model: ModelWrapper, change: str, name: str, draw: np.random.Generator) -> ModelWrapper:
+    """One change, by a method or, as passes also do it, in the graph's own fields. The model, changed."""
+    graph = model.graph
+    random.seed(int(draw.integers(10**9)))  # QONNX draws the names of new tensors from it
+    match change:
+        case "set_tensor_datatype":
+            kind = KINDS[draw.integers(len(KINDS))]
+            model.set_tensor_datatype(name, kind and DataType[kind])
+        case "set_tensor_layout":
+            model.set_tensor_layout(name, [["N", "C"], ["N", "H", "W", "C"]][draw.integers(2)])
+        case "set_tensor_shape":
+            kind = [None, TensorProto.FLOAT16, TensorProto.INT64][draw.integers(3)]
+            model.set_tensor_shape(name, draw.integers(1, 9, 3).tolist(), kind)
+        case "set_initializer":
+            model.set_initializer(name, draw.normal(size=draw.integers(1, 5, 2)).astype(np.float16))
+        case "del_initializer":
+            model.del_initializer(name)
+        case "rename_tensor":
+            model.rename_tensor(name, f"renamed{draw.integers(10**9)}")
+        case "get_tensor_shape":
+            model.get_tensor_shape(name, True)
+        case "cleanup":
+            model = model.cleanup()
+        case "transform":
+            model = model.transform(GiveUniqueNodeNames())
+        case "replaced":  # as many entries as before
+            infos = sorted(graph.value_info, key=lambda info: info.name)
+            if infos:
+                graph.value_info.remove(infos[draw.integers(len(infos))])
+                graph.value_info.append(
+                    helper.make_tensor_value_info(f"fresh{draw.integers(10**9)}", TensorProto.FLOAT, [7])
+                )
+        case "retyped":
+            annotations = sorted(graph.quantization_annotation, key=lambda annotation: annotation.tensor_name)
+            if annotations:
+                graph.quantization_annotation.remove(annotations[draw.integers(len(annotations))])
+                graph.quantization_annotation.add(tensor_name=f"fresh{draw.integers(10**9)}")
+    return model
+
+
+def test_every_method_of_the_model_answers_as_qonnxs_does(seed):
+    """After each of many random changes of random graphs: every answer about names known and not."""
+    overridden = {name for name in vars(FastModel) if not name.startswith("_") and hasattr(ModelWrapper, name)}
+    assert overridden == {*CHANGES, *(name for name, _ in QUESTIONS)} - {"replaced", "retyped"}
+    for attempt in range(3):
+        draw = np.random.default_rng(seed + attempt)
+        proto = with_clutter(make_model(BRANCHES, seed + attempt)[0])
+        expected, actual = ModelWrapper(copied(proto)), FastModel(copied(proto))
+        for step in range(60):
+            constants = [tensor.name for tensor in expected.graph.initializer]
+            names = [*{*expected.get_all_tensor_names(), *constants}, "no such"]
+            change = CHANGES[draw.integers(len(CHANGES))]
+            name = sorted(names)[draw.integers(len(names))]
+            twins = [np.random.default_rng([seed, attempt, step]) for _ in range(2)]
+            expected = changed(expected, change, name, twins[0])
+            actual = changed(actual, change, name, twins[1])
+            message = f"seed {seed}, graph {attempt}, step {step}: {change} of {name}"
+            assert sorted(actual.get_all_tensor_names()) == sorted(expected.get_all_tensor_names()), message
+            for asked in {name, "no such", *draw.choice(names, 15)}:
+                for method, arguments in QUESTIONS:
+                    answers = [_comparable(getattr(model, method), asked, *arguments) for model in (expected, actual)]
+                    assert answers[0] == answers[1], f"{message}: {method}({asked})"
+
+
+def _comparable(method: Callable[..., object], *arguments: object) -> object:
+    answer = method(*arguments)
+    parts = answer if isinstance(answer, tuple) else (answer,)
+    return [
+        (part.shape, part.dtype.name, part.tobytes()) if isinstance(part, np.ndarray)
+        else part.SerializeToString(deterministic=True) if isinstance(part, onnx.ValueInfoProto)
+        else part
+        for part in parts
+    ]  # fmt: skip
+
+
+def test_a_constant_that_a_pass_writes_to_stays_what_it_was(seed):
+    """A constant is kept once it was read: whoever writes into it is stopped, and not the next reader misled."""
+    model = FastModel(make_model(BRANCHES, seed)[0])
+    model.graph.initializer.append(helper.make_tensor("listed", TensorProto.FLOAT, [2], [1.0, 2.0]))
+    with pytest.raises(ValueError, match="read-only"):
+        model.get_initializer("listed")[0] = 5
 
 
 def test_execution_is_qonnxs(tmp_path, seed):
