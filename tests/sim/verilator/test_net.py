@@ -61,6 +61,17 @@ def test_command(build: Build, images: np.ndarray, tmp_path: Path) -> None:
     assert b"<svg" in (out / "layers.svg").read_bytes()
 
 
+def test_one_image_whose_last_pixels_no_window_needs(tmp_path: Path) -> None:
+    """Its logits are there before its last pixels, which a pool of an odd map leaves out: they are taken all the same,
+    and the cycles from the last one on are negative, as predicted."""
+    network = Network(height=13, width=22, features=(2, 2))
+    build = compile_package(make_package(tmp_path / "package", network, 2), tmp_path / "build")
+    code, said = simulate(build, "--count", 1, "--json")
+    found = json.loads(said)
+    assert (code, found["logits_equal"]) == (0, network.classes)
+    assert found["last_pixel"]["simulated"] == found["last_pixel"]["predicted"] < 0
+
+
 def test_a_wrong_weight_ends_with_code_1(build: Build, images: np.ndarray, tmp_path: Path) -> None:
     """The command runs the build's own memories, and says which logit differs."""
     np.save(tmp_path / "images.npy", images)
