@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
+from icsort.cli import console
+from icsort.cli.options import Boards, Force, Json, ListBoards, out
 from icsort.hw.commands.board import FillOption
 from icsort.hw.synthesis.synth_table import SHOWN
 from icsort.output import result_folder
@@ -15,17 +15,16 @@ from icsort.output import result_folder
 
 def explore(
     packages: Annotated[list[Path], typer.Argument(help="Model packages made by `icsort export` or `icsort model`.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder to make, for explore.json and explore.png.")],
-    board: Annotated[
-        list[str] | None, typer.Option(help="Board, may be given several times (default: virtual).")
-    ] = None,
+    out: Annotated[Path, out("Folder to make, for explore.json and explore.png.")],
+    board: Boards = None,
     rate: Annotated[
         list[float] | None,
-        typer.Option(min=1, help="Cells a second, may be given several times; without it, a pixel each cycle."),
+        typer.Option(min=1, help="Cells a second to keep up with; without it, a pixel each cycle. May be repeated."),
     ] = None,
     fill: FillOption = 1.0,
-    force: Annotated[bool, typer.Option("--force", help="Replace the result that is there.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print explore.json instead of the table.")] = False,
+    force: Force = False,
+    as_json: Json = False,
+    _list_boards: ListBoards = False,
 ) -> None:
     """Predict latency, rate and resources of networks on boards, beside FINN's own folding.
 
@@ -35,26 +34,23 @@ def explore(
 
     with (
         result_folder(out, hw_explore.RESULT_FILE, force) as folder,
-        Console(stderr=True).status("explore") as status,
+        console.progress("explore") as progress,
     ):
-        found = hw_explore.explore(
-            packages, board or ["virtual"], rate or [None], lambda step: status.update(f"explore: {step}"), fill
-        )
+        found = hw_explore.explore(packages, board or ["virtual"], rate or [None], progress, fill)
         found.write(folder)
     if as_json:
-        typer.echo((out / hw_explore.RESULT_FILE).read_text(encoding="utf-8"), nl=False)
+        print((out / hw_explore.RESULT_FILE).read_text(encoding="utf-8"), end="")
         return
-    console = Console()
-    table = Table(title=f"predicted; * takes more than {fill:.0%} of the board")
-    for heading in ("network", "board", "folded for", "us after last pixel", "cycles", "cells/s", "accuracy"):
-        table.add_column(heading, justify="left" if heading in ("network", "board", "folded for") else "right")
-    for key in SHOWN:
-        table.add_column(key, justify="right")
+    table = console.table(
+        *("network", "board", "folded for", "us after last pixel", "cycles", "cells/s", "accuracy", *SHOWN),
+        title=f"predicted; * takes more than {fill:.0%} of the board",
+        text=("network", "board", "folded for"),
+    )
     for point in found.points:
         cells = [point.network, point.board, point.folding + ("" if point.fits else " *"), f"{point.wait_us:.2f}"]
         cells += [str(point.wait_cycles), f"{point.cells_per_s:.0f}"]
         cells += ["" if point.accuracy is None else f"{point.accuracy:.1%}"]
         table.add_row(*cells, *(str(point.resources[key]) for key in SHOWN))
-    console.print(table)
+    console.show(table)
     for network, name, reason in found.refused:
-        console.print(f"{network} on {name}: {reason}", style="red", highlight=False, markup=False)
+        console.show(f"{network} on {name}: {reason}", style="red")

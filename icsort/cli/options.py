@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The options that commands share: one word means one thing in all of them.
+
+A command takes its option from here, as `force: Force = False`, or `out: Annotated[Path, out("Run folder to make.")]`.
+"""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+BOARDS = Path(__file__).resolve().parents[1] / "boards"
+
+
+def out(made: str) -> Any:
+    """`--out`, `-o`: where the result goes. made: what that is, for the help."""
+    return typer.Option("--out", "-o", help=made)
+
+
+def boards() -> list[dict[str, Any]]:
+    """The descriptions in boards/, as they stand in their files."""
+    return [json.loads(path.read_text(encoding="utf-8")) for path in sorted(BOARDS.glob("*/board.json"))]
+
+
+def _list_boards(wanted: bool) -> None:
+    if wanted:
+        from icsort.cli import console
+
+        table = console.table("board", "clock, MHz", "LUT", "DSP", "BRAM_18K", "URAM", "what", text=("board", "what"))
+        for board in boards():
+            used = (f"{board['budget'][kind]:,}" for kind in ("LUT", "DSP", "BRAM_18K", "URAM"))
+            table.add_row(board["name"], f"{board['clock_mhz']:g}", *used, board["description"])
+        console.show(table)
+        raise typer.Exit
+
+
+def listed(names: Callable[[], list[str]]) -> Callable[[str], list[str]]:
+    """Completion of an option whose values are these names."""
+    return lambda incomplete: [name for name in names() if name.startswith(incomplete)]
+
+
+def _board(many: bool) -> Any:
+    return typer.Option(
+        help="Board: a folder of boards/, or a path to one (see --list-boards)." + " May be repeated." * many,
+        autocompletion=listed(lambda: [board["name"] for board in boards()]),
+    )
+
+
+Force = Annotated[bool, typer.Option("--force", help="Replace an earlier result of this command at --out.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+Board = Annotated[str, _board(many=False)]
+Boards = Annotated[list[str] | None, _board(many=True)]
+ListBoards = Annotated[
+    bool,
+    typer.Option("--list-boards", help="Print the boards and end.", is_eager=True, callback=_list_boards),
+]
+Rate = Annotated[float, typer.Option(min=1, help="Cells a second.")]
+OptionalRate = Annotated[
+    float | None, typer.Option(min=1, help="Cells a second to keep up with; without it, a pixel each cycle.")
+]
+Data = Annotated[
+    Path, typer.Option(help="Labelled cells: a folder that `icsort data info` reads, or the heldout.npz of a run.")
+]
+Limit = Annotated[int | None, typer.Option(min=10, help="At most this many cells of each class, drawn with --seed.")]
+Count = Annotated[int | None, typer.Option(min=1, help="Take only so many cells.")]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of everything that is drawn.")]
+Channels = Annotated[str | None, typer.Option(help="Channel names, in order, separated by commas.")]
+GroupBy = Annotated[
+    str | None,
+    typer.Option(
+        help="What belongs together (plate, well, donor, day): a regular expression searched in each file name, its "
+        "parentheses are the group; or a table with the columns name and group; or none."
+    ),
+]
+Merge = Annotated[list[str] | None, typer.Option(help="Classes that count as one: NAME=CLASS+CLASS. May be repeated.")]
+PackageArgument = Annotated[Path, typer.Argument(help="Model package: of `icsort export`, `package` or `model`.")]
+BuildArgument = Annotated[Path, typer.Argument(help="Build folder of `icsort compile`.")]
