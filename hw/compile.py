@@ -221,7 +221,7 @@ def _compile_into(
     description = load_board(board)
     graph = front_end(package, model, pixels_per_beat, checkpoints, progress)
     progress("folding")
-    layers = cycles.read(graph.model)
+    layers = cycles.read(graph.model, graph.sources)
     target = search.target(description, layers, rate, line_rate, fill)
     chosen = search.fold(graph.model, layers, target, lambda reached: progress(f"folding: {reached}"))
     if folding:

@@ -28,25 +28,23 @@ from qonnx.custom_op.registry import getCustomOp
 
 from icsort.errors import IcsortError
 from icsort.hw.folding.cycles import (
-    CHANNEL_ADD,
-    FIFO_BEATS,
     FRAMES,
     Graph,
-    Node,
     Units,
     follow,
     held,
     held_at_join,
-    takes_taps,
 )
 from icsort.hw.frontend.passes import quiet
+from icsort.hw.kernels import kernel_of
+from icsort.hw.kernels.kernel import Node
+from icsort.hw.kernels.streams import FIFO_BEATS
 
 Unit = dict[str, int | str]
 Folding = dict[str, Unit]
 
 FIFO_DEPTH = FIFO_BEATS  # enough where every layer keeps up; a FIFO hides the handshake of its two neighbours
 MULTIPLIERS = ("MVAU", "VVAU")
-ELEMENT_WISE = ("Thresholding", "DuplicateStreams", "ElementwiseAdd", CHANNEL_ADD, "GlobalAccPool")
 JOIN_FIFOS = ("lhs_fifo_depth", "rhs_fifo_depth")
 MARGIN = 2  # beats beyond the model's occupancy: a FIFO's own registers, and room to take one more
 RESOURCES = ("LUT", "DSP", "BRAM_18K", "URAM")
@@ -212,7 +210,7 @@ def check(graph: Graph, folding: Units, where: str) -> None:
         if node.name not in folding:
             continue
         unit = folding[node.name]
-        for key, size in _limits(node).items():
+        for key, size in kernel_of(node, unit).limits(node).items():
             if size % int(unit[key]):
                 raise IcsortError(
                     f"{where}: {node.name} {key} {unit[key]} does not divide {size}; use one of {divisors(size)}"
@@ -226,21 +224,10 @@ def check(graph: Graph, folding: Units, where: str) -> None:
                 theirs = folding[consumer.name]
                 if theirs["parallel_window"] != unit["parallel_window"]:
                     raise IcsortError(f"{where}: {node.name} and {consumer.name} must have one parallel_window")
-                if takes_taps(theirs) and theirs["PE"] != unit["SIMD"]:
+                if not theirs["parallel_window"] and theirs["PE"] != unit["SIMD"]:
                     raise IcsortError(f"{where}: {node.name} needs the PE of {consumer.name} as its SIMD")
             if unit["parallel_window"] and unit["SIMD"] != node.elements:
                 raise IcsortError(f"{where}: {node.name} sends whole windows; its SIMD must be {node.elements}")
-
-
-def _limits(node: Node) -> dict[str, int]:
-    """What PE and SIMD of a layer must divide."""
-    if node.op == "MVAU":
-        return {"PE": node.rows, "SIMD": node.elements}
-    if node.op == "VVAU":
-        return {"PE": node.channels, "SIMD": node.taps}
-    if node.op == "Pool":
-        return {"PE": node.channels}
-    return {"PE": node.elements} if node.op in ELEMENT_WISE else {"SIMD": node.elements}
 
 
 def apply(model: ModelWrapper, folding: Units) -> None:

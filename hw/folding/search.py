@@ -17,8 +17,7 @@ Resources are those of every kernel, FIFO and width converter that the generator
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial
-from itertools import chain, compress, pairwise, product
-from math import lcm
+from itertools import chain, compress, product
 from typing import Any
 
 import numpy as np
@@ -27,13 +26,12 @@ from qonnx.core.modelwrapper import ModelWrapper
 from scipy.optimize import Bounds, LinearConstraint, milp
 
 from icsort.errors import IcsortError
-from icsort.hw.folding.cycles import Flow, Graph, Node, beat_lanes, follow, latency, pause, window_lines
+from icsort.hw.folding.cycles import Flow, Graph, follow, latency
 from icsort.hw.folding.folding import (
     FIFO_DEPTH,
     JOIN_FIFOS,
     MULTIPLIERS,
     RESOURCES,
-    STYLES,
     Folding,
     Unit,
     complete,
@@ -43,12 +41,16 @@ from icsort.hw.folding.folding import (
     window_unit,
 )
 from icsort.hw.folding.resources import family_of, layer_resources
-from icsort.hw.netlist.generator import KERNELS, Instance, Network, fifo, for_family, line_style
+from icsort.hw.kernels import kernel_of
+from icsort.hw.kernels.fifo import fifo
+from icsort.hw.kernels.kernel import Node
+from icsort.hw.kernels.rom import SHALLOW
+from icsort.hw.kernels.width_converter import conversions
+from icsort.hw.netlist.generator import Network
 
 Progress = Callable[[str], None]
 Amounts = npt.NDArray[np.float64]  # of RESOURCES, in that order
 
-SHALLOW = 64  # words of weights that a LUT holds; fewer are constants or LUTs, never block RAM
 DSP = RESOURCES.index("DSP")
 REST = 0.01  # what a share of any resource costs, beside one of the fullest
 CYCLES = 10.0  # of latency that are worth the whole of a resource, where all fits
@@ -167,46 +169,15 @@ class Option:
 class Inventory:
     """Every instance that the generator will place for a folding, without generating it."""
 
-    def __init__(self, model: ModelWrapper, graph: Graph, family: str, ultra: bool = False) -> None:
+    def __init__(self, _model: ModelWrapper, graph: Graph, family: str, ultra: bool = False) -> None:
         self.graph, self.family, self.ultra = graph, family, ultra
-        start = derive(graph, {node.name: {"PE": 1, "SIMD": 1} for node in graph.nodes if node.op in MULTIPLIERS})
-        self._made = {
-            proto.name: for_family(KERNELS[proto.op_type](model, proto, start[proto.name]), family)
-            for proto in model.graph.node
-        }
-        self._bits = {graph.image: 8}  # of an element of each tensor
-        for node in graph.nodes:
-            lanes = _out_lanes(node, start[node.name])
-            for tensor in node.outputs:
-                self._bits[tensor] = self._made[node.name].out_bits // lanes
+        self._bits = {graph.image: graph.consumer[graph.image].in_bits[0]}  # of an element of each tensor
+        self._bits |= {tensor: node.out_bits for node in graph.nodes for tensor in node.outputs}
 
     def kernel(self, node: Node, unit: Mapping[str, int | str]) -> tuple[str, dict[str, int | str]]:
         """Kernel and parameters of a layer folded as `unit` says."""
-        made: Instance = self._made[node.name]
-        parameters = dict(made.parameters)
-        for key in ("PE", "SIMD", *STYLES):
-            if key in unit and key.upper() in parameters:
-                parameters[key.upper()] = unit[key]
-        if node.op == "VVAU":
-            parameters["WHOLE_WINDOW"] = unit["parallel_window"]
-        if node.op == "DuplicateStreams":
-            parameters["WIDTH"] = int(unit["PE"]) * self._bits[node.inputs[0]]
-        if node.op == "ConvolutionInputGenerator":
-            return self._windows(node, unit, parameters)
-        return made.kernel, parameters
-
-    def _windows(
-        self, node: Node, unit: Mapping[str, int | str], made: dict[str, int | str]
-    ) -> tuple[str, dict[str, int | str]]:
-        keys = ("IFM_H", "IFM_W", "CHANNELS", "BITS", "K_H", "K_W", "STRIDE_H", "STRIDE_W")
-        common: dict[str, int | str] = {key: made[key] for key in keys}
-        if unit["parallel_window"]:
-            return "sliding_window", common | {"RAM_STYLE": unit.get("ram_style", "auto")}
-        simd = int(unit["SIMD"])
-        lines = window_lines(node.height, node.kernel[0], node.stride[0])
-        style = line_style(unit, lines * node.width * node.elements // simd, simd * int(made["BITS"]))
-        own: dict[str, int | str] = {"SIMD": simd, "LINES": lines, "DEPTHWISE": int(node.depthwise), "RAM_STYLE": style}
-        return "sliding_window_folded", common | own
+        kernel = kernel_of(node, unit)
+        return kernel.name, kernel.parameters(node, unit, self.family)
 
     def glue(self, folding: Folding) -> Iterator[tuple[str, dict[str, int | str]]]:
         """Kernel and parameters of every FIFO and width converter between the layers."""
@@ -214,7 +185,7 @@ class Inventory:
         for node in self.graph.nodes:
             unit = folding[node.name]
             for number, tensor in enumerate(node.inputs):
-                needed = beat_lanes(node, unit)
+                needed = kernel_of(node, unit).in_lanes(node, unit)
                 yield from self.converters(tensor, lanes[tensor], needed)
                 if JOIN_FIFOS[number] in unit:
                     yield self.fifo(tensor, needed, int(unit[JOIN_FIFOS[number]]))
@@ -222,7 +193,8 @@ class Inventory:
                 lanes[tensor] = _out_lanes(node, unit)
                 taker = self.graph.consumer.get(tensor)
                 if taker is not None and len(taker.inputs) == 1:
-                    needed = max(lanes[tensor], beat_lanes(taker, folding[taker.name]))
+                    next_unit = folding[taker.name]
+                    needed = max(lanes[tensor], kernel_of(taker, next_unit).in_lanes(taker, next_unit))
                     yield from self.converters(tensor, lanes[tensor], needed)
                     lanes[tensor] = needed
                 yield self.fifo(tensor, lanes[tensor], int(unit[fifo_key(copy)]))
@@ -230,11 +202,9 @@ class Inventory:
 
     def converters(self, tensor: str, lanes: int, needed: int) -> Iterator[tuple[str, dict[str, int | str]]]:
         """Kernel and parameters of the width converters between beats of `lanes` and of `needed` elements."""
-        steps = [lanes, needed] if needed % lanes == 0 or lanes % needed == 0 else [lanes, lcm(lanes, needed), needed]
-        for before, after in pairwise(steps):
-            if before != after:
-                bits = self._bits[tensor]
-                yield "width_converter", {"IN_WIDTH": before * bits, "OUT_WIDTH": after * bits}
+        bits = self._bits[tensor]
+        for made in conversions(lanes * bits, needed * bits):
+            yield "width_converter", made
 
     def between(self, window: Node, its: Unit, node: Node, unit: Unit) -> Iterator[tuple[str, dict[str, int | str]]]:
         """FIFO and width converters between a window generator and the layer that takes its windows."""
@@ -273,9 +243,7 @@ def _amounts(kernel: str, parameters: tuple[tuple[str, int | str], ...], family:
 
 
 def _out_lanes(node: Node, unit: Mapping[str, int | str]) -> int:
-    if node.op == "ConvolutionInputGenerator" and unit["parallel_window"]:
-        return node.elements * node.kernel[0] * node.kernel[1]
-    return int(unit["SIMD" if node.op in ("FMPadding", "ConvolutionInputGenerator") else "PE"])
+    return kernel_of(node, unit).out_lanes(node, unit)
 
 
 def fold(model: ModelWrapper, graph: Graph, target: Target, progress: Progress = lambda _: None) -> Folding:
@@ -532,7 +500,7 @@ def _before(inventory: Inventory, node: Node, unit: Unit) -> tuple[list[_Choice]
     for ram in ("auto", "ultra") if inventory.family == "xcup" and not its["parallel_window"] else ("auto",):
         amounts = inventory.amounts(window, {**its, "ram_style": ram})
         choices.append(({window.name: {"ram_style": ram}}, amounts + around))
-    return choices, pause(window, its)
+    return choices, kernel_of(window, its).pause(window, its)
 
 
 def _undominated(options: list[Option]) -> list[Option]:

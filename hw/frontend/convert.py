@@ -22,12 +22,12 @@ from qonnx.custom_op.registry import getCustomOp
 from qonnx.transformation.general import GiveReadableTensorNames
 
 from icsort.errors import IcsortError
-from icsort.hw.folding.cycles import streams
 from icsort.hw.frontend.execution import Executor
 from icsort.hw.frontend.fast_model import FastModel
 from icsort.hw.frontend.lint import MEAN, QUANTIZERS, WEIGHTED, is_join, lint, title
 from icsort.hw.frontend.passes import CLEAN, PASSES, ROUND_THRESHOLDS, Pass, quiet
 from icsort.hw.frontend.pixel_groups import group_pixels
+from icsort.hw.kernels import streams
 
 HW_DOMAIN = "finn.custom_op.fpgadataflow"
 INPUT_TYPE = "UINT8"

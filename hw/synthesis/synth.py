@@ -14,7 +14,8 @@ from typing import Any
 
 from icsort.errors import IcsortError
 from icsort.hw.compile import Build
-from icsort.hw.folding.resources import FAMILIES, RESOURCES, Resources, family_of, layer_resources
+from icsort.hw.folding.resources import RESOURCES, Resources, family_of, layer_resources
+from icsort.hw.kernels.fabric import FAMILIES
 from icsort.hw.synthesis.yosys import Module, NotSynthesizedError, synthesize, yosys_version
 
 NET, TOP = "icsort_net", "icsort_build"

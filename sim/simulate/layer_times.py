@@ -10,6 +10,7 @@ import matplotlib as mpl
 import numpy as np
 
 from icsort.hw.compile import Build
+from icsort.hw.kernels import KERNELS
 from icsort.sim.verilator.net import Outcome
 
 mpl.use("Agg")
@@ -98,16 +99,8 @@ def layer_figures(build: Build, outcome: Outcome) -> list[LayerFigures]:
 
 def frame_beats(layer: dict[str, Any], beats: int, images: int) -> int:
     """Beats of one image, of all that a layer sent. Layers that begin the next frame before it comes are computed."""
-    size: dict[str, int] = layer["params"]
-    if layer["kernel"] == "fmpad":
-        rows = size["IFM_H"] + size["PAD_TOP"] + size["PAD_BOTTOM"]
-        return rows * (size["IFM_W"] + size["PAD_LEFT"] + size["PAD_RIGHT"]) * size["CHANNELS"] // size["SIMD"]
-    if layer["kernel"] == "sliding_window_folded":
-        windows = 1
-        for axis in "HW":
-            windows *= (size[f"IFM_{axis}"] - size[f"K_{axis}"]) // size[f"STRIDE_{axis}"] + 1
-        return windows * size["K_H"] * size["K_W"] * size["CHANNELS"] // size["SIMD"]
-    return beats // images
+    ahead = KERNELS[layer["kernel"]].frame_beats(layer["params"])
+    return beats // images if ahead is None else ahead
 
 
 def fifo_bits(outcome: Outcome) -> dict[str, int]:

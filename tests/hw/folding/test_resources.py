@@ -3,8 +3,10 @@ import pytest
 
 from icsort.errors import IcsortError
 from icsort.hw.compile import BOARDS, load_board
-from icsort.hw.folding.resources import FAMILIES, RESOURCES, family_of, layer_resources
-from icsort.hw.synthesis.fit_resources import SAMPLES, TIMEOUT, module, sample
+from icsort.hw.folding.resources import RESOURCES, family_of, layer_resources
+from icsort.hw.kernels import KERNELS
+from icsort.hw.kernels.fabric import FAMILIES
+from icsort.hw.synthesis.fit_resources import TIMEOUT, draw, module
 from icsort.hw.synthesis.yosys import synthesize
 
 UNSEEN = 1000  # the first seed that the fit does not use
@@ -28,19 +30,19 @@ def test_unknown_part_is_refused():
         family_of("lfe5u-85f")
 
 
-def compare(kernel: str, seeds: range) -> None:
+def compare(name: str, seeds: range) -> None:
     """Model against Yosys for parameters that no cost was fitted to: all samples together, and each one roughly."""
-    predicted, mapped = [], []
+    kernel, predicted, mapped = KERNELS[name], [], []
     for seed in seeds:
-        parameters, memory = sample(kernel, UNSEEN + seed)
+        sample = draw(kernel, UNSEEN + seed)
         family = FAMILIES[seed % 2]
-        predicted.append(layer_resources(kernel, parameters, family))
-        mapped.append(synthesize(module(kernel, parameters, memory, UNSEEN + seed), family, TIMEOUT))
-        print(kernel, family, parameters, predicted[-1], mapped[-1])
+        predicted.append(layer_resources(name, sample.parameters, family))
+        mapped.append(synthesize(module(kernel, sample, UNSEEN + seed), family, TIMEOUT))
+        print(name, family, sample.parameters, predicted[-1], mapped[-1])
         assert predicted[-1]["LUT"] == pytest.approx(mapped[-1]["LUT"], rel=0.4, abs=25)
         for key in ("DSP", "BRAM_18K", "URAM"):
             assert predicted[-1][key] == mapped[-1][key]
-    total = [sum(each["LUT"] for each in found) for found in (predicted, mapped)]
+    total = [sum(resources["LUT"] for resources in counted) for counted in (predicted, mapped)]
     assert total[0] == pytest.approx(total[1], rel=0.15, abs=10 * len(seeds))
 
 
@@ -50,6 +52,6 @@ def test_small_kernels_against_yosys(kernel):
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("kernel", SAMPLES)
+@pytest.mark.parametrize("kernel", KERNELS)
 def test_kernels_against_yosys(kernel):
     compare(kernel, range(8))

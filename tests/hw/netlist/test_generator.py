@@ -11,12 +11,14 @@ from qonnx.core.modelwrapper import ModelWrapper
 
 from icsort.errors import IcsortError
 from icsort.hw.frontend.convert import HW_DOMAIN, HardwareGraph
+from icsort.hw.kernels import read_node
+from icsort.hw.kernels.kernel import pack
 from icsort.hw.netlist import generator
 from icsort.sim.verilator import verilate
 
 
 def decode(path, per_word, bits):
-    """Memory file -> signed integers (words, elements); unlike generator.pack, through a string of bits."""
+    """Memory file -> signed integers (words, elements); unlike pack, through a string of bits."""
     rows = []
     for line in path.read_text().split():
         assert len(line) == -(-per_word * bits // 4)
@@ -63,13 +65,13 @@ def test_memory_files_hold_the_graphs_weights(build):
     ],
 )
 def test_pack(rows, bits, words):
-    assert generator.pack(np.array(rows), bits) == words
+    assert pack(np.array(rows), bits) == words
 
 
 @pytest.mark.parametrize(("rows", "bits"), [([[8, -1]], 4), ([[-9]], 4), ([[256]], 8)])
 def test_pack_refuses_what_does_not_fit(rows, bits):
     with pytest.raises(ValueError, match="does not fit"):
-        generator.pack(np.array(rows), bits)
+        pack(np.array(rows), bits)
 
 
 def test_thresholds_that_are_never_reached_widen_the_accumulator():
@@ -95,7 +97,7 @@ def test_thresholds_that_are_never_reached_widen_the_accumulator():
         model.set_initializer("t", np.float32([[-3, 4, highest]]))
         model.set_tensor_datatype("t", DataType["INT6"])
         mvau, threshold = (
-            generator.KERNELS[node.op_type](model, node, {"PE": 1, "SIMD": 1}) for node in model.graph.node
+            generator.place(read_node(model, node), {"PE": 1, "SIMD": 1}, "xc7") for node in model.graph.node
         )
         assert mvau.parameters["ACC_BITS"] == threshold.parameters["IN_BITS"]
         bits = int(threshold.parameters["IN_BITS"])
@@ -119,12 +121,12 @@ def test_thresholds_that_no_value_reaches_are_left_out():
     for tensor, kind in {"x": "UINT4", "y": "UINT2"}.items():
         model.set_tensor_datatype(tensor, DataType[kind])
     model.set_initializer("t", np.float32([[3, 7, 16], [4, 15, 16]]))
-    instance = generator.KERNELS["Thresholding"](model, model.graph.node[0], {"PE": 1})
+    instance = generator.place(read_node(model, model.graph.node[0]), {"PE": 1}, "xc7")
     assert (instance.parameters["STEPS"], instance.parameters["IN_BITS"]) == (2, 4)
     assert [int(line, 16) for line in instance.memory.text().split()] == [3 + (7 << 4), 4 + (15 << 4)]
     model.set_initializer("t", np.float32([[3, 7, 16], [4, 5, 15]]))
-    with pytest.raises(Exception, match="a threshold above the range of the input"):
-        generator.KERNELS["Thresholding"](model, model.graph.node[0], {"PE": 1})
+    with pytest.raises(IcsortError, match=r"layer 'act' .*: a threshold above the range of the input"):
+        read_node(model, model.graph.node[0], "act")
 
 
 def test_a_layer_without_a_kernel_is_refused_by_name():

@@ -50,7 +50,7 @@ def test_command(build: Build, images: np.ndarray, tmp_path: Path) -> None:
     np.save(tmp_path / "images.npy", images)
     out = tmp_path / "out"
     code, said = simulate(build, "--images", tmp_path / "images.npy", "--stalls", 3, "--seed", 7, "--out", out)
-    assert code == 0
+    assert code == 0, said
     assert "3, seeds 7 to 9: no deadlock" in said
     found = json.loads((out / "simulation.json").read_text())
     assert found["logits_compared"] == found["logits_equal"] == 4 * 3 * len(build.manifest.classes)
