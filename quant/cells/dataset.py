@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Labelled cells, in memory or on disk: what every reader gives and training takes."""
+"""Cells, in memory or on disk: what every reader gives and training takes."""
 
 import hashlib
 import struct
@@ -63,13 +63,14 @@ class StoredImages(Sequence[Image]):
 
 @dataclass(frozen=True)
 class Dataset:
-    """Labelled cells: images[i] is uint16 (height_i, width, C) raw counts, labels (N,) int64 index into `classes`.
+    """Cells: images[i] is uint16 (height_i, width, C) raw counts, labels (N,) int64 index into `classes`, -1 for none.
 
     Images are a tuple in memory, or stay on disk (StoredImages): then read them in turn or in slices, not one by one.
     `source` is a short name for the manifest, `origin` a sentence for people. Optional, of each cell: `names` (where it
     was read, relative to the folder), `groups` (N,) (plate, well, donor, day: what must not fall on both sides of a
-    split) and `parameters`, a table of N rows with the instrument's own figures. `skipped`: a line for each image that
-    could not be read and was left out.
+    split), `pixel_types` (N,) (in which type its pixels were stored) and `parameters`, a table of N rows with the
+    instrument's own figures. `skipped`: a line for each image that could not be read and was left out. `passed_over`: a
+    line for each entry of the folder that was not tried, and for each cell left out for want of a label.
     """
 
     source: str
@@ -81,11 +82,13 @@ class Dataset:
     names: tuple[str, ...] = ()
     groups: NDArray[np.str_] | None = None
     parameters: pd.DataFrame | None = None
+    pixel_types: NDArray[np.str_] | None = None
     skipped: tuple[str, ...] = ()
+    passed_over: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.images:
-            raise IcsortError(f"{self.origin}: no cells; give a folder with labelled cell images")
+            raise IcsortError(f"{self.origin}: no cells; give a folder with cell images")
         if isinstance(self.images, StoredImages):
             return  # whoever stored them has looked at each
         shapes = {image.shape[1:] for image in self.images}
@@ -103,16 +106,20 @@ class Dataset:
         """Over classes, channels, labels, shapes, pixels and groups; not over file names or the order of folders."""
         digest = hashlib.sha256(repr((self.classes, self.channels)).encode())
         for image, label in zip(self.images, self.labels, strict=True):
-            digest.update(struct.pack("<III", int(label), *image.shape[:2]))
+            digest.update(struct.pack("<iII", int(label), *image.shape[:2]))
             digest.update(image.astype("<u2").tobytes())
         if self.groups is not None:
             digest.update(repr(self.groups.tolist()).encode())
         return digest.hexdigest()
 
+    def name_of(self, cell: int) -> str:
+        """What the cell is called where it was read, or its number."""
+        return self.names[cell] if self.names else f"cell {cell}"
+
     def counts(self) -> dict[str, int]:
-        """Cells of each class, by name."""
-        found = np.bincount(self.labels, minlength=len(self.classes))
-        return {name: int(count) for name, count in zip(self.classes, found, strict=True)}
+        """Cells of each class, by name; those without a label are in none."""
+        cells = np.bincount(self.labels[self.labels >= 0], minlength=len(self.classes))
+        return {name: int(count) for name, count in zip(self.classes, cells, strict=True)}
 
     def subset(self, indices: Sequence[int] | NDArray[np.int64]) -> "Dataset":
         """These cells, in this order, with all that is known of them; the classes stay."""
@@ -126,6 +133,7 @@ class Dataset:
             labels=self.labels[keep],
             names=tuple(self.names[i] for i in keep) if self.names else (),
             groups=None if self.groups is None else self.groups[keep],
+            pixel_types=None if self.pixel_types is None else self.pixel_types[keep],
             parameters=None if self.parameters is None else self.parameters.iloc[keep].reset_index(drop=True),
         )
 
@@ -223,7 +231,9 @@ def concatenate(pieces: Iterable[Dataset]) -> Dataset:
         parameters=None
         if first.parameters is None
         else pd.concat([cells.parameters for cells in every], ignore_index=True),
+        pixel_types=None if first.pixel_types is None else np.concatenate([cells.pixel_types for cells in every]),
         skipped=tuple(line for cells in every for line in cells.skipped),
+        passed_over=tuple(line for cells in every for line in cells.passed_over),
     )
 
 

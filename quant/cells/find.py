@@ -1,37 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where labelled cells come from. Each source gives one kind of `Dataset`:
-
-* the sorter's own output, a TIFF an event with its gate table and parameter table (readers.sorter_events);
-* a folder of images for each class (icsort.quant.cells.readers.image_folders);
-* class stacks, one TIFF a class (icsort.quant.cells.readers.tiffs);
-* shards, for large sets (icsort.quant.cells.readers.shards);
-* generated cells (icsort.quant.synthetic.demo_cells), for a machine without data.
-
-The number, order and names of channels are data.
-"""
+"""Where cells come from: a folder that one of the readers accepts, or cells generated for a machine without data."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from icsort.errors import IcsortError
+from icsort.quant.cells.counts import Digitization
 from icsort.quant.cells.dataset import CHUNK_CELLS, concatenate
 from icsort.quant.cells.dataset import Dataset as Dataset  # importers of this module take it from here
 from icsort.quant.cells.groups import group_cells
-from icsort.quant.cells.readers.image_folders import class_folders, read_image_folders
-from icsort.quant.cells.readers.shards import is_shards, read_shards
-from icsort.quant.cells.readers.sorter_events import gate_table_in, read_sorter_folder
-from icsort.quant.cells.readers.tiffs import Digitization, read_class_stacks
-from icsort.quant.cells.readers.unreadable import Unreadable
-from icsort.quant.synthetic import demo_cells as cells
+from icsort.quant.cells.readers.reading import Reading, Unreadable
+from icsort.quant.cells.readers.registry import reader_of
+from icsort.quant.synthetic import demo_cells
 from icsort.real_data import DATA_VARIABLE, real_data_folder
 
 JURKAT_FOLDER = "jurkat_cell_cycle"
 
 
 @dataclass(frozen=True)
-class Known:
+class PublishedSet:
     """What the files of a published data set do not say of themselves."""
 
     source: str
@@ -39,11 +30,11 @@ class Known:
     group_by: str | None = None
 
 
-KNOWN_FOLDERS = {
+PUBLISHED_SETS = {
     # Blasi et al., Nature Communications 2016
-    JURKAT_FOLDER: Known("jurkat", ("Brightfield", "PI", "Darkfield")),
+    JURKAT_FOLDER: PublishedSet("jurkat", ("Brightfield", "PI", "Darkfield")),
     # Neumann et al., Nature 2010: HeLa with labelled histone; file names begin with plate ___ well ___
-    "mitocheck_nuclei": Known("mitocheck", ("H2B-GFP",), r"([^/]+?___[^/]+?)___"),
+    "mitocheck_nuclei": PublishedSet("mitocheck", ("H2B-GFP",), r"([^/]+?___[^/]+?)___"),
 }
 
 
@@ -65,32 +56,66 @@ def read_pieces(
     group_by: str | None = None,
     unreadable: Unreadable = "refuse",
     size: int | None = CHUNK_CELLS,
+    *,
+    labelled: bool = True,
+    one_type: bool = True,
 ) -> Iterator[Dataset]:
-    """Labelled cells of a folder, whichever layout it has, `size` at a time (None: all; of class stacks, one stack).
+    """Cells of a folder, whichever layout it has, at most `size` at a time (None: no limit).
 
     channels: names in order; without them those of the files, else those known for the folder's name, else channel0,
-    ... group_by: see cells.groups; without it the rule that is known for the folder's name, else no groups; shards
-    have names, channels and groups of their own. unreadable: whether an image among many that cannot be read is refused
-    or skipped. Raises IcsortError for whatever does not fit.
+    ... digitization: of floating-point pixels. group_by: see cells.groups; without it the rule that is known for the
+    folder's name, else no groups; shards have groups of their own. unreadable: whether an image among many that cannot
+    be read is refused or skipped. labelled: leave out cells without a label and name them; else their label is -1.
+    one_type: refuse images whose pixels are stored in differing types. Raises IcsortError for whatever does not fit.
     """
-    if not folder.is_dir():
-        raise IcsortError(f"{folder}: there is no such folder; give one with cell images, or --generated")
-    known = KNOWN_FOLDERS.get(folder.resolve().name)
-    names = channels or (known.channels if known else None)
-    rule = group_by or (known.group_by if known else None)
-    if is_shards(folder):
-        pieces = read_shards(folder, size)
-    elif gate_table_in(folder) is not None:
-        pieces = read_sorter_folder(folder, digitization, unreadable, size)
-    elif class_folders(folder):
-        pieces = read_image_folders(folder, names, digitization, unreadable, size)
-    else:
-        pieces = read_class_stacks(folder, names, digitization)
+    reader = reader_of(folder)
+    published = PUBLISHED_SETS.get(folder.resolve().name)
+    names = channels or (published.channels if published else None)
+    rule = group_by or (published.group_by if published else None)
+    reading = Reading(tuple(names) if names else None, digitization or Digitization(), unreadable, size)
+    pieces = reader.read(folder, reading)
+    if one_type:
+        pieces = _of_one_type(folder, pieces)
+    if labelled:
+        pieces = _with_labels(folder, pieces)
     for piece in pieces:
         yield replace(
             piece,
-            source=known.source if known else piece.source,
+            source=published.source if published else piece.source,
             groups=group_cells(piece.names, rule) if rule else piece.groups,
+        )
+
+
+def _of_one_type(folder: Path, pieces: Iterable[Dataset]) -> Iterator[Dataset]:
+    """The pieces, refused where pixels are stored in differing types: the same light would give other counts."""
+    first_of_type: dict[str, str] = {}
+    for piece in pieces:
+        if piece.pixel_types is not None:
+            for kind, index in zip(*np.unique(piece.pixel_types, return_index=True), strict=True):
+                first_of_type.setdefault(str(kind), piece.names[index])
+        if len(first_of_type) > 1:
+            named = ", ".join(f"{kind} ({name})" for kind, name in first_of_type.items())
+            raise IcsortError(f"{folder}: pixels are stored in differing types: {named}; store all images in one type")
+        yield piece
+
+
+def _with_labels(folder: Path, pieces: Iterable[Dataset]) -> Iterator[Dataset]:
+    """The pieces without the cells that have no label, which are named."""
+    labelled, cells_seen = False, 0
+    lines: tuple[str, ...] = ()  # of pieces without any label, for the next one
+    for piece in pieces:
+        cells_seen += len(piece.labels)
+        missing = np.flatnonzero(piece.labels < 0)
+        lines += piece.passed_over + tuple(f"{piece.name_of(cell)}: no label" for cell in missing.tolist())
+        if len(missing) < len(piece.labels):
+            labelled = True
+            cells = piece.subset(np.flatnonzero(piece.labels >= 0)) if len(missing) else piece
+            yield replace(cells, passed_over=lines)
+            lines = ()
+    if not labelled:
+        raise IcsortError(
+            f"{folder}: its {cells_seen} cells have no labels; give a folder or a stack a class, or a gate table "
+            "(`icsort data info` and `icsort classify` take cells without labels)"
         )
 
 
@@ -124,14 +149,14 @@ def find_dataset(
     return generated_dataset(seed=seed)
 
 
-def generated_dataset(per_class: int = cells.CELLS_PER_CLASS, seed: int = 0) -> Dataset:
+def generated_dataset(per_class: int = demo_cells.CELLS_PER_CLASS, seed: int = 0) -> Dataset:
     """Generated cells (icsort.quant.synthetic.demo_cells) as a Dataset."""
-    images, labels = cells.generate(per_class, seed)
+    images, labels = demo_cells.generate(per_class, seed)
     return Dataset(
         source="generated",
         origin=f"generated cells (no real data), {per_class} of each class, seed {seed}",
         images=tuple(images),
         labels=labels,
-        classes=cells.CLASSES,
-        channels=cells.CHANNELS,
+        classes=demo_cells.CLASSES,
+        channels=demo_cells.CHANNELS,
     )

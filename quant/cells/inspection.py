@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is in a set of cells: classes, channels, sizes, value ranges, duplicates, unreadable files."""
+"""What is in a set of cells: classes, channels, sizes, value ranges, duplicates, and what is not read of its files."""
 
 import hashlib
 from collections import Counter, defaultdict
@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from icsort.quant.cells.dataset import MIN_CLASS, Dataset, check_alike
 from icsort.sim.bit_true.preprocess import SAMPLE_MAX
+
+NO_LABEL = "no label"
 
 
 @dataclass
@@ -70,34 +72,43 @@ def inspect(pieces: Iterable[Dataset], min_class: int = MIN_CLASS) -> dict[str, 
     pixels are the same in every cell. Duplicates: cells with identical pixels. Raises IcsortError for pieces that
     differ in channels or width.
     """
-    counts: Counter[str] = Counter()
+    classes: Counter[str] = Counter()
     heights: Counter[int] = Counter()
     groups: Counter[str] = Counter()
+    types: defaultdict[str, Counter[str]] = defaultdict(Counter)
     alike: defaultdict[bytes, list[tuple[str, str]]] = defaultdict(list)
     skipped: list[str] = []
+    passed_over: list[str] = []
     channels = first = None
     for piece in pieces:
         if first is None or channels is None:
             first, channels = piece, _Channels.of(len(piece.channels))
         check_alike(piece, first)
-        counts.update(piece.counts())
+        classes.update(piece.counts())
         groups.update([] if piece.groups is None else piece.groups.tolist())
         skipped += piece.skipped
-        names = piece.names or tuple(f"cell {sum(heights.values()) + index}" for index in range(len(piece.images)))
-        for image, label, name in zip(piece.images, piece.labels, names, strict=True):
+        passed_over += piece.passed_over
+        read = heights.total()
+        for index, (image, label) in enumerate(zip(piece.images, piece.labels.tolist(), strict=True)):
             channels.add(image)
             heights[image.shape[0]] += 1
+            name = piece.name_of(index) if piece.names else f"cell {read + index}"
+            of_class = piece.classes[label] if label >= 0 else NO_LABEL
+            if piece.pixel_types is not None:
+                types[str(piece.pixel_types[index])][of_class] += 1
             digest = hashlib.blake2b(image.tobytes(), digest_size=16, key=str(image.shape).encode()).digest()
-            alike[digest].append((name, piece.classes[label]))
+            alike[digest].append((name, of_class))
     assert first is not None
     assert channels is not None
     return {
         "source": first.source,
         "origin": first.origin,
-        "cells": counts.total(),
-        "classes": dict(counts),
-        "small_classes": {name: count for name, count in counts.items() if count < min_class},
+        "cells": heights.total(),
+        "classes": dict(classes),
+        "unlabelled": heights.total() - classes.total(),
+        "small_classes": {name: count for name, count in classes.items() if count < min_class},
         "channels": channels.report(first.channels),
+        "pixel_types": {kind: {"cells": count.total(), "classes": sorted(count)} for kind, count in types.items()},
         "width": first.images[0].shape[1],
         "heights": {str(height): heights[height] for height in sorted(heights)},
         "groups": dict(sorted(groups.items())) if groups else None,
@@ -108,6 +119,7 @@ def inspect(pieces: Iterable[Dataset], min_class: int = MIN_CLASS) -> dict[str, 
             if len(cells) > 1
         ],
         "unreadable": skipped,
+        "passed_over": passed_over,
     }
 
 

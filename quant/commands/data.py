@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from icsort.quant.commands.words import DigitizeOption, digitization, named, names
+
 app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
@@ -17,7 +19,8 @@ app = typer.Typer(
 FolderArgument = Annotated[
     Path,
     typer.Argument(
-        help="Folder of labelled cells: a sorter's folder, images in a folder a class, class stacks, shards."
+        help="Folder of cells: a sorter's folder, images in a folder a class, class stacks, shards, or images without "
+        "labels; or one stack."
     ),
 ]
 ChannelsOption = Annotated[str | None, typer.Option(help="Channel names, in order, separated by commas.")]
@@ -36,7 +39,6 @@ OutOption = Annotated[Path, typer.Option(help="Folder of shards to make.")]
 ForceOption = Annotated[bool, typer.Option("--force", help="Replace an earlier result at --out.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
-SHOWN = 5  # duplicates and unreadable files named on the screen; --json names all
 REPORT_FILE = "data.json"
 PLOT_FILE = "classes.png"
 
@@ -45,13 +47,14 @@ PLOT_FILE = "classes.png"
 def info(
     folder: FolderArgument,
     channels: ChannelsOption = None,
+    digitize: DigitizeOption = None,
     group_by: GroupOption = None,
     min_class: MinClassOption = 100,
-    out: Annotated[Path | None, typer.Option(help="Report folder to make: data.json and classes.png.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Report folder to make: data.json, classes.png.")] = None,
     force: ForceOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Say what is in a set: classes, channels, sizes, value ranges, duplicates, unreadable files.
+    """Say what is in a set, with labels or without: classes, sizes, value ranges, duplicates, what is not read.
 
     Example: icsort data info images/ --out out/data
     """
@@ -59,12 +62,16 @@ def info(
     from icsort.quant.cells.find import read_pieces
     from icsort.quant.cells.inspection import inspect, plot_classes
 
-    found = inspect(read_pieces(folder, _names(channels), group_by=group_by, unreadable="skip"), min_class)
+    pieces = read_pieces(
+        folder, names(channels), digitization(digitize), group_by, unreadable="skip", labelled=False, one_type=False
+    )
+    inspection = inspect(pieces, min_class)
     if out is not None:
         with result_folder(out, REPORT_FILE, force) as report:
-            (report / REPORT_FILE).write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-            plot_classes(found["classes"], min_class, report / PLOT_FILE)
-    typer.echo(json.dumps(found) if as_json else "\n".join(_lines(found, min_class)))
+            (report / REPORT_FILE).write_text(json.dumps(inspection, indent=1) + "\n", encoding="utf-8")
+            if inspection["classes"]:
+                plot_classes(inspection["classes"], min_class, report / PLOT_FILE)
+    typer.echo(json.dumps(inspection) if as_json else "\n".join(_lines(inspection, min_class)))
 
 
 @app.command()
@@ -72,6 +79,7 @@ def convert(
     folder: FolderArgument,
     out: OutOption,
     channels: ChannelsOption = None,
+    digitize: DigitizeOption = None,
     group_by: GroupOption = None,
     unreadable: UnreadableOption = "refuse",
     force: ForceOption = False,
@@ -82,23 +90,32 @@ def convert(
     Example: icsort data convert run/ --out out/shards
     """
     from icsort.quant.cells.find import read_pieces
+    from icsort.quant.cells.readers.reading import unreadable_choice
     from icsort.quant.cells.readers.shards import write_shards
-    from icsort.quant.cells.readers.unreadable import unreadable_choice
 
     skipped: list[str] = []
+    passed_over: list[str] = []
+    unlabelled = 0
 
     def pieces() -> Any:
-        for piece in read_pieces(folder, _names(channels), None, group_by, unreadable_choice(unreadable)):
+        nonlocal unlabelled
+        choice = unreadable_choice(unreadable)
+        for piece in read_pieces(folder, names(channels), digitization(digitize), group_by, choice, labelled=False):
             skipped.extend(piece.skipped)
+            passed_over.extend(piece.passed_over)
+            unlabelled += int((piece.labels < 0).sum())
             yield piece
 
     manifest = write_shards(out, pieces(), force)
     if as_json:
-        typer.echo(json.dumps(manifest | {"unreadable": skipped}))
+        typer.echo(json.dumps(manifest | {"unlabelled": unlabelled, "unreadable": skipped, "passed_over": passed_over}))
         return
-    if skipped:
-        typer.echo("\n".join(_named("unreadable, left out", skipped)))
-    typer.echo(f"{manifest['cells']} cells of {len(manifest['classes'])} classes, {len(manifest['shards']) - 1} shards")
+    for what, lines in (("unreadable, left out", skipped), ("passed over", passed_over)):
+        if lines:
+            typer.echo("\n".join(named(what, lines)))
+    without = f", {unlabelled} without a label" if unlabelled else ""
+    shards = len(manifest["shards"]) - 1
+    typer.echo(f"{manifest['cells']} cells of {len(manifest['classes'])} classes{without}, {shards} shards")
     typer.echo(f"shards: {out}")
 
 
@@ -164,39 +181,44 @@ def benchmark(
         typer.echo(json.dumps(rows))
 
 
-def _names(channels: str | None) -> list[str] | None:
-    return None if channels is None else [name.strip() for name in channels.split(",")]
-
-
-def _lines(found: dict[str, Any], min_class: int) -> list[str]:
+def _lines(inspection: dict[str, Any], min_class: int) -> list[str]:
     """What `info` prints."""
-    heights = [int(height) for height in found["heights"]]
+    heights = [int(height) for height in inspection["heights"]]
     tall = f"{heights[0]}" if len(heights) == 1 else f"{heights[0]} to {heights[-1]}"
-    lines = [f"{found['cells']} cells: {found['origin']}", f"size: {tall} lines of {found['width']} pixels", "classes:"]
-    lines += [f"  {name:<24}{count:>8}" for name, count in found["classes"].items()]
-    if found["small_classes"]:
-        small = ", ".join(found["small_classes"])
+    lines = [
+        f"{inspection['cells']} cells: {inspection['origin']}",
+        f"size: {tall} lines of {inspection['width']} pixels",
+    ]
+    if inspection["classes"]:
+        lines.append("classes:")
+        lines += [f"  {name:<24}{count:>8}" for name, count in inspection["classes"].items()]
+    if inspection["unlabelled"]:
+        lines.append(f"without a label: {inspection['unlabelled']} cells, which `icsort classify` takes")
+    if inspection["small_classes"]:
+        small = ", ".join(inspection["small_classes"])
         lines.append(f"under {min_class} cells, dropped in training unless --min-class says otherwise: {small}")
     lines.append("channels (raw counts):")
-    for channel in found["channels"]:
+    for channel in inspection["channels"]:
         same = f", the same pixels as {channel['same_as']}" if channel["same_as"] else ""
         saturated = f", {channel['saturated_pixels']} pixels at full scale" if channel["saturated_pixels"] else ""
         lines.append(
             f"  {channel['name']:<24}{channel['minimum']:>6} to {channel['maximum']:>5}, mean {channel['mean']:.1f}, "
             f"standard deviation {channel['standard_deviation']:.1f}{saturated}{same}"
         )
-    if found["groups"]:
-        sizes = found["groups"].values()
+    types = inspection["pixel_types"]
+    if types:
+        kinds = ", ".join(f"{kind} ({entry['cells']} cells)" for kind, entry in types.items())
+        lines.append(f"stored as: {kinds}")
+    if len(types) > 1:
+        of_class = "; ".join(f"{kind}: {', '.join(entry['classes'])}" for kind, entry in types.items())
+        lines.append(f"differing types, refused in training: the same light gives other counts ({of_class})")
+    if inspection["groups"]:
+        sizes = inspection["groups"].values()
         lines.append(f"groups: {len(sizes)}, of {min(sizes)} to {max(sizes)} cells")
-    if found["parameters"]:
-        lines.append(f"the instrument's own figures: {len(found['parameters'])} a cell")
-    lines += _named("duplicates", [" = ".join(entry["cells"]) for entry in found["duplicates"]])
-    across = sum(len(entry["classes"]) > 1 for entry in found["duplicates"])
+    if inspection["parameters"]:
+        lines.append(f"the instrument's own figures: {len(inspection['parameters'])} a cell")
+    lines += named("duplicates", [" = ".join(entry["cells"]) for entry in inspection["duplicates"]])
+    across = sum(len(entry["classes"]) > 1 for entry in inspection["duplicates"])
     if across:
         lines.append(f"of these, {across} with more than one label")
-    return lines + _named("unreadable", found["unreadable"])
-
-
-def _named(what: str, entries: list[str]) -> list[str]:
-    more = [f"  and {len(entries) - SHOWN} more (--json names all)"] if len(entries) > SHOWN else []
-    return [f"{what}: {len(entries) or 'none'}", *(f"  {entry}" for entry in entries[:SHOWN]), *more]
+    return [*lines, *named("unreadable", inspection["unreadable"]), *named("passed over", inspection["passed_over"])]

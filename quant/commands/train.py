@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from icsort.quant.commands.words import DigitizeOption, named
+
 if TYPE_CHECKING:
     from icsort.quant.cells.find import Dataset
 
@@ -36,6 +38,7 @@ def train(
     channels: Annotated[
         str | None, typer.Option(help="Channels to use, by name; or names for those of the data, in order.")
     ] = None,
+    digitize: DigitizeOption = None,
     height: Annotated[
         int | None, typer.Option(min=10, max=255, help="Lines of the window; without it, the tallest training cell.")
     ] = None,
@@ -110,7 +113,7 @@ def train(
     architecture = Architecture(arch, width, depth, weight_bits, activation_bits, first_bits, last_bits, stem)
     if float_:
         architecture = architecture.as_float()
-    dataset, dropped = _training_cells(data, generated, seed, channels, group_by, merge or [], min_class)
+    dataset, dropped = _training_cells(data, generated, seed, channels, digitize, group_by, merge or [], min_class)
     if limit is not None:
         dataset = dataset.limited(limit, seed)
     typer.echo(f"{len(dataset.images)} cells: {dataset.origin}", err=as_json)
@@ -118,6 +121,8 @@ def train(
         typer.echo(f"  {name:<16}{count:>6}", err=as_json)
     for name, count in dropped.items():
         typer.echo(f"  {name:<16}{count:>6}  left out: fewer than {min_class} (--min-class)", err=as_json)
+    if dataset.passed_over:
+        typer.echo("\n".join(named("passed over", dataset.passed_over)), err=as_json)
     metrics = train_run(
         dataset,
         out,
@@ -152,19 +157,21 @@ def _training_cells(
     generated: bool,
     seed: int,
     channels: str | None,
+    digitize: str | None,
     group_by: str | None,
     merge: list[str],
     min_class: int,
 ) -> tuple["Dataset", dict[str, int]]:
     """The cells that the options name, and the classes that were left out with their cells."""
     from icsort.quant.cells.find import find_dataset
-    from icsort.quant.commands.words import parse_merge
+    from icsort.quant.commands.words import digitization, parse_merge
 
-    dataset = find_dataset(data, generated, seed, group_by=group_by)
+    counts = digitization(digitize)
+    dataset = find_dataset(data, generated, seed, None, counts, group_by)
     if channels is not None:
         names = tuple(name.strip() for name in channels.split(","))
         if set(names) <= set(dataset.channels):
             dataset = dataset.with_channels(names)
         else:
-            dataset = find_dataset(data, generated, seed, names, group_by=group_by)
+            dataset = find_dataset(data, generated, seed, names, counts, group_by)
     return dataset.with_merged_classes(parse_merge(merge)).without_small_classes(min_class)

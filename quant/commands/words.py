@@ -1,17 +1,44 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the commands that take labelled cells share: their options, and the words that these are given."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from icsort.errors import IcsortError
 
+if TYPE_CHECKING:
+    from icsort.quant.cells.counts import Digitization
+
+SHOWN = 5  # entries of a list on the screen
+
 DataOption = Annotated[Path, typer.Option(help="Folder of labelled cell images, or the heldout.npz of a run.")]
 ChannelsOption = Annotated[
     str | None, typer.Option(help="Channel names of class stacks, in order, separated by commas.")
 ]
+DigitizeOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="OFFSET,SCALE",
+        help="Counts of floating-point pixels are (value - OFFSET) * SCALE: 0,1 for values that are counts already; "
+        "without it -1,16384, for the sorter's.",
+    ),
+]
+
+
+def digitization(words: str | None) -> "Digitization | None":
+    """What --digitize says. Raises IcsortError for what it cannot."""
+    from icsort.quant.cells.counts import Digitization
+
+    return None if words is None else Digitization.parse(words)
+
+
+def named(what: str, entries: Sequence[str]) -> list[str]:
+    """Lines that count entries and name the first few."""
+    more = [f"  and {len(entries) - SHOWN} more (--json names all)"] if len(entries) > SHOWN else []
+    return [f"{what}: {len(entries) or 'none'}", *(f"  {entry}" for entry in entries[:SHOWN]), *more]
 
 
 def names(listed: str | None) -> list[str] | None:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy import fft
 
 from icsort.errors import IcsortError
-from icsort.quant.cells.readers.tiffs import Digitization
+from icsort.quant.cells.counts import Digitization
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,10 @@ from pyarrow import ipc
 
 from icsort.errors import IcsortError
 from icsort.output import result_folder
-from icsort.quant.cells.dataset import CHUNK_CELLS, Dataset, StoredImages, check_alike
+from icsort.quant.cells.dataset import Dataset, StoredImages, check_alike
+from icsort.quant.cells.readers.reading import Reading, channel_names, entries, passed_over
+
+LAYOUT = "shards"
 
 MANIFEST_FILE = "shards.json"
 CELLS_FILE = "cells.arrow"
@@ -58,7 +61,7 @@ class Shards:
 
     def images(self, indices: NDArray[np.int64]) -> list[NDArray[np.uint16]]:
         """The cells at these indices, in their order, each (height_i, width, C). Reads each of their blocks once."""
-        found: dict[int, NDArray[np.uint16]] = {}
+        images: dict[int, NDArray[np.uint16]] = {}
         by_block = np.sort(indices)
         blocks = self.block_of[by_block]
         for shard, cells in _runs(by_block, blocks // BLOCKS_PER_SHARD):
@@ -68,8 +71,8 @@ class Shards:
                     for cell, row in zip(members.tolist(), (members - self.block_starts[block]).tolist(), strict=True):
                         image = np.frombuffer(pixels[row].as_buffer(), "<u2")
                         # a copy, or a few cells would hold their whole blocks in memory
-                        found[cell] = image.reshape(self.heights[cell], self.width, len(self.channels)).copy()
-        return [found[cell] for cell in indices.tolist()]
+                        images[cell] = image.reshape(self.heights[cell], self.width, len(self.channels)).copy()
+        return [images[cell] for cell in indices.tolist()]
 
 
 def write_shards(out: Path, chunks: Iterable[Dataset], force: bool = False) -> dict[str, Any]:
@@ -136,19 +139,29 @@ def open_shards(folder: Path) -> Shards:
     )
 
 
-def read_shards(folder: Path, size: int | None = CHUNK_CELLS) -> Iterator[Dataset]:
-    """The cells of a folder of shards, `size` at a time (None: all), whose images stay on disk until they are read.
+def accepts(path: Path) -> bool:
+    """Whether a folder is one of shards, of whatever version."""
+    return (path / MANIFEST_FILE).is_file()
+
+
+def read(path: Path, reading: Reading) -> Iterator[Dataset]:
+    """The cells of a folder of shards, whose images stay on disk until they are read.
 
     Raises IcsortError as `open_shards`.
     """
-    shards = open_shards(folder)
-    with _opened(folder / CELLS_FILE) as reader:
+    shards = open_shards(path)
+    with _opened(path / CELLS_FILE) as reader:
         table = reader.read_all()
     figures = [name for name in table.column_names if name.startswith(PARAMETER)]
+    channels = channel_names(path, reading.channels or shards.channels, len(shards.channels))
     count = len(shards.labels)
-    for begin in range(0, count, size or count):
-        rows = slice(begin, begin + (size or count))
-        part = table.slice(begin, size)
+    files = {MANIFEST_FILE, CELLS_FILE, *shards.shards}
+    left_out = tuple(
+        passed_over(path, entry, "belongs to no shards") for entry in entries(path) if entry.name not in files
+    )
+    for begin in range(0, count, reading.size or count):
+        rows = slice(begin, begin + (reading.size or count))
+        part = table.slice(begin, reading.size)
         names = tuple(part["name"].to_pylist())
         parameters = part.select(figures).to_pandas().rename(columns=lambda name: name.removeprefix(PARAMETER))
         yield Dataset(
@@ -157,16 +170,13 @@ def read_shards(folder: Path, size: int | None = CHUNK_CELLS) -> Iterator[Datase
             images=StoredImages(shards.images, np.arange(count)[rows], shards.heights[rows]),
             labels=shards.labels[rows],
             classes=shards.classes,
-            channels=shards.channels,
+            channels=channels,
             names=names if any(names) else (),
             groups=None if shards.groups is None else shards.groups[rows],
             parameters=parameters if figures else None,
+            passed_over=left_out,
         )
-
-
-def is_shards(folder: Path) -> bool:
-    """Whether a folder is one of shards, of whatever version."""
-    return (folder / MANIFEST_FILE).is_file()
+        left_out = ()
 
 
 def _manifest(folder: Path) -> dict[str, Any]:
@@ -217,9 +227,9 @@ def _runs(cells: NDArray[np.int64], keys: NDArray[np.int64]) -> Iterator[tuple[i
 
 
 def _check_size(path: Path, size: int) -> None:
-    found = path.stat().st_size if path.is_file() else None
-    if found != size:
-        what = "there is no such shard" if found is None else f"truncated, it has {found} of {size} bytes"
+    present = path.stat().st_size if path.is_file() else None
+    if present != size:
+        what = "there is no such shard" if present is None else f"truncated, it has {present} of {size} bytes"
         raise IcsortError(f"{path}: {what}; copy it again or convert the data again")
 
 

@@ -3,47 +3,50 @@
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from icsort.errors import IcsortError
-from icsort.quant.cells.dataset import CHUNK_CELLS, Dataset
-from icsort.quant.cells.readers.tiffs import Digitization, channel_names, read_pages, to_counts
-from icsort.quant.cells.readers.unreadable import Unreadable, read_each
+from icsort.quant.cells.dataset import Dataset
+from icsort.quant.cells.readers.images import is_image, read_images
+from icsort.quant.cells.readers.reading import Reading, entries
 
+LAYOUT = "a sorter's folder with its gate table"
 GATE_TABLE = "countpath.csv"
 PARAMETER_TABLE = "allparameters.csv"
 NO_IMAGE = ("", "NA")
+NO_GATE = ""
 TABLE_FOLDERS = ("output", ".")
 
 
-@dataclass(frozen=True)
-class Events:
-    """images[i], uint16 (height_i, width, C), is file `read[i]` of those asked for; `skipped` says why not the rest."""
-
-    images: tuple[NDArray[np.uint16], ...]
-    channels: tuple[str, ...]
-    read: tuple[int, ...]
-    skipped: tuple[str, ...]
-
-
-def read_gate_table(path: Path) -> pd.DataFrame:
+def read_gate_table(path: Path) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """The sorter's countpath.csv: columns id, gate, path (relative to the table), separated by semicolons.
 
-    Returns the three columns, `path` as absolute paths. Raises IcsortError where the table is missing or malformed.
+    Returns the three columns, `path` as absolute paths and the gate "" for an event outside all gates, and a line for
+    each row that was left out: without an image, or given twice. Raises IcsortError where the table is missing or
+    malformed, or puts one image into two gates.
     """
     table = _read_table(path, "gate table")
     missing = {"id", "gate", "path"} - set(table.columns)
     if missing:
         raise IcsortError(f"{path}: has no column {sorted(missing)[0]!r}; it must be separated by ; with id;gate;path")
+    table = table[["id", "gate", "path"]].apply(lambda column: column.str.strip())
+    without = table["path"].isin(NO_IMAGE)
+    left_out = [f"{path.name}: event {event} has no image" for event in table["id"][without]]
+    table = table[~without]
     if table.empty:
         raise IcsortError(f"{path}: lists no events; export the gates of the sorter's run again")
-    table["path"] = [os.path.normpath(path.parent.absolute() / entry.strip()) for entry in table["path"]]
-    return table[["id", "gate", "path"]]
+    table["path"] = [os.path.normpath(path.parent.absolute() / entry.replace("\\", "/")) for entry in table["path"]]
+    twice = table.duplicated(["path", "gate"])
+    left_out += [f"{path.name}: names {Path(image).name} twice" for image in table["path"][twice]]
+    table = table[~twice]
+    if table["path"].duplicated().any():
+        image = table["path"][table["path"].duplicated()].iloc[0]
+        gates = ", ".join(table["gate"][table["path"] == image])
+        raise IcsortError(f"{path}: {Path(image).name} is in more than one gate ({gates}); give each event one class")
+    return table, tuple(left_out)
 
 
 def read_parameter_table(path: Path) -> pd.DataFrame:
@@ -66,87 +69,69 @@ def read_parameter_table(path: Path) -> pd.DataFrame:
     return parameters
 
 
-def read_sorter_events(
-    paths: Sequence[Path], digitization: Digitization | None = None, unreadable: Unreadable = "refuse"
-) -> Events:
-    """Multi-page TIFFs of one run.
+def accepts(path: Path) -> bool:
+    """Whether a folder of the sorter has a gate table."""
+    return gate_table_in(path) is not None
 
-    Raises IcsortError where files differ in the number of pages, their names or the width of a line, and for unreadable
-    ones unless they are to be skipped.
+
+def read(path: Path, reading: Reading) -> Iterator[Dataset]:
+    """A class a gate; an event outside all gates has no label.
+
+    The folder holds output/countpath.csv (or countpath.csv) and the images that this lists. Where allparameters.csv
+    lies beside it, its figures come along. Channels: the page names.
     """
-    if not paths:
-        raise IcsortError("no sorter images were given; give at least one multi-page TIFF")
-
-    def read(path: Path) -> tuple[NDArray[np.uint16], tuple[str, ...]]:
-        stack, names = read_pages(path)
-        counts = to_counts(path, stack, digitization or Digitization())
-        return np.ascontiguousarray(counts.transpose(1, 2, 0)), names
-
-    found, skipped = read_each(paths[0].parent, paths, read, unreadable)
-    first = next(iter(found))
-    first_image, first_names = found[first]
-    for index, (image, names) in found.items():
-        path = paths[index]
-        if len(names) != len(first_names):
-            raise IcsortError(
-                f"{path}: has {len(names)} pages but {paths[first].name} has {len(first_names)}; "
-                "all images of a run need the same channels"
-            )
-        if names != first_names:
-            raise IcsortError(
-                f"{path}: its page names differ from those of {paths[first].name}; do not mix instruments"
-            )
-        if image.shape[1] != first_image.shape[1]:
-            raise IcsortError(
-                f"{path}: is {image.shape[1]} pixels wide but {paths[first].name} is {first_image.shape[1]}; "
-                "all images of a run need the same width"
-            )
-    return Events(
-        images=tuple(image for image, _ in found.values()),
-        channels=channel_names(paths[first], [n for n in first_names if n] or None, len(first_names)),
-        read=tuple(found),
-        skipped=skipped,
-    )
-
-
-def read_sorter_folder(
-    folder: Path,
-    digitization: Digitization | None = None,
-    unreadable: Unreadable = "refuse",
-    size: int | None = CHUNK_CELLS,
-) -> Iterator[Dataset]:
-    """A folder of the sorter, `size` events at a time (None: all); a class a gate.
-
-    It holds output/countpath.csv (or countpath.csv) and the images that this lists. Where allparameters.csv lies beside
-    it, its figures come along.
-    """
-    gates = gate_table_in(folder) or folder / GATE_TABLE
-    table = read_gate_table(gates)
+    gates = gate_table_in(path) or path / GATE_TABLE
+    table, left_out = read_gate_table(gates)
+    left_out += _unlisted(path, table["path"].tolist())
     figures = gates.parent / PARAMETER_TABLE
     parameters = read_parameter_table(figures) if figures.is_file() else None
-    classes = tuple(sorted(set(table["gate"])))
-    for begin in range(0, len(table), size or len(table)):
-        part = table.iloc[begin : begin + (size or len(table))]
-        events = read_sorter_events([Path(entry) for entry in part["path"]], digitization, unreadable)
-        part = part.iloc[list(events.read)]
-        paths = [Path(entry) for entry in part["path"]]
+    classes = tuple(sorted(set(table["gate"]) - {NO_GATE}))
+    label_of = {NO_GATE: -1} | {gate: label for label, gate in enumerate(classes)}
+    for begin in range(0, len(table), reading.size or len(table)):
+        part = table.iloc[begin : begin + (reading.size or len(table))]
+        events = read_images(path, [Path(entry) for entry in part["path"]], reading)
+        part = part.iloc[list(events.kept)]
+        images = [Path(entry) for entry in part["path"]]
         yield Dataset(
-            source=folder.name,
-            origin=f"sorter events in {folder}",
+            source=path.name,
+            origin=f"sorter events in {path}",
             images=events.images,
-            labels=np.asarray([classes.index(gate) for gate in part["gate"]], dtype=np.int64),
+            labels=np.asarray([label_of[gate] for gate in part["gate"]], dtype=np.int64),
             classes=classes,
             channels=events.channels,
-            names=tuple(Path(os.path.relpath(path, folder.absolute())).as_posix() for path in paths),
-            parameters=None if parameters is None else _rows(parameters, paths, figures),
+            names=tuple(_relative(image, path) for image in images),
+            parameters=None if parameters is None else _rows(parameters, images, figures),
+            pixel_types=events.pixel_types,
             skipped=events.skipped,
+            passed_over=left_out,
         )
+        left_out = ()
 
 
 def gate_table_in(folder: Path) -> Path | None:
     """Where a folder of the sorter has its gate table; None where it has none."""
     places = (folder / inner / GATE_TABLE for inner in TABLE_FOLDERS)
     return next((place for place in places if place.is_file()), None)
+
+
+def _unlisted(folder: Path, listed: Sequence[str]) -> tuple[str, ...]:
+    """A line for each image that lies beside those of the gate table and is not in it."""
+    images = set(listed)
+    beside = (
+        entry
+        for place in sorted({Path(image).parent for image in images})
+        if place.is_dir()
+        for entry in entries(place)
+    )
+    return tuple(
+        f"{_relative(image, folder)}: not in the gate table"
+        for image in beside
+        if is_image(image) and str(image) not in images
+    )
+
+
+def _relative(image: Path, folder: Path) -> str:
+    return Path(os.path.relpath(image, folder.absolute())).as_posix()
 
 
 def _rows(parameters: pd.DataFrame, images: Sequence[Path], where: Path) -> pd.DataFrame:

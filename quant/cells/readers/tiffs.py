@@ -1,116 +1,169 @@
 # SPDX-License-Identifier: Apache-2.0
-"""TIFF files of cells: multi-page events and class stacks, checked to the last page. Floats become counts."""
+"""TIFF files of cells, checked to the last page. Axes that a file states (ImageJ, OME, tifffile) are obeyed or refused.
+
+Cells lie along T (time), I (sequence), R (tile) or V (event); channels along C or S (samples of a pixel). Where a file
+states no axes, its pages are channels, as the sorter writes them; of two axes the first is cells, the second channels;
+of pages that have samples, pages are cells.
+"""
 
 import logging
-import struct
+import math
+import re
 import warnings
-import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
 from icsort.errors import IcsortError
-from icsort.quant.cells.dataset import Dataset
-from icsort.sim.bit_true.preprocess import SAMPLE_MAX
 
 TIFF_SUFFIXES = (".tif", ".tiff")
 PAGE_NAME_TAG = 285
+CELL_AXES = "TIRV"
+CHANNEL_AXES = "CS"
+UNSTATED = "Q"  # tifffile's letter for an axis of which the file says nothing
+UNSTATED_PAGES = ("uniform", "generic")  # kinds of series whose first axis, I, is tifffile's word for "pages"
+ALL_AXES_NAMED = ("imagej", "ome")  # name T, Z and C of every file: one of length 1 says nothing
+PHOTOMETRIC = ("MINISBLACK", "RGB", "YCBCR")  # pixels are intensities; tifffile gives YCBCR as RGB
+AXIS_NAMES = {"Z": "depth", "A": "angle", "P": "phase", "H": "lifetime", "E": "wavelength", "L": "exposure"}
 
 
 @dataclass(frozen=True)
-class Digitization:
-    """counts = clip(round((value - offset) * counts_per_unit), 0, 65535).
+class TiffCells:
+    """The cells of one file: pixels (N, C, y, x) in the file's own type.
 
-    The sorter stores detector values in arbitrary units, about -0.9 to 1.8 in the images that are known. The default
-    covers -1 to 3 with the whole range of 16 bit. Assumed, not the instrument's: its converter is not published.
+    names: (C,) of the channels, "" where the file has none. has_cell_axis: whether cells lie along an axis of the file,
+    so that it is a stack also if it holds one. pages: 2-D images of which the file says nothing more.
     """
 
-    offset: float = -1.0
-    counts_per_unit: float = 16384.0
-
-    def counts(self, values: NDArray[Any]) -> NDArray[np.uint16]:
-        """Finite floating-point values of any shape to uint16 counts of that shape."""
-        scaled = np.rint((values.astype(np.float64) - self.offset) * self.counts_per_unit)
-        return np.clip(scaled, 0, SAMPLE_MAX).astype(np.uint16)
+    pixels: NDArray[np.generic]
+    names: tuple[str, ...]
+    has_cell_axis: bool
+    pages: bool
 
 
-def read_pages(path: Path) -> tuple[NDArray[np.generic], tuple[str, ...]]:
-    """One multi-page TIFF as (page, y, x) in its own type, and the page names ("" where a page has none).
+@dataclass(frozen=True)
+class _Layout:
+    """Axes of a file, a letter each, their lengths, and whether the channels are pages of which nothing is stated."""
 
-    All pages, also where the file calls each a series of its own. Raises IcsortError for a file that is missing,
-    truncated, no TIFF, whose pages differ in size, or that holds NaN or infinite pixels.
-    """
-    with _opened(path) as tiff:
-        pages = [page.asarray() for page in tiff.pages]
-        names = tuple(_page_name(page) for page in tiff.pages)
-    if not pages:
-        raise IcsortError(f"{path}: holds no image; remove it or copy it again")
-    if len({page.shape for page in pages}) != 1 or pages[0].ndim != 2:
-        shapes = sorted({page.shape for page in pages})
-        raise IcsortError(f"{path}: its pages are not two-dimensional images of one size ({shapes}); remove it")
-    stack = np.stack(pages)
-    _check_finite(path, stack)
-    return stack, names
+    axes: str
+    shape: tuple[int, ...]
+    pages: bool
+
+    def length(self, letters: str) -> int:
+        return math.prod(length for axis, length in zip(self.axes, self.shape, strict=True) if axis in letters)
+
+    @property
+    def has_cell_axis(self) -> bool:
+        return any(axis in CELL_AXES for axis in self.axes)
 
 
-def read_class_stack(path: Path, digitization: Digitization | None = None) -> NDArray[np.uint16]:
-    """One class stack, file axes (cell, channel, y, x), as uint16 (cell, y, x, channel).
+def read_tiff(path: Path) -> TiffCells:
+    """All cells of one TIFF.
 
-    A file of three axes is one cell. Raises IcsortError as read_pages does, and for pixels that do not fit 16 bit.
+    Raises IcsortError for a file that is missing, truncated or no TIFF, whose pages differ in size or type, whose axes
+    cannot be obeyed, or whose pixels are no intensities.
     """
     with _opened(path) as tiff:
-        stack = tiff.series[0].asarray()
-    if stack.ndim == 3:
-        stack = stack[np.newaxis]
-    if stack.ndim != 4:
-        raise IcsortError(f"{path}: its axes are {stack.shape}, not (cell, channel, y, x); store one stack a class")
-    _check_finite(path, stack)
-    return np.ascontiguousarray(to_counts(path, stack, digitization or Digitization()).transpose(0, 2, 3, 1))
+        layout = _layout(path, tiff)
+        _check_pixels(path, tiff)
+        series = tiff.series
+        pixels = np.stack([page.asarray() for page in tiff.pages]) if len(series) > 1 else series[0].asarray()
+        names = _channel_names(tiff, layout.length(CHANNEL_AXES))
+    pixels = pixels.reshape(layout.shape)
+    order = [axis for letters in (CELL_AXES, CHANNEL_AXES, "Y", "X") for axis in letters if axis in layout.axes]
+    height, width = layout.length("Y"), layout.length("X")
+    pixels = pixels.transpose([layout.axes.index(axis) for axis in order])
+    pixels = pixels.reshape(-1, layout.length(CHANNEL_AXES), height, width)
+    return TiffCells(pixels, names, layout.has_cell_axis, layout.pages)
 
 
-def read_class_stacks(
-    folder: Path, channels: Sequence[str] | None = None, digitization: Digitization | None = None
-) -> Iterator[Dataset]:
-    """A folder with one TIFF a class, stack by stack; the file name without its suffix is the class.
+def is_stack(path: Path) -> bool:
+    """Whether a TIFF's axes say that it holds cells, one or many; False for what cannot be read."""
+    try:
+        with _opened(path) as tiff:
+            return _layout(path, tiff).has_cell_axis
+    except IcsortError:
+        return False
 
-    channels: names in the file's order; without them channel0, ... A stack that cannot be read is always refused: with
-    it a class would be gone.
-    """
-    paths = tiff_files(folder)
-    first: NDArray[np.uint16] | None = None
-    for label, path in enumerate(paths):
-        stack = read_class_stack(path, digitization)
-        first = stack if first is None else first
-        if stack.shape[1:] != first.shape[1:]:
+
+def _layout(path: Path, tiff: tifffile.TiffFile) -> _Layout:
+    """What the axes of a file mean, without those of length 1 that say nothing."""
+    if not tiff.pages:
+        raise IcsortError(_complaint(path, "it holds no image"))
+    series = tiff.series[0]
+    if len(tiff.series) > 1:
+        # each page an image of its own, as some writers have it
+        kinds = {(images.axes, images.shape, images.dtype.name) for images in tiff.series}
+        if len(kinds) > 1 or series.axes != "YX" or len(tiff.pages) != len(tiff.series):
+            images = ", ".join(f"{axes} {shape} {kind}" for axes, shape, kind in sorted(kinds))
+            raise IcsortError(f"{path}: its pages differ in axes, size or type ({images}); store all alike")
+        return _Layout("CYX", (len(tiff.series), *series.shape), pages=True)
+    named = [(axis, length) for axis, length in zip(series.get_axes(False), series.get_shape(False), strict=True)]
+    if series.kind in UNSTATED_PAGES:
+        named = [(UNSTATED if axis == "I" else axis, length) for axis, length in named]
+    samples = any(axis == "S" and length > 1 for axis, length in named)
+    meaning = ["", "I", None] if samples else ["", "C", "IC", None]
+    unstated = sum(axis == UNSTATED for axis, _ in named)
+    meant = meaning[min(unstated, len(meaning) - 1)]
+    if meant is None:
+        raise IcsortError(f"{path}: has axes {series.shape} and does not say what they are; {_remedy('ICYX')}")
+    letters = iter(meant)
+    named = [(next(letters) if axis == UNSTATED else axis, length) for axis, length in named]
+    kept = [
+        (axis, length)
+        for axis, length in named
+        if axis in "YX" or length > 1 or (axis in CELL_AXES and series.kind not in ALL_AXES_NAMED)
+    ]
+    axes, shape = "".join(axis for axis, _ in kept), tuple(length for _, length in kept)
+    for axis, length in kept:
+        if axis not in CELL_AXES + CHANNEL_AXES + "YX":
             raise IcsortError(
-                f"{folder}: class {path.stem} has cells of {_size(stack)} but {paths[0].stem} of {_size(first)}; "
-                "all class stacks need one size and number of channels"
+                f"{path}: its axes are {axes}, and {axis} ({AXIS_NAMES.get(axis, 'other')}) has {length} entries; a "
+                f"cell is one image: {_remedy('TCYX')}"
             )
-        yield Dataset(
-            source=folder.name,
-            origin=f"class stacks in {folder}",
-            images=tuple(stack),
-            labels=np.full(len(stack), label, np.int64),
-            classes=tuple(other.stem for other in paths),
-            channels=channel_names(folder, channels, stack.shape[-1]),
-            names=tuple(f"{path.stem}[{index}]" for index in range(len(stack))),
-        )
+    if any(axes.count(axis) != 1 for axis in "YX") or sum(axis in axes for axis in CHANNEL_AXES) > 1:
+        raise IcsortError(f"{path}: its axes are {axes} {shape}, not cell, channel, y and x; {_remedy('TCYX')}")
+    if sum(axes.count(axis) for axis in CELL_AXES) > 1:
+        raise IcsortError(f"{path}: cells lie along more than one of its axes {axes} {shape}; {_remedy('TCYX')}")
+    return _Layout(axes, shape, pages=meant == "C" and "C" in axes)
 
 
-def tiff_files(folder: Path) -> list[Path]:
-    """The TIFF files of a folder in order of name. Raises IcsortError where there are none."""
-    if not folder.is_dir():
-        raise IcsortError(f"{folder}: there is no such folder; give one with cell images, or --generated")
-    found = sorted(path for path in folder.iterdir() if path.suffix.lower() in TIFF_SUFFIXES and path.is_file())
-    if not found:
-        raise IcsortError(f"{folder}: holds no images (*.tif, *.tiff); give a folder with cell images, or --generated")
-    return found
+def _remedy(axes: str) -> str:
+    return f"write it with tifffile.imwrite(..., metadata={{'axes': '{axes}'}})"
+
+
+def _check_pixels(path: Path, tiff: tifffile.TiffFile) -> None:
+    """Raise IcsortError where a pixel is no intensity: an index into colours, darker for more, or transparency."""
+    page = tiff.pages.first
+    photometric = getattr(page.photometric, "name", str(page.photometric))
+    if photometric not in PHOTOMETRIC:
+        raise IcsortError(f"{path}: its pixels are {photometric}, not intensities; store grey (0 is black) or RGB")
+    if page.extrasamples:
+        raise IcsortError(f"{path}: has a channel of transparency; store grey or RGB without it")
+
+
+def _channel_names(tiff: tifffile.TiffFile, channels: int) -> tuple[str, ...]:
+    """Page names where each page is a channel, else those of OME's description; "" for what has none."""
+    if len(tiff.pages) == channels:
+        names = [_page_name(page) for page in tiff.pages]
+        if any(names):
+            return tuple(names)
+    if tiff.ome_metadata:
+        names = [entry.get("Name", "") for entry in ElementTree.fromstring(tiff.ome_metadata).findall(".//{*}Channel")]
+        if len(names) == channels:
+            return tuple(names)
+    return ("",) * channels
+
+
+def _page_name(page: tifffile.TiffPage | tifffile.TiffFrame) -> str:
+    tag = page.aspage().tags.get(PAGE_NAME_TAG)
+    return "" if tag is None else str(tag.value).strip()
 
 
 class _Complaints(logging.Handler):
@@ -141,62 +194,20 @@ def _opened(path: Path) -> Iterator[tifffile.TiffFile]:
         raise IcsortError(f"{path}: there is no such file; copy it there or correct the list that names it") from None
     except PermissionError:
         raise IcsortError(f"{path}: may not be read; change its permissions") from None
-    except (
-        tifffile.TiffFileError,
-        OSError,
-        ValueError,
-        KeyError,
-        IndexError,
-        struct.error,
-        zlib.error,
-        RuntimeError,
-        UserWarning,
-    ) as error:
-        detail = str(error).splitlines()
-        raise IcsortError(
-            f"{path}: truncated or damaged TIFF ({detail[0] if detail else type(error).__name__}); copy it again"
-        ) from None
+    except (IcsortError, MemoryError):
+        raise
+    except Exception as error:  # a damaged file brings tifffile and its decoders to raise nearly anything
+        raise IcsortError(_complaint(path, str(error) or type(error).__name__)) from None
     finally:
         logger.removeHandler(complaints)
         logger.propagate = propagated
     if complaints.messages:
-        raise IcsortError(f"{path}: truncated or damaged TIFF ({complaints.messages[0]}); copy it again")
+        raise IcsortError(_complaint(path, complaints.messages[0]))
 
 
-def _page_name(page: tifffile.TiffPage | tifffile.TiffFrame) -> str:
-    tag = page.aspage().tags.get(PAGE_NAME_TAG)
-    return "" if tag is None else str(tag.value).strip()
-
-
-def _check_finite(path: Path, stack: NDArray[np.generic]) -> None:
-    if np.issubdtype(stack.dtype, np.floating):
-        bad = int(np.count_nonzero(~np.isfinite(stack)))
-        if bad:
-            raise IcsortError(f"{path}: {bad} pixels are NaN or infinite; remove the file or export it again")
-
-
-def to_counts(path: Path, stack: NDArray[np.generic], digitization: Digitization) -> NDArray[np.uint16]:
-    """Pixels of any shape as uint16 counts of that shape: floats digitized, integers as they are.
-
-    Raises IcsortError for other types and for integers that do not fit 16 bit.
-    """
-    if np.issubdtype(stack.dtype, np.floating):
-        return digitization.counts(stack)
-    if not np.issubdtype(stack.dtype, np.integer):
-        raise IcsortError(f"{path}: pixels are of type {stack.dtype}; store them as unsigned 16-bit or float32")
-    if stack.size and (stack.min() < 0 or stack.max() > SAMPLE_MAX):
-        raise IcsortError(f"{path}: pixels are outside 0..{SAMPLE_MAX}; store them as unsigned 16-bit")
-    return stack.astype(np.uint16)
-
-
-def channel_names(where: Path, names: Sequence[str] | None, count: int) -> tuple[str, ...]:
-    """The names, or channel0, ... without any. Raises IcsortError where they are not `count`."""
-    if names is None:
-        return tuple(f"channel{i}" for i in range(count))
-    if len(names) != count:
-        raise IcsortError(f"{where}: has {count} channels but {len(names)} names ({', '.join(names)}); name each one")
-    return tuple(names)
-
-
-def _size(stack: NDArray[np.uint16]) -> str:
-    return f"{stack.shape[3]} channels x {stack.shape[1]} x {stack.shape[2]} pixels"
+def _complaint(path: Path, detail: str) -> str:
+    if "imagecodecs" in detail:
+        codec = re.search(r"COMPRESSION\.(\w+)", detail)
+        kind = f"is compressed with {codec[1]}" if codec else "is packed in a way"
+        return f"{path}: {kind}, which takes the package imagecodecs to read: pip install imagecodecs"
+    return f"{path}: truncated or damaged TIFF ({detail.splitlines()[0]}); copy it again"

@@ -10,7 +10,7 @@ from sklearn.model_selection import train_test_split
 from icsort.errors import IcsortError
 from icsort.quant.cells.find import Dataset, read_folder
 from icsort.quant.cells.splits import PARTS, split
-from tests.quant.cells.test_readers import real
+from tests.quant.cells.files import real
 
 CLASSES = ("A", "B", "C")
 

@@ -12,7 +12,7 @@ import tifffile
 from PIL import Image
 
 from icsort.quant.cells.find import read_folder
-from tests.quant.cells.test_readers import write_sorter_folder
+from tests.quant.cells.files import write_sorter_folder
 
 
 def icsort(*words: object) -> subprocess.CompletedProcess[str]:
@@ -122,3 +122,45 @@ def test_generate_writes_shards(tmp_path: Path) -> None:
     assert dataset.sha256() == read_folder(tmp_path / "b").sha256()
     assert "too small" in icsort(*words, "--size", 20, "--out", tmp_path / "c").stderr
     assert not (tmp_path / "c").exists()
+
+
+def test_info_counts_and_names_what_is_not_read(tmp_path: Path) -> None:
+    for name, kind in (("a", np.uint8), ("b", np.uint16)):
+        (tmp_path / name).mkdir()
+        for index in range(3):
+            Image.fromarray(np.full((6, 6), index, kind)).save(tmp_path / name / f"{index}.png")
+    (tmp_path / "b" / "gone.png").symlink_to("nowhere.png")
+    done = icsort("info", tmp_path)
+    assert done.returncode == 0, done.stderr
+    for line in (
+        "stored as: uint8 (3 cells), uint16 (3 cells)",
+        "differing types, refused in training: the same light gives other counts (uint8: a; uint16: b)",
+        "passed over: 1\n  b/gone.png: a link to nowhere.png, which is not there",
+    ):
+        assert line in done.stdout
+    report = json.loads(icsort("info", tmp_path, "--json").stdout)
+    assert report["pixel_types"] == {
+        "uint8": {"cells": 3, "classes": ["a"]},
+        "uint16": {"cells": 3, "classes": ["b"]},
+    }
+    refused = icsort("convert", tmp_path, "--out", tmp_path.parent / "shards")
+    assert refused.returncode == 2
+    assert "differing types" in refused.stderr
+
+
+def test_cells_without_labels(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(1).integers(0, 4000, (4, 6, 6)).astype(np.float32)
+    pixels[3] = pixels[1]
+    for index, image in enumerate(pixels):
+        tifffile.imwrite(tmp_path / f"{index}.tif", image)
+    assert "--digitize OFFSET,SCALE" in icsort("info", tmp_path).stderr
+    report = json.loads(icsort("info", tmp_path, "--digitize", "0,1", "--json", "--out", tmp_path / "report").stdout)
+    assert (report["cells"], report["unlabelled"], report["classes"]) == (4, 4, {})
+    assert report["channels"][0]["maximum"] == pixels.max()
+    assert report["duplicates"] == [{"cells": ["1.tif", "3.tif"], "classes": ["no label"]}]
+    assert not (tmp_path / "report" / "classes.png").exists()
+    done = icsort("convert", tmp_path, "--out", tmp_path / "shards", "--digitize", "0,1")
+    assert "4 cells of 0 classes, 4 without a label, 1 shards" in done.stdout
+    assert "passed over: 1\n  report: a folder beside the images" in done.stdout
+    assert json.loads(icsort("info", tmp_path / "shards", "--json").stdout)["unlabelled"] == 4
+    assert "without a label: 4 cells" in icsort("info", tmp_path / "shards").stdout

@@ -10,9 +10,9 @@ import tifffile
 from PIL import Image
 
 from icsort.errors import IcsortError
-from icsort.quant.cells.find import read_folder
-from icsort.quant.cells.readers.image_folders import read_image
-from tests.quant.cells.test_readers import real, refusal, write_event
+from icsort.quant.cells.find import read_folder, read_pieces
+from icsort.quant.cells.readers.images import read_image
+from tests.quant.cells.files import real, refusal, write_event
 
 
 @pytest.fixture
@@ -43,9 +43,10 @@ def test_pixels_labels_and_names(folder: Path) -> None:
 def test_png_of_eight_bit(tmp_path: Path, channels: int) -> None:
     pixels = np.random.default_rng(1).integers(0, 256, (5, 6, channels)).astype(np.uint8)
     Image.fromarray(pixels.squeeze()).save(tmp_path / "a.png")
-    image, _ = read_image(tmp_path / "a.png")
-    assert image.dtype == np.uint16
-    assert (image == pixels).all()
+    cell = read_image(tmp_path / "a.png")
+    assert cell.counts.dtype == np.uint16
+    assert cell.pixel_type == "uint8"
+    assert (cell.counts == pixels).all()
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "P", "1"])
@@ -170,3 +171,70 @@ def test_the_rule_goes_with_the_name_of_the_folder(tmp_path: Path, folder: Path)
     groups = read_folder(tmp_path / "mitocheck_nuclei").groups
     assert groups is not None
     assert set(groups) == {f"p{plate}___w{well}" for plate in range(3) for well in range(2)}
+
+
+@pytest.mark.parametrize(("kind", "channels"), [("bmp", 1), ("bmp", 3), ("jpg", 1), ("JPEG", 3)])
+def test_bmp_and_jpeg(tmp_path: Path, kind: str, channels: int, seed: int) -> None:
+    pixels = np.random.default_rng(seed).integers(0, 256, (24, 20, channels)).astype(np.uint8)
+    path = tmp_path / f"a.{kind}"
+    Image.fromarray(pixels.squeeze()).save(path)
+    counts = read_image(path).counts
+    if kind == "bmp":
+        assert (counts == pixels).all()
+    with Image.open(path) as picture:
+        assert (counts.squeeze() == np.asarray(picture)).all()
+
+
+def test_a_picture_of_several(tmp_path: Path) -> None:
+    pages = [Image.new("L", (6, 6), shade) for shade in (1, 2)]
+    pages[0].save(tmp_path / "a.png", save_all=True, append_images=pages[1:])
+    assert "holds 2 pictures" in refusal(read_image, tmp_path / "a.png")
+
+
+def test_a_png_whose_samples_pillow_would_stretch(tmp_path: Path) -> None:
+    Image.new("L", (6, 6)).save(tmp_path / "a.png", bits=4)
+    assert "store grey" in refusal(read_image, tmp_path / "a.png")
+
+
+def test_a_stack_among_class_folders(folder: Path) -> None:
+    for path in folder.rglob("*.png"):
+        path.unlink()
+    tifffile.imwrite(folder / "Flat" / "a.tif", np.zeros((30, 9, 7), np.uint16), imagej=True, metadata={"axes": "TYX"})
+    assert "holds 30 images" in refusal(read_folder, folder)
+
+
+def test_what_is_not_read_is_named(folder: Path) -> None:
+    before = read_folder(folder)
+    assert before.passed_over == ()
+    (folder / "Empty").mkdir()
+    (folder / "Scans").mkdir()
+    (folder / "Scans" / "0.czi").write_bytes(b"\0")
+    (folder / "Flat" / "again").mkdir()
+    (folder / "Flat" / "notes.txt").write_text("no image")
+    (folder / "Flat" / ".hidden").write_text("left alone")
+    (folder / "Round" / "link.png").symlink_to("nowhere.png")
+    tifffile.imwrite(folder / "Third.tif", np.zeros((4, 1, 9, 7), np.uint16), metadata={"axes": "ICYX"})
+    after = read_folder(folder)
+    assert after.sha256() == before.sha256()
+    assert after.passed_over == (
+        "Empty: a folder of 0 entries, no image among them",
+        "Flat/again: a folder in a class",
+        "Flat/notes.txt: no image that is read",
+        "Round/link.png: a link to nowhere.png, which is not there",
+        "Scans: a folder of 1 entries, no image among them",
+        "Third.tif: lies beside the class folders",
+    )
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int32, np.float32])
+def test_images_of_differing_types_are_refused(folder: Path, kind: type[np.generic], seed: int) -> None:
+    pixels = np.random.default_rng(seed).integers(0, 2, (9, 7)).astype(kind)
+    tifffile.imwrite(folder / "Round" / "z.tif", pixels)
+    message = refusal(read_folder, folder)
+    assert "differing types" in message
+    assert "uint16 (Flat/p0___w0___c00.png)" in message
+    assert f"{np.dtype(kind).name} (Round/z.tif)" in message
+    pieces = read_pieces(folder, size=8)  # the type is that of the whole set, not of a piece
+    with pytest.raises(IcsortError, match="differing types"):
+        list(pieces)
+    assert sum(len(piece.images) for piece in read_pieces(folder, size=8, one_type=False)) == 25
