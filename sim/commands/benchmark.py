@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """`icsort benchmark`."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from icsort.cli import console
+from icsort.cli.options import Force, Json, out
 
 
 def benchmark(
@@ -13,28 +15,24 @@ def benchmark(
     networks: Annotated[
         Path | None, typer.Option("--list", help="Another list of networks, like sim/flows/benchmark.json.")
     ] = None,
-    out: Annotated[Path, typer.Option(help="Folder to make, for packages, builds and simulations.")] = Path(
-        "out/benchmark"
-    ),
+    out: Annotated[Path, out("Folder to make, for packages, builds and simulations.")] = Path("out/benchmark"),
     stalls: Annotated[int, typer.Option(min=0, help="Runs of each network with random stalls.")] = 100,
-    force: Annotated[bool, typer.Option("--force", help="Replace an earlier benchmark at --out.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+    force: Force = False,
+    as_json: Json = False,
 ) -> None:
     """Compile networks for their boards, compare the RTL with the references, and print speed, latency and size.
 
     Weights are random, cells are real where they are at hand. Ends with code 1 where a network fails.
     Example: icsort benchmark student --out out/benchmark
     """
-    from rich.console import Console
-
     from icsort.sim.flows import benchmark
 
     rows = benchmark.run(
         benchmark.load_networks(networks or benchmark.NETWORKS, names or ()), out, stall_runs=stalls, force=force
     )
     if as_json:
-        print(json.dumps(rows, indent=1))
+        console.show_json(rows)
     else:
-        benchmark.show(rows, Console())
+        benchmark.show(rows)
     if any("error" in row for row in rows):
         raise typer.Exit(1)

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from icsort.sim.commands.options import BuildArgument, CellsOption, GapOption, RateOption
+from icsort.cli.options import BuildArgument, Count, Rate
+from icsort.sim.commands.options import CellsOption, GapOption
 from icsort.sim.simulate.lines import CELLS_PER_SECOND, flow, load_cells
 
 
@@ -15,8 +16,8 @@ def board(
     build: BuildArgument,
     cells: CellsOption,
     port: Annotated[Path, typer.Option(help="Serial port to make (a symbolic link).")] = Path("out/board"),
-    count: Annotated[int | None, typer.Option(min=1, help="Send only the first COUNT cells.")] = None,
-    rate: RateOption = CELLS_PER_SECOND,
+    count: Count = None,
+    rate: Rate = CELLS_PER_SECOND,
     line_gap: GapOption = 0,
 ) -> None:
     """Run a virtual board: the real RTL behind a serial port. Ctrl-C ends it.

@@ -6,18 +6,17 @@ from typing import Annotated
 
 import typer
 
+from icsort.cli.options import Force, out
 from icsort.errors import IcsortError
 
 
 def demo(
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder to make, for all that the demo makes.")] = Path(
-        "out/demo"
-    ),
+    out: Annotated[Path, out("Folder to make, for all that the demo makes.")] = Path("out/demo"),
     generated: Annotated[
         bool, typer.Option("--generated", help="Use generated cells even where real ones are.")
     ] = False,
     epochs: Annotated[int | None, typer.Option(min=1, help="Train for this many epochs.")] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace an earlier demo at --out.")] = False,
+    force: Force = False,
 ) -> None:
     """The whole path on held-out cells: train, export, compile, simulate, then a virtual board and its host.
 

@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """`icsort search`."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from icsort.cli import console
+from icsort.cli.options import Board, Json, ListBoards, out
+
 
 def search(
-    out: Annotated[Path, typer.Option(help="Folder of the search; an interrupted one goes on where it was.")],
+    out: Annotated[Path, out("Folder of the search; an interrupted one goes on where it was.")],
     tries: Annotated[
         list[str],
         typer.Option(
@@ -21,28 +23,27 @@ def search(
     train: Annotated[
         list[str] | None, typer.Argument(help="Behind --: options of `icsort train` that all share.")
     ] = None,
-    board: Annotated[str, typer.Option(help="Board: a folder of boards/, or a path to one.")] = "virtual",
+    board: Board = "virtual",
     accuracy: Annotated[
         float | None,
         typer.Option(min=0, max=1, help="Balanced accuracy that is enough; without it, 0.01 below the best."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+    as_json: Json = False,
+    _list_boards: ListBoards = False,
 ) -> None:
     """Train and compile a family of networks; show which is the smallest that is good enough.
 
     Example: icsort search --out out/search --try width=0.25,0.5 --try weight-bits+activation-bits=2,4 -- --data images/
     """
-    from rich.console import Console
-
     from icsort.report.page import PAGE_FILE
     from icsort.sim.flows.families import family, write_page
     from icsort.sim.flows.families import search as run
 
-    with Console(stderr=True).status("search") as status:
-        found = run(out, family(tries), train or [], board, progress=lambda step: status.update(f"search: {step}"))
+    with console.progress("search") as progress:
+        found = run(out, family(tries), train or [], board, progress=progress)
     write_page(out, found, accuracy)
     if as_json:
-        print(json.dumps(found, indent=1))
+        console.show_json(found)
         return
     for network in found["networks"]:
         if network["refused"] is not None:

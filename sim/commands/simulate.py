@@ -8,8 +8,8 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
+from icsort.cli.options import BuildArgument, Count, Force, Json, Rate, Seed, out
 from icsort.errors import IcsortError
-from icsort.sim.commands.options import BuildArgument, RateOption
 from icsort.sim.simulate.images import generated_images, load_images
 from icsort.sim.simulate.lines import CELLS_PER_SECOND, flow, load_cells
 
@@ -29,10 +29,8 @@ def simulate(
     net_only: Annotated[
         bool, typer.Option("--net-only", help="Give the cells' events to the network alone, without the sorter.")
     ] = False,
-    count: Annotated[
-        int | None, typer.Option(min=1, help="Take only the first COUNT cells or images; as many are generated.")
-    ] = None,
-    rate: RateOption = CELLS_PER_SECOND,
+    count: Count = None,
+    rate: Rate = CELLS_PER_SECOND,
     line_gap: Annotated[
         int | None,
         typer.Option(min=0, help="Idle cycles behind each line; for the network alone as the build expects lines."),
@@ -40,17 +38,18 @@ def simulate(
     stalls: Annotated[
         int, typer.Option(min=0, help="Network alone: as many more runs, input and output stopped at random.")
     ] = 0,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the first run with stalls; the next has one more.")] = 0,
+    seed: Seed = 0,
     out: Annotated[
-        Path | None, typer.Option(help="Network alone: folder to make, with layers.png, layers.svg, simulation.json.")
+        Path | None, out("Network alone: folder to make, with layers.png, layers.svg, simulation.json.")
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace an earlier simulation at --out.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+    force: Force = False,
+    as_json: Json = False,
 ) -> None:
     """Run cells through the RTL and compare every logit with the QONNX model and with FINN's graph.
 
     With --cells through the whole sorter; else images through the network alone, with what every layer and FIFO did;
-    images are generated where none are given. Ends with code 1 where a logit differs.
+    images are generated where none are given. --count takes the first; each run of --stalls has a seed one higher. Ends
+    with code 1 where a logit differs.
 
     Examples: icsort simulate out/build --cells out/run/heldout.npz; icsort simulate out/build --count 4 --stalls 100
     """

@@ -15,9 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
-from rich.table import Table
 
+from icsort.cli import console
 from icsort.errors import IcsortError
 from icsort.formats import package as manifest
 from icsort.output import work_folder
@@ -130,18 +129,15 @@ def timed() -> Iterator[dict[str, float]]:
     spent["processor_seconds"] = round(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, 1)
 
 
-def show(rows: Sequence[dict[str, Any]], console: Console) -> None:
+def show(rows: Sequence[dict[str, Any]]) -> None:
     """Print the networks side by side, a figure a line."""
-    table = Table(title="networks, at each board's clock target")
-    table.add_column("")
-    for row in rows:
-        table.add_column(row["name"], justify="right", overflow="fold")
+    table = console.table("", *(row["name"] for row in rows), title="networks, at each board's clock target")
     for name, figure in FIGURES.items():
         table.add_row(name, *("" if "error" in row else figure(row) for row in rows))
-    console.print(table)
+    console.show(table)
     for row in rows:
         if "error" in row:
-            console.print(f"{row['name']}: {row['error']}", highlight=False, markup=False)
+            console.show(f"{row['name']}: {row['error']}", style="red")
 
 
 def _cycles(name: str) -> Figure:

@@ -4,15 +4,13 @@
 import contextlib
 import json
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
+from icsort.cli import console
+from icsort.cli.console import Progress
 from icsort.hw.compile import Build
 from icsort.output import result_folder
 from icsort.sim.simulate import layer_times as layers
@@ -27,16 +25,10 @@ WIDE = 110  # columns of a terminal in which the layers' names have room as well
 
 def sorter(build: Build, cells: Cells, rate: float, line_gap: int, as_json: bool) -> bool:
     """Run cells through the whole sorter, print what was found; returns whether all was equal. Raises IcsortError."""
-    with Console(stderr=True).status("simulate") as status:
-        found = simulate(
-            build,
-            cells,
-            cells_per_second=rate,
-            line_gap=line_gap,
-            progress=lambda step: status.update(f"simulate: {step}"),
-        )
+    with console.progress("simulate") as progress:
+        found = simulate(build, cells, cells_per_second=rate, line_gap=line_gap, progress=progress)
     if as_json:
-        print(json.dumps(found.to_json(), indent=1))
+        console.show_json(found.to_json())
     else:
         _print_sorter(found)
     return found.equal
@@ -59,48 +51,37 @@ def network(
     """
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(result_folder(out, RESULT_FILE, force)) if out else None
-        report = stack.enter_context(_bar())
+        progress = _with_speed(stack.enter_context(console.progress("simulate")))
         found, outcome = simulate_net(
-            build, images, line_gap=line_gap, stall_runs=stall_runs, seed=seed, progress=report
+            build, images, line_gap=line_gap, stall_runs=stall_runs, seed=seed, progress=progress
         )
         if folder:
             layers.picture(build, outcome, found.layers, folder)
             (folder / RESULT_FILE).write_text(json.dumps(found.to_json(), indent=1) + "\n")
     if as_json:
-        print(json.dumps(found.to_json(), indent=1))
+        console.show_json(found.to_json())
     else:
-        _print_network(found, Console())
+        _print_network(found)
         if out:
             print(f"picture of the layers     {out / 'layers.png'}, {out / 'layers.svg'}")
     return found.equal
 
 
-@contextlib.contextmanager
-def _bar() -> Iterator[Report]:
-    """A progress bar on standard error; yields what a simulation calls."""
-    columns = (
-        SpinnerColumn(),
-        TextColumn("simulate: {task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[speed]}"),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task, step, since = bar.add_task("", speed="", total=None), "", time.monotonic()
+def _with_speed(progress: Progress) -> Report:
+    """What a simulation calls: adds the speed of each step to the progress that is shown."""
+    current, since = "", time.monotonic()
 
-        def report(name: str, done: int, total: int, cycles: int) -> None:
-            nonlocal step, since
-            if name != step:
-                step, since = name, time.monotonic()
-                bar.reset(task, description=name, total=total or None)
-            spent = time.monotonic() - since
-            speed = f"{done / spent:.3g} images/s" if done and spent > 0 else ""
-            if speed and name == "RTL":
-                speed += f", {cycles / spent:,.0f} cycles/s"
-            bar.update(task, completed=done, speed=speed)
+    def report(step: str, done: int, total: int, cycles: int) -> None:
+        nonlocal current, since
+        if step != current:
+            current, since = step, time.monotonic()
+        spent = time.monotonic() - since
+        speed = f"{done / spent:.3g} images/s" if done and spent > 0 else ""
+        if speed and step == "RTL":
+            speed += f", {cycles / spent:,.0f} cycles/s"
+        progress(step, done, total, speed)
 
-        yield report
+    return report
 
 
 def _print_sorter(found: Simulation) -> None:
@@ -121,29 +102,21 @@ def _print_sorter(found: Simulation) -> None:
         print(f"event {wrong.event}, {wrong.class_name}: RTL {wrong.rtl}, QONNX {wrong.qonnx}, FINN {wrong.finn}")
 
 
-def _print_network(found: NetSimulation, console: Console) -> None:
-    table = Table(title="layers, in cycles of the first image through an empty network", box=None, padding=(0, 1, 0, 0))
-    table.add_column("instance", no_wrap=True)
-    for heading in (
-        "first\nbeat",
-        "last\nbeat",
-        "pre-\ndicted",
-        "after\nlast px",
-        "adds",
-        "stall",
-        "idle",
-        "FIFO\npeak",
-    ):
-        table.add_column(heading, justify="right", no_wrap=True)
-    if console.width >= WIDE:
-        table.add_column("from layer")
+def _print_network(found: NetSimulation) -> None:
+    wide = console.stdout().width >= WIDE
+    figures = ("first\nbeat", "last\nbeat", "pre-\ndicted", "after\nlast px", "adds", "stall", "idle", "FIFO\npeak")
+    table = console.table(
+        *("instance", *figures, *["from layer"] * wide),
+        title="layers, in cycles of the first image through an empty network",
+        text=("instance", "from layer"),
+        lines=False,
+    )
     for layer in found.layers:
-        figures = (layer.first_beat, layer.last_beat, layer.predicted, layer.after_last_pixel, layer.added)
+        beats = (layer.first_beat, layer.last_beat, layer.predicted, layer.after_last_pixel, layer.added)
         held = "\n".join(f"{fifo.peak_steady}|{fifo.peak}/{fifo.depth}" for fifo in layer.fifos)
         shares = (f"{share:.0%}" for share in (layer.stalled, layer.idle))
-        source = (layer.source,) if console.width >= WIDE else ()
-        table.add_row(layer.instance, *map(str, figures), *shares, held, *source)
-    console.print(table)
+        table.add_row(layer.instance, *map(str, beats), *shares, held, *[layer.source] * wide)
+    console.show(table)
     print("FIFO peak: beats held at most in the steady run | in all runs / depth")
     print(f"logits equal              {found.logits_equal} of {found.logits_compared} (RTL = QONNX = FINN's graph)")
     if found.seeds:
