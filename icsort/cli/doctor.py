@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """`icsort doctor`: what is present on this machine and what each missing thing would give."""
 
-import json
 import os
 import platform
 import shutil
@@ -9,9 +8,9 @@ import sys
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Annotated
 
-import typer
+from icsort.cli import console
+from icsort.cli.options import Json
 
 
 @dataclass(frozen=True)
@@ -78,16 +77,15 @@ def checks() -> list[Check]:
     ]
 
 
-def doctor(as_json: Annotated[bool, typer.Option("--json", help="Machine-readable output.")] = False) -> None:
+def doctor(as_json: Json = False) -> None:
     """Say what is present here and what each missing thing would give.
 
     Missing things are no error: a lab PC needs only the first two. Example: icsort doctor
     """
-    found = checks()
     if as_json:
-        print(json.dumps([{**asdict(check), "present": check.present} for check in found], indent=1))
+        console.show_json([{**asdict(check), "present": check.present} for check in checks()])
         return
-    for check in found:
+    for check in checks():
         mark = "ok     " if check.present else "missing"
         print(f"{mark} {check.name:12} {check.found if check.present else 'for: ' + check.gives}")
         if check.remedy:

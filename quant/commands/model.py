@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from icsort.cli import console
+from icsort.cli.options import Force, Json, Seed, out
 from icsort.quant.commands.train import ARCHITECTURES, STEM
 
 PUBLISHED = (
@@ -15,7 +17,7 @@ PUBLISHED = (
 
 
 def model(
-    out: Annotated[Path, typer.Option(help="Model package to make.")],
+    out: Annotated[Path, out("Model package to make.")],
     arch: Annotated[str, typer.Option(help=f"{ARCHITECTURES} {PUBLISHED}")] = "mobilenet_v2",
     width: Annotated[float, typer.Option(help="Factor of the number of features of every layer.")] = 1.0,
     depth: Annotated[float, typer.Option(help="Factor of the number of blocks of every stage.")] = 1.0,
@@ -31,9 +33,10 @@ def model(
         str | None, typer.Option("--input", help="CHANNELSxHEIGHTxWIDTH; without it, that of the data.")
     ] = None,
     data: Annotated[Path | None, typer.Option(help="Cells to calibrate on; without it, generated cells.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the weights.")] = 0,
+    seed: Seed = 0,
     name: Annotated[str | None, typer.Option(help="Name of the model; without it, the package's.")] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace an earlier package at --out.")] = False,
+    force: Force = False,
+    as_json: Json = False,
 ) -> None:
     """Make a model package with random weights, to compile before training.
 
@@ -54,5 +57,8 @@ def model(
     elif shape is not None:
         dataset = fitted(dataset, *parse_shape(shape))
     package = untrained_package(architecture, dataset, out, classes=classes, name=name, seed=seed, force=force)
-    typer.echo(f"model {package.model_id}: {architecture.title}, random weights, {len(package.classes)} classes")
-    typer.echo(f"package: {out}")
+    if as_json:
+        console.show_json(package.to_json())
+        return
+    print(f"model {package.model_id}: {architecture.title}, random weights, {len(package.classes)} classes")
+    print(f"package: {out}")

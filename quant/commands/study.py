@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The command `icsort study`."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from icsort.cli import console
+from icsort.cli.options import Json, Seed, out
 from icsort.errors import IcsortError
 
 
@@ -28,7 +29,7 @@ FULL = Scale(per_class=8590, size=64, epochs=50, width=1.0, stem="standard")  # 
 
 
 def study(
-    out: Annotated[Path, typer.Option(help="Folder of the study; an interrupted one goes on where it was.")],
+    out: Annotated[Path, out("Folder of the study; an interrupted one goes on where it was.")],
     data: Annotated[
         Path | None, typer.Option(help="Labelled cells, any folder that `icsort train` reads; without it, generated.")
     ] = None,
@@ -52,8 +53,8 @@ def study(
     ] = "image",
     timed: Annotated[int, typer.Option(min=1, help="Random inputs of the inference time.")] = 10_000,
     build: Annotated[list[Path] | None, typer.Option(help="Build whose times to lay beside; may be repeated.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of cells, splits and weights.")] = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+    seed: Seed = 0,
+    as_json: Json = False,
 ) -> None:
     """Repeat the image-enabled-cell-sorting study: ResNets and MobileNetV2 on 7, 3 and 1 channels.
 
@@ -86,17 +87,17 @@ def study(
     found = run_study(dataset, out, plan, build or [])
     report.write(out, study_report.page(found), STUDY_FILE, found)
     if as_json:
-        typer.echo(json.dumps(found))
+        console.show_json(found)
         return
     for result in found["results"]:
         time = result["inference"]
-        typer.echo(
+        print(
             f"{result['name']:<36}{report.with_interval(result['balanced_accuracy']):<30}"
             f"{time['mean_ms']:8.3f} ± {time['deviation_ms']:.3f} ms"
         )
     holding = sum(claim["holds"] for claim in found["claims"])
-    typer.echo(f"{holding} of {len(found['claims'])} comparisons come out in the study's order")
-    typer.echo(f"report: {out / report.PAGE_FILE}")
+    print(f"{holding} of {len(found['claims'])} comparisons come out in the study's order")
+    print(f"report: {out / report.PAGE_FILE}")
 
 
 def weight_files(words: list[str]) -> dict[str, str]:

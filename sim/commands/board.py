@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from icsort.cli.options import BuildArgument, Count, Rate
+from icsort.cli.options import BuildArgument, OptionalCount, Rate
 from icsort.sim.commands.options import CellsOption, GapOption
 from icsort.sim.simulate.lines import CELLS_PER_SECOND, flow, load_cells
 
@@ -16,7 +16,7 @@ def board(
     build: BuildArgument,
     cells: CellsOption,
     port: Annotated[Path, typer.Option(help="Serial port to make (a symbolic link).")] = Path("out/board"),
-    count: Count = None,
+    count: OptionalCount = None,
     rate: Rate = CELLS_PER_SECOND,
     line_gap: GapOption = 0,
 ) -> None:

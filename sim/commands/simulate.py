@@ -8,7 +8,7 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from icsort.cli.options import BuildArgument, Count, Force, Json, Rate, Seed, out
+from icsort.cli.options import BuildArgument, Force, Json, OptionalCount, Rate, Seed, out
 from icsort.errors import IcsortError
 from icsort.sim.simulate.images import generated_images, load_images
 from icsort.sim.simulate.lines import CELLS_PER_SECOND, flow, load_cells
@@ -29,7 +29,7 @@ def simulate(
     net_only: Annotated[
         bool, typer.Option("--net-only", help="Give the cells' events to the network alone, without the sorter.")
     ] = False,
-    count: Count = None,
+    count: OptionalCount = None,
     rate: Rate = CELLS_PER_SECOND,
     line_gap: Annotated[
         int | None,

@@ -23,10 +23,10 @@ class System:
 
 
 def icsort(*words: object) -> str:
-    """Call the command in this process; returns its output, fails where it fails."""
+    """Call the command in this process; returns its standard output, fails where it fails."""
     result = CliRunner().invoke(app, [str(word) for word in words], catch_exceptions=False)
     assert result.exit_code == 0, result.output
-    return result.output
+    return result.stdout
 
 
 @pytest.fixture(scope="session")

@@ -38,11 +38,11 @@ def images() -> np.ndarray:
 
 
 def simulate(build: Build, *words: object) -> tuple[int, str]:
-    """Exit code and output of `icsort simulate`."""
+    """Exit code and standard output of `icsort simulate`."""
     result = CliRunner().invoke(app, ["simulate", *map(str, (build.folder, *words))])
     if isinstance(result.exception, IcsortError):
         return 2, str(result.exception)
-    return result.exit_code, result.output
+    return result.exit_code, result.stdout
 
 
 def test_command(build: Build, images: np.ndarray, tmp_path: Path) -> None:
