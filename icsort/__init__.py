@@ -1,13 +1,31 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sort cells by their images with a quantized neural network in an FPGA, and prove it without vendor tools."""
+"""Sort cells by their images with a quantized neural network in an FPGA, and prove it without vendor tools.
 
-from typing import Any
+`icsort.train`, `export`, `compile`, `simulate`, `board` and `sorter` are the commands of the same names as functions
+(see icsort.api). They are imported when they are first asked for: a lab PC has neither torch nor FINN.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from icsort.api import board, compile, export, simulate, sorter, train  # noqa: A004
+
+    __version__: str
+
+__all__ = ["__version__", "board", "compile", "export", "simulate", "sorter", "train"]
 
 
 def __getattr__(name: str) -> Any:
-    """`icsort.__version__` is read when it is asked for: metadata takes longer to import than all the rest."""
     if name == "__version__":
-        from importlib.metadata import version
+        from importlib.metadata import version  # takes longer to import than all the rest
 
         return version("icsort")
+    if name in __all__:
+        from icsort import api
+
+        return getattr(api, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

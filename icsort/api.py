@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: Apache-2.0
+"""icsort from Python: what the commands do, as functions that take and return objects.
+
+    import icsort
+
+    icsort.train("images", "out/run", preset="quick")
+    icsort.export("out/run", "out/package")
+    build = icsort.compile("out/package", "out/build", board="zcu104", rate=15_000)
+    assert icsort.simulate(build, "out/run/heldout.npz").equal
+
+All raise `icsort.errors.IcsortError`, with a message of one line, where the command ends with code 2; what they write
+appears whole or not at all. Each imports what it needs when it is called; the extras are those of the commands.
+"""
+
+from contextlib import AbstractContextManager
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from icsort.formats.package import Manifest
+    from icsort.host.sorter import Sorter
+    from icsort.hw.compile import Build
+    from icsort.sim.simulate.network import NetSimulation
+    from icsort.sim.simulate.sorter import Simulation
+    from icsort.sim.verilator.board import VirtualBoard
+
+AnyPath = str | PathLike[str]
+
+
+def train(
+    data: AnyPath | None,
+    out: AnyPath,
+    *,
+    arch: str = "student",
+    preset: str = "quick",
+    epochs: int | None = None,
+    seed: int = 0,
+    force: bool = False,
+) -> dict[str, Any]:
+    """Train a classifier on labelled cells; the run is the folder `out`. Returns its metrics.
+
+    data: a folder that `icsort data info` reads; None: generated cells. arch: as `icsort train --list-archs` names it,
+    4-bit weights and activations. preset: the recipe; epochs: instead of the recipe's. Other widths, bits and recipes:
+    `icsort.quant.training.train.train_run`. Needs icsort[quant].
+    """
+    from icsort.quant.cells.find import find_dataset
+    from icsort.quant.networks.architectures import Architecture
+    from icsort.quant.training.recipe import preset_named
+    from icsort.quant.training.train import train_run
+
+    dataset = find_dataset(None if data is None else Path(data), generated=data is None, seed=seed)
+    recipe = preset_named(preset).with_({"epochs": epochs})
+    return train_run(dataset, Path(out), recipe, Architecture(arch), seed=seed, force=force)
+
+
+def export(run: AnyPath, out: AnyPath, *, name: str | None = None, force: bool = False) -> "Manifest":
+    """Export a run to the model package `out`: a QONNX file and the manifest, which is returned.
+
+    name: of the model; the run's without one. Needs icsort[quant].
+    """
+    from icsort.quant.packaging.export import export_package
+
+    return export_package(Path(run), Path(out), name, force)
+
+
+def compile(  # noqa: A001
+    package: AnyPath,
+    out: AnyPath,
+    *,
+    board: str = "virtual",
+    rate: float | None = None,
+    fill: float = 1.0,
+    force: bool = False,
+) -> "Build":
+    """Compile a model package into SystemVerilog for a board; the build is the folder `out`.
+
+    board: as `icsort compile --list-boards` names it, or a folder with a board.json. rate: cells a second to keep up
+    with; None: a pixel each cycle. fill: share of the board that the network may take. Needs icsort[hw].
+    """
+    from icsort.hw.compile import compile_package
+
+    return compile_package(Path(package), Path(out), board=board, rate=rate, fill=fill, force=force)
+
+
+def simulate(
+    build: "Build | AnyPath",
+    cells: AnyPath | None = None,
+    *,
+    images: "NDArray[np.uint8] | None" = None,
+    count: int | None = None,
+    stalls: int = 0,
+    seed: int = 0,
+) -> "Simulation | NetSimulation":
+    """Run cells through the whole sorter's RTL, or images through the network's alone, against both references.
+
+    cells: the heldout.npz of a run. images: (N, H, W, C) uint8, preprocessed, instead of cells. count: take only so
+    many. stalls: as many more runs of the network alone, stopped at random, with seeds from `seed` on. The result's
+    `equal` says whether every logit is that of the QONNX model and of FINN's graph. Needs icsort[sim].
+    """
+    from icsort.errors import IcsortError
+
+    loaded = _build(build)
+    if (cells is None) == (images is None):
+        raise IcsortError("simulate takes either cells (a heldout.npz) or images (an array): give one")
+    if images is not None:
+        from icsort.sim.simulate.network import simulate_net
+
+        return simulate_net(loaded, images[:count], stall_runs=stalls, seed=seed)[0]
+    from icsort.sim.simulate.lines import load_cells
+    from icsort.sim.simulate.sorter import simulate as simulate_sorter
+
+    if stalls:
+        raise IcsortError("stalls are of the network alone: give images instead of cells")
+    return simulate_sorter(loaded, load_cells(Path(str(cells)), loaded.manifest, count))
+
+
+def board(
+    build: "Build | AnyPath", cells: AnyPath, port: AnyPath, *, rate: float | None = None
+) -> "AbstractContextManager[VirtualBoard]":
+    """A virtual board for a `with` block: the real RTL behind the serial port `port`, a symbolic link that it makes.
+
+    Cells of the heldout.npz `cells` flow, `rate` a second, once the board is armed. Needs icsort[sim].
+    """
+    from icsort.sim.simulate.lines import CELLS_PER_SECOND, flow, load_cells
+    from icsort.sim.verilator.board import virtual_board
+
+    loaded = _build(build)
+    period = loaded.clock_mhz * 1e6 / (rate or CELLS_PER_SECOND)
+    stream = flow(load_cells(Path(cells), loaded.manifest), loaded.manifest, period)
+    return virtual_board(loaded, stream.lines, Path(port))
+
+
+def sorter(port: str, *, timeout: float = 1.0) -> "Sorter":
+    """The board at a serial port, for a `with` block: identify, set gates, arm, listen to events.
+
+    timeout: seconds of silence after which a request is repeated. Needs nothing but icsort itself.
+    """
+    from icsort.host.sorter import Sorter
+
+    return Sorter.open(port, timeout=timeout)
+
+
+def _build(build: "Build | AnyPath") -> "Build":
+    from icsort.hw.compile import Build, load_build
+
+    return build if isinstance(build, Build) else load_build(Path(build))
