@@ -12,15 +12,18 @@ import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from pydantic import ValidationError
 
 from icsort.errors import IcsortError
 from icsort.formats import event_record
 from icsort.formats import package as manifest
+from icsort.formats.netlist import Netlist
 from icsort.output import result_folder
 
 if TYPE_CHECKING:
@@ -76,6 +79,16 @@ class Build:
         """The QONNX file of the model package."""
         return self.folder / manifest.MODEL_FILE
 
+    @cached_property
+    def netlist(self) -> Netlist:
+        """The network's instances. Raises IcsortError where build.json has none."""
+        try:
+            return Netlist.model_validate(self.data.get("netlist"))
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            where = ".".join(map(str, ("netlist", *first["loc"])))
+            raise IcsortError(f"{self.folder / BUILD_FILE}: {where}: {first['msg']}; compile again") from None
+
     def sources(self) -> list[Path]:
         """RTL files in the order of files.f, packages first."""
         return [self.folder / line for line in (self.folder / FILE_LIST).read_text(encoding="utf-8").split()]
@@ -100,6 +113,7 @@ def load_build(folder: Path) -> Build:
             f"{path}: is of model {data.get('model_id')}, the manifest beside it of {build.manifest.model_id}; "
             "compile again"
         )
+    _ = build.netlist  # refused here rather than where it is used
     missing = [name for name in (GRAPH_FILE, FILE_LIST) if not (folder / name).is_file()]
     missing = missing or [str(source) for source in build.sources() if not source.is_file()]
     if missing:
@@ -215,7 +229,7 @@ def _compile_into(
     # FINN takes seconds to import, and whoever only reads a build should not wait for it.
     from icsort.hw.folding import cycles, search
     from icsort.hw.folding import folding as fold
-    from icsort.hw.netlist import generator
+    from icsort.hw.netlist import generator, verilog
 
     model = manifest.load(package)
     description = load_board(board)
@@ -229,12 +243,13 @@ def _compile_into(
     fold.apply(graph.model, chosen)
     prediction = cycles.predict(layers, chosen, target.line_cycles)
     progress("generator")
-    network = generator.generate(graph, chosen, model.name, target.family, target.ultra)
-    resources, glue = search.resources(network, target.family)
+    network = generator.generate(graph, chosen, target.family, target.ultra)
+    netlist = network.netlist
+    net = verilog.network(netlist, model.name)
+    resources, glue = search.resources(netlist, target.family)
     search.check_budget(target, resources, glue)
 
     library = {str(path.relative_to(RTL)): path.read_bytes() for path in sorted(RTL.rglob("*.sv"))}
-    memories = network.memory_files()
     tools = {name: version(name) for name in TOOLS}
     build_id = _digest(
         {
@@ -244,13 +259,14 @@ def _compile_into(
             "board": description,
             "folding": chosen,
             "rtl": {name: _sha256(data) for name, data in library.items()},
-            "generated": {name: _sha256(text.encode()) for name, text in {"net": network.verilog, **memories}.items()},
+            "generated": {name: _sha256(text.encode()) for name, text in {"net": net, **network.memories}.items()},
             "tools": tools,
         }
     )
+    operations = {node.name: node.op_type for node in graph.model.graph.node}
     clock_hz = round(description["clock_mhz"] * 1e6)
     clks_per_bit = round(clock_hz / description["baud"])
-    wrapper = generator.build_wrapper(model, network, build_id, clock_hz, clks_per_bit, pixels_per_beat)
+    wrapper = verilog.wrapper(model, network.logit_bits, build_id, clock_hz, clks_per_bit, pixels_per_beat)
     data = {
         "format": FORMAT,
         "version": VERSION,
@@ -277,23 +293,24 @@ def _compile_into(
         "glue_resources": glue,
         "layers": [
             {
-                "name": layer.name,
-                "op": layer.op,
-                "source": layer.source,
-                "kernel": layer.instance.kernel,
-                "instance": layer.label,
-                "params": layer.instance.parameters,
-                "memory": f"mem/{layer.memory_file}" if layer.memory_file else None,
-                "cycles": prediction.layers[layer.name][0],
-                "done_cycle": prediction.layers[layer.name][1],
-                "fifo_depths": layer.fifo_depths,
-                "join_fifo_depths": layer.join_depths,
-                "near_ties": graph.near_ties.get(layer.name, 0),
-                "resources": resources[layer.name],
+                "name": instance.layer,
+                "op": operations[instance.layer],
+                "source": instance.source,
+                "kernel": instance.module,
+                "instance": instance.name,
+                "params": instance.parameters,
+                "memory": f"mem/{instance.memory.file}" if instance.memory else None,
+                "cycles": prediction.layers[instance.layer][0],
+                "done_cycle": prediction.layers[instance.layer][1],
+                "fifo_depths": [fifo.parameters["DEPTH"] for fifo in netlist.fifos_behind(instance)],
+                "join_fifo_depths": [fifo.parameters["DEPTH"] for fifo in netlist.join_fifos(instance)],
+                "near_ties": graph.near_ties.get(instance.layer, 0),
+                "resources": resources[instance.layer],
             }
-            for layer in network.layers
+            for instance in netlist.layers
         ],
         "folding": chosen,
+        "netlist": netlist.to_json(),
         "tools": tools,
     }
     progress("write")
@@ -301,10 +318,10 @@ def _compile_into(
         shutil.copyfile(package / name, folder / name)
     graph.model.save(str(folder / GRAPH_FILE))
     files: dict[str, bytes] = {f"rtl/{name}": contents for name, contents in library.items()}
-    files["rtl/icsort_net.sv"] = network.verilog.encode()
+    files["rtl/icsort_net.sv"] = net.encode()
     files["rtl/icsort_build.sv"] = wrapper.encode()
     ordered = sorted(files, key=lambda name: (not name.endswith("_pkg.sv"), name))
-    files |= {f"mem/{name}": text.encode() for name, text in memories.items()}
+    files |= {f"mem/{name}": text.encode() for name, text in network.memories.items()}
     files[FILE_LIST] = "".join(f"{name}\n" for name in ordered).encode()
     files[BUILD_FILE] = (json.dumps(data, indent=2) + "\n").encode()
     for name, contents in files.items():

@@ -26,6 +26,7 @@ from qonnx.core.modelwrapper import ModelWrapper
 from scipy.optimize import Bounds, LinearConstraint, milp
 
 from icsort.errors import IcsortError
+from icsort.formats.netlist import Instance, Netlist
 from icsort.hw.folding.cycles import Flow, Graph, follow, latency
 from icsort.hw.folding.folding import (
     FIFO_DEPTH,
@@ -46,7 +47,6 @@ from icsort.hw.kernels.fifo import fifo
 from icsort.hw.kernels.kernel import Node
 from icsort.hw.kernels.rom import SHALLOW
 from icsort.hw.kernels.width_converter import conversions
-from icsort.hw.netlist.generator import Network
 
 Progress = Callable[[str], None]
 Amounts = npt.NDArray[np.float64]  # of RESOURCES, in that order
@@ -130,14 +130,14 @@ def target(
     return Target(board["name"], family, board["budget"], limited, line_cycles, frame_cycles, fill)
 
 
-def resources(network: Network, family: str) -> tuple[dict[str, dict[str, int]], dict[str, int]]:
-    """RESOURCES of each layer of a generated network, and of all FIFOs and width converters between them."""
-    layers = {
-        layer.name: _amounts(*_key(layer.instance.kernel, layer.instance.parameters), family)
-        for layer in network.layers
-    }
-    glue = sum((_amounts(*_key(kernel, made), family) for _, kernel, made in network.glue), np.zeros(len(RESOURCES)))
-    return {name: _named(amounts) for name, amounts in layers.items()}, _named(glue)
+def resources(netlist: Netlist, family: str) -> tuple[dict[str, dict[str, int]], dict[str, int]]:
+    """RESOURCES of each layer of a netlist, and of all FIFOs and width converters between them."""
+
+    def amounts(part: Instance) -> Amounts:
+        return _amounts(*_key(part.module, part.parameters), family)
+
+    glue = sum(map(amounts, netlist.between), np.zeros(len(RESOURCES)))
+    return {part.layer: _named(amounts(part)) for part in netlist.layers}, _named(glue)
 
 
 def check_budget(target: Target, layers: Mapping[str, Mapping[str, int]], glue: Mapping[str, int]) -> None:

@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a build costs on an FPGA: every instance of its network through Yosys, beside the resource model and FINN.
 
-Instances are read from the generated icsort_net.sv, so that FIFOs and width converters count too. Equal ones (kernel,
-parameters, memory contents, sources) are synthesized once, and what was synthesized before comes from the cache. The
-rest of the sorter, with the network left out, is one part more.
+Instances are those of the netlist, so that FIFOs and width converters count too. Equal ones (kernel, parameters, memory
+contents, sources) are synthesized once, and what was synthesized before comes from the cache. The rest of the sorter,
+with the network left out, is one part more.
 """
 
-import re
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
@@ -15,13 +14,13 @@ from typing import Any
 from icsort.errors import IcsortError
 from icsort.hw.compile import Build
 from icsort.hw.folding.resources import RESOURCES, Resources, family_of, layer_resources
+from icsort.hw.kernels import KERNELS
 from icsort.hw.kernels.fabric import FAMILIES
+from icsort.hw.netlist.verilog import BUILD, NET, empty_network
 from icsort.hw.synthesis.yosys import Module, NotSynthesizedError, synthesize, yosys_version
 
-NET, TOP = "icsort_net", "icsort_build"
 SORTER = "sorter"
-_INSTANCE = re.compile(r"^  (\w+) #\(\n(.*?)\n  \) u_(\w+) \(", re.MULTILINE | re.DOTALL)
-_PARAMETER = re.compile(r"^ *\.(\w+) *\((.*?)\),?$", re.MULTILINE)
+SORTER_KERNELS = ("fifo", "width_converter")  # around the network
 
 
 @dataclass(frozen=True)
@@ -132,26 +131,19 @@ def synthesize_build(
 
 
 def modules(build: Build) -> dict[str, Module]:
-    """The instances of a build's network by name, in the order of the RTL, and the rest of the sorter."""
-    sources = {path.stem: path for path in build.sources()}
-    texts = {name: path.read_bytes() for name, path in sources.items()}
-    found = {}
-    for kernel, bindings, name in _INSTANCE.findall(texts[NET].decode()):
-        parameters: dict[str, int | str] = {}
-        files = {f"{source}.sv": texts[source] for source in used_sources(kernel, texts)}
-        for key, value in _PARAMETER.findall(bindings):
-            memory = re.fullmatch(r'\{MEM_DIR, "(.*)"\}', value)
-            if memory:  # one name for all, so that equal contents are equal modules
-                files["memory.hex"] = (build.folder / "mem" / memory[1]).read_bytes()
-                parameters[key] = "memory.hex"
-            else:
-                parameters[key] = value.strip('"') if value.startswith('"') else int(value)
-        found[name] = Module(kernel, parameters, files)
-    head, end, _ = texts[NET].partition(b"\n);\n")
-    ports = re.sub(rb"#\(.*?\n\) ", b"", head, flags=re.DOTALL)  # Yosys takes no parameters of what is left out
-    texts[NET] = ports + end + b"endmodule\n"
-    rest = {f"{name}.sv": texts[name] for name in used_sources(TOP, texts)}
-    return found | {SORTER: Module(TOP, {}, rest, blackbox=NET)}
+    """The instances of a build's network by name, in stream order, and the rest of the sorter."""
+    sources = {path.stem: path.read_bytes() for path in build.sources()}
+    parts = {}
+    for instance in build.netlist.instances:
+        parameters = dict(instance.parameters)
+        files = {f"{name}.sv": sources[name] for name in (instance.module, *KERNELS[instance.module].parts)}
+        if instance.memory:  # one name for all, so that equal contents are equal modules
+            files["memory.hex"] = (build.folder / "mem" / instance.memory.file).read_bytes()
+            parameters[instance.memory.parameter] = "memory.hex"
+        parts[instance.name] = Module(instance.module, parameters, files)
+    sources[NET] = empty_network(build.netlist).encode()
+    rest = {f"{name}.sv": text for name, text in sources.items() if name not in KERNELS or name in SORTER_KERNELS}
+    return parts | {SORTER: Module(BUILD, {}, rest, blackbox=NET)}
 
 
 def add(resources: Iterable[Resources]) -> Resources:
@@ -161,16 +153,6 @@ def add(resources: Iterable[Resources]) -> Resources:
         for key in RESOURCES:
             total[key] += each.get(key, 0)
     return total
-
-
-def used_sources(module: str, texts: Mapping[str, bytes]) -> set[str]:
-    """Names of the sources that a module needs: its own, and what that mentions."""
-    used, todo = set(), {module}
-    while todo:
-        name = todo.pop()
-        used.add(name)
-        todo |= {other for other in set(re.findall(r"\w+", texts[name].decode())) & texts.keys() if other not in used}
-    return used
 
 
 def _finn(build: Build, part: str) -> dict[str, Resources]:

@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where the time goes in a simulated network: layer by layer, FIFO by FIFO, as figures and as a picture."""
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 
+from icsort.formats.netlist import Instance
 from icsort.hw.compile import Build
 from icsort.hw.kernels import KERNELS
 from icsort.sim.verilator.net import Outcome
@@ -38,7 +37,7 @@ class LayerFigures:
     before the image comes. after_last_pixel: the last one, from the image's last pixel. added: cycles by which it is
     behind all layers before it, which over all layers sum up to the latency. predicted: last_beat by the build's model.
     beats: an image. stalled, idle: share of the steady run's cycles in which a result could not leave, and in which
-    there was none.
+    there was none. fifos: those behind it, then those in front of a join.
     """
 
     instance: str
@@ -69,19 +68,19 @@ def layer_figures(build: Build, outcome: Outcome) -> list[LayerFigures]:
     run, images = outcome.steady, len(outcome.steady.first)
     figures = fifo_figures(outcome)
     start, latest, layers = int(run.first[0]), 0, []
-    for layer in build.data["layers"]:
-        name = layer["instance"]
-        mine = [i for i, fifo in enumerate(outcome.fifos) if re.fullmatch(f"u_{name}(_lhs|_rhs)?_fifo\\d*", fifo.name)]
-        behind = [i for i in mine if not re.search("_[lr]hs_fifo", outcome.fifos[i].name)]
-        beats = frame_beats(layer, int(run.beats[behind[0]]), images)
+    number = {fifo.name: i for i, fifo in enumerate(outcome.fifos)}
+    for layer, instance in zip(build.data["layers"], build.netlist.layers, strict=True):
+        behind = [number[f"u_{fifo.name}"] for fifo in build.netlist.fifos_behind(instance)]
+        waiting = [number[f"u_{fifo.name}"] for fifo in build.netlist.join_fifos(instance)]
+        beats = frame_beats(instance, int(run.beats[behind[0]]), images)
         pushes = [outcome.pushes[outcome.fifos[i].name][:beats].astype(np.int64) - start for i in behind]
         last = max(int(cycles[-1]) for cycles in pushes)
         stalled = max(int(run.stalled[i]) for i in behind)
         layers.append(
             LayerFigures(
-                instance=name,
-                source=layer["source"],
-                kernel=layer["kernel"],
+                instance=instance.name,
+                source=instance.source,
+                kernel=instance.module,
                 beats=beats,
                 first_beat=min(int(cycles[0]) for cycles in pushes),
                 last_beat=last,
@@ -90,16 +89,16 @@ def layer_figures(build: Build, outcome: Outcome) -> list[LayerFigures]:
                 predicted=layer["done_cycle"] - 1,  # a beat is in the FIFO a cycle after it went there
                 stalled=stalled / run.cycles,
                 idle=1 - (stalled + int(run.beats[behind[0]])) / run.cycles,
-                fifos=tuple(figures[outcome.fifos[i].name] for i in mine),
+                fifos=tuple(figures[outcome.fifos[i].name] for i in (*behind, *waiting)),
             )
         )
         latest = max(latest, last)
     return layers
 
 
-def frame_beats(layer: dict[str, Any], beats: int, images: int) -> int:
+def frame_beats(instance: Instance, beats: int, images: int) -> int:
     """Beats of one image, of all that a layer sent. Layers that begin the next frame before it comes are computed."""
-    ahead = KERNELS[layer["kernel"]].frame_beats(layer["params"])
+    ahead = KERNELS[instance.module].frame_beats(instance.parameters)
     return beats // images if ahead is None else ahead
 
 
@@ -121,8 +120,7 @@ def picture(build: Build, outcome: Outcome, layers: list[LayerFigures], folder: 
     edges = np.linspace(begin, end + 1, min(BINS, end + 1 - begin) + 1)
     activity = np.empty((len(layers), len(edges) - 1))
     for row, layer in enumerate(layers):
-        behind = next(fifo.name for fifo in layer.fifos if not re.search("_[lr]hs_fifo", fifo.name))
-        cycles = outcome.pushes[behind][: layer.beats].astype(np.int64) - run.first[0]
+        cycles = outcome.pushes[layer.fifos[0].name][: layer.beats].astype(np.int64) - run.first[0]
         activity[row] = np.histogram(cycles, edges)[0] / np.diff(edges)
     last_pixel = int(run.last[0] - run.first[0])
     figure, (axis, adds) = plt.subplots(

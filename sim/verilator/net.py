@@ -12,6 +12,7 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icsort.errors import IcsortError
+from icsort.formats.netlist import Netlist
 from icsort.hw.compile import Build
 from icsort.sim.verilator import verilate
 
@@ -144,7 +146,7 @@ def run_net(
         _run([str(word) for word in command], memories or build.folder, progress)
         summary = json.loads((folder / "summary.json").read_text())
         fifos = tuple(Fifo(entry["name"], entry["width"], entry["depth"]) for entry in summary["fifos"])
-        _refuse_deadlock(fifos, summary["runs"][-1])
+        _refuse_deadlock(build.netlist, fifos, summary["runs"][-1])
         logits = _decode(build, (folder / "logits.bin").read_bytes()).reshape(len(summary["runs"]), len(images), -1)
         ends = np.cumsum([entry["logged"] for entry in summary["fifos"]])
         pushes = np.split(np.fromfile(folder / "beats.bin", "<u4"), ends[:-1])
@@ -210,16 +212,16 @@ def _read_run(entry: dict[str, Any], logits: NDArray[np.int64]) -> Run:
     )
 
 
-def _refuse_deadlock(fifos: tuple[Fifo, ...], run: dict[str, Any]) -> None:
+def _refuse_deadlock(netlist: Netlist, fifos: tuple[Fifo, ...], run: dict[str, Any]) -> None:
     """Raises IcsortError if the last run stood still: which FIFOs are full, which joins wait for their other side."""
     if not run["deadlock"]:
         return
     held = dict(zip((fifo.name for fifo in fifos), run["held"], strict=True))
     depth = {fifo.name: fifo.depth for fifo in fifos}
     joins = []
-    for lhs in (name for name in held if name.endswith("_lhs_fifo")):
-        sides = (lhs, lhs.replace("_lhs_", "_rhs_"))
-        for full, empty in (sides, sides[::-1]):
+    for instance in netlist.layers:
+        sides = [f"u_{fifo.name}" for fifo in netlist.join_fifos(instance)]
+        for full, empty in permutations(sides, 2):
             if held[full] == depth[full] and held[empty] == 0:
                 joins.append(f"{full} is full ({depth[full]} beats) while {empty} is empty")
     full = ", ".join(name for name in held if held[name] == depth[name])

@@ -47,13 +47,12 @@ def test_inventory_is_what_the_generator_places(model, graph, seed):
                 chosen |= options[random.integers(len(options))].units
         whole = folding.complete(graph, chosen, 100)
         sources = {node.name: node.name for node in graph.nodes}
-        network = generator.generate(HardwareGraph(model, 1.0, sources, {}), whole, "test", "xc7")
-        placed = [(kernel, parameters) for _, kernel, parameters in network.glue]
-        placed += [(layer.instance.kernel, layer.instance.parameters) for layer in network.layers]
+        netlist = generator.generate(HardwareGraph(model, 1.0, sources, {}), whole, "xc7").netlist
+        placed = [(instance.module, instance.parameters) for instance in netlist.instances]
         counted = [*inventory.glue(whole), *(inventory.kernel(node, whole[node.name]) for node in graph.nodes)]
         frozen = [Counter((kernel, *sorted(made.items())) for kernel, made in made_of) for made_of in (placed, counted)]
         assert frozen[0] == frozen[1]
-        layers, glue = search.resources(network, "xc7")
+        layers, glue = search.resources(netlist, "xc7")
         total = {key: glue[key] + sum(layer[key] for layer in layers.values()) for key in glue}
         assert list(total.values()) == list(inventory.total(whole))
 

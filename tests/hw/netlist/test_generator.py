@@ -11,7 +11,7 @@ from qonnx.core.modelwrapper import ModelWrapper
 
 from icsort.errors import IcsortError
 from icsort.hw.frontend.convert import HW_DOMAIN, HardwareGraph
-from icsort.hw.kernels import read_node
+from icsort.hw.kernels import kernel_of, read_node
 from icsort.hw.kernels.kernel import pack
 from icsort.hw.netlist import generator
 from icsort.sim.verilator import verilate
@@ -74,6 +74,13 @@ def test_pack_refuses_what_does_not_fit(rows, bits):
         pack(np.array(rows), bits)
 
 
+def placed(model, proto, unit):
+    """Parameters and memory of a node's instance."""
+    node = read_node(model, proto)
+    kernel = kernel_of(node, unit)
+    return kernel.parameters(node, unit, "xc7"), kernel.memory(node, unit)
+
+
 def test_thresholds_that_are_never_reached_widen_the_accumulator():
     """INT5 accumulators reach 15; FINN's threshold 16 means never, and 5 bits would read it as -16: always."""
     info = helper.make_tensor_value_info
@@ -96,13 +103,11 @@ def test_thresholds_that_are_never_reached_widen_the_accumulator():
     for highest in (15, 16):
         model.set_initializer("t", np.float32([[-3, 4, highest]]))
         model.set_tensor_datatype("t", DataType["INT6"])
-        mvau, threshold = (
-            generator.place(read_node(model, node), {"PE": 1, "SIMD": 1}, "xc7") for node in model.graph.node
-        )
-        assert mvau.parameters["ACC_BITS"] == threshold.parameters["IN_BITS"]
-        bits = int(threshold.parameters["IN_BITS"])
+        (mvau, _), (threshold, memory) = (placed(model, node, {"PE": 1, "SIMD": 1}) for node in model.graph.node)
+        assert mvau["ACC_BITS"] == threshold["IN_BITS"]
+        bits = int(threshold["IN_BITS"])
         word = sum((value & (2**bits - 1)) << (i * bits) for i, value in enumerate((-3, 4, highest)))
-        assert [int(line, 16) for line in threshold.memory.text().split()] == [word]
+        assert [int(line, 16) for line in memory.text().split()] == [word]
         widths[highest] = bits
     assert widths == {15: 5, 16: 6}
 
@@ -121,9 +126,9 @@ def test_thresholds_that_no_value_reaches_are_left_out():
     for tensor, kind in {"x": "UINT4", "y": "UINT2"}.items():
         model.set_tensor_datatype(tensor, DataType[kind])
     model.set_initializer("t", np.float32([[3, 7, 16], [4, 15, 16]]))
-    instance = generator.place(read_node(model, model.graph.node[0]), {"PE": 1}, "xc7")
-    assert (instance.parameters["STEPS"], instance.parameters["IN_BITS"]) == (2, 4)
-    assert [int(line, 16) for line in instance.memory.text().split()] == [3 + (7 << 4), 4 + (15 << 4)]
+    parameters, memory = placed(model, model.graph.node[0], {"PE": 1})
+    assert (parameters["STEPS"], parameters["IN_BITS"]) == (2, 4)
+    assert [int(line, 16) for line in memory.text().split()] == [3 + (7 << 4), 4 + (15 << 4)]
     model.set_initializer("t", np.float32([[3, 7, 16], [4, 5, 15]]))
     with pytest.raises(IcsortError, match=r"layer 'act' .*: a threshold above the range of the input"):
         read_node(model, model.graph.node[0], "act")
@@ -135,7 +140,7 @@ def test_a_layer_without_a_kernel_is_refused_by_name():
     model = ModelWrapper(helper.make_model(helper.make_graph([node], "g", [info("x", 1, [1])], [info("y", 1, [1])])))
     graph = HardwareGraph(model, 1.0, {"Crop_0": "features.3.crop"}, {})
     with pytest.raises(IcsortError, match=r"layer 'features.3.crop' \(FINN's Crop_0\): Crop is not covered"):
-        generator.generate(graph, {"Crop_0": {"fifo_depth": 2}}, "x", "xc7")
+        generator.generate(graph, {"Crop_0": {"fifo_depth": 2}}, "xc7")
 
 
 def test_generated_verilog_is_lint_clean(build):
