@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Folders of results: whole or not at all, and replaced only where asked, and only what icsort itself has made.
+"""Results: whole or not at all, and replaced only where asked, and only what icsort itself has made.
 
-Each holds a record, `.icsort.json`: what kind of result it is and which files icsort wrote. A file that the record
-does not name is the user's, and a folder that holds one is never deleted.
+A folder of results holds a record, `.icsort.json`: what kind of result it is and which files icsort wrote. A file
+that the record does not name is the user's, and a folder that holds one is never deleted.
 """
 
 import errno
@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO, cast
 
 from icsort.errors import IcsortError
 
@@ -53,6 +53,47 @@ def result_folder(out: Path, kind: str, force: bool = False) -> Iterator[Path]:
     finally:
         if partial is not None and partial.exists():
             shutil.rmtree(partial, ignore_errors=True)
+
+
+@contextmanager
+def result_file(out: Path, head: str, force: bool = False) -> Iterator[TextIO]:
+    """A text file beside `out` that is renamed to `out` when the block ends without an error.
+
+    head: what files of this kind begin with. `force` replaces one that does; any other existing path is refused, before
+    the work begins. Raises IcsortError as `result_folder`.
+    """
+    out = out.resolve()
+    _check_file(out, head, force)
+    partial: Path | None = None
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(
+            "w", encoding="utf-8", newline="", dir=out.parent, prefix=f".{out.name}.partial-", delete=False
+        ) as stream:
+            partial = Path(stream.name)
+            yield cast(TextIO, stream)
+        partial.chmod(0o644)
+        _check_file(out, head, force)
+        partial.replace(out)
+    except OSError as error:
+        raise IcsortError(_reason(error, out)) from None
+    finally:
+        if partial is not None:
+            partial.unlink(missing_ok=True)
+
+
+def _check_file(out: Path, head: str, force: bool) -> None:
+    if not out.exists():
+        return
+    try:
+        with out.open(encoding="utf-8") as stream:
+            earlier = out.is_file() and stream.read(len(head)) == head
+    except (OSError, ValueError):
+        earlier = False
+    if not earlier:
+        raise IcsortError(f"{out}: exists and is not an earlier result of this command; choose another --out")
+    if not force:
+        raise IcsortError(f"{out}: exists already; choose another --out, or replace it with --force")
 
 
 def work_folder(out: Path, kind: str, files: Sequence[str], force: bool = False) -> None:

@@ -172,6 +172,16 @@ class Dataset:
         images = tuple(np.ascontiguousarray(image[..., order]) for image in self.images)
         return replace(self, images=images, channels=wanted)
 
+    def fitted_to(self, channels: tuple[str, ...], line_width: int) -> "Dataset":
+        """The channels that a network takes, by name. Raises IcsortError where one is missing or lines differ."""
+        width = self.images[0].shape[1]
+        if width != line_width:
+            raise IcsortError(
+                f"{self.origin}: {width} pixels wide, the network's lines have {line_width}; "
+                "give images of the sorter that it was trained for"
+            )
+        return self.with_channels(channels)
+
     def with_merged_classes(self, merged: Mapping[str, Sequence[str]]) -> "Dataset":
         """The data with some classes counted as one (name -> classes), in the order of their first class."""
         unknown = [member for members in merged.values() for member in members if member not in self.classes]

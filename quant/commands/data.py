@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from icsort.quant.commands.words import DigitizeOption, digitization, named, names
+from icsort.quant.commands.words import DigitizeOption, UnreadableOption, digitization, named, names
 
 app = typer.Typer(
     add_completion=False,
@@ -30,9 +30,6 @@ GroupOption = Annotated[
         help="What belongs together (plate, well, donor, day): a regular expression searched in each file name, its "
         "parentheses are the group; or a table with the columns name and group; or none."
     ),
-]
-UnreadableOption = Annotated[
-    str, typer.Option(help="refuse: stop where an image cannot be read; skip: leave it out and name it.")
 ]
 MinClassOption = Annotated[int, typer.Option(min=1, help="Classes with fewer images are dropped.")]
 OutOption = Annotated[Path, typer.Option(help="Folder of shards to make.")]

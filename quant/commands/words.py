@@ -27,6 +27,10 @@ DigitizeOption = Annotated[
     ),
 ]
 
+UnreadableOption = Annotated[
+    str, typer.Option(help="refuse: stop where an image cannot be read; skip: leave it out and name it.")
+]
+
 
 def digitization(words: str | None) -> "Digitization | None":
     """What --digitize says. Raises IcsortError for what it cannot."""

@@ -129,14 +129,9 @@ def align(dataset: Dataset, wanted: Wanted) -> Dataset:
             f"{dataset.origin}: the network does not know the class {unknown[0]}, only {', '.join(wanted.classes)}; "
             "rename it or take its cells out"
         )
-    width = dataset.images[0].shape[1]
-    if width != wanted.line_width:
-        raise IcsortError(
-            f"{dataset.origin}: {width} pixels wide, the network's lines have {wanted.line_width}; "
-            "give images of the sorter that it was trained for"
-        )
     index = np.asarray([wanted.classes.index(name) for name in dataset.classes])
-    return replace(dataset.with_channels(wanted.channels), labels=index[dataset.labels], classes=wanted.classes)
+    cells = dataset.fitted_to(wanted.channels, wanted.line_width)
+    return replace(cells, labels=index[dataset.labels], classes=wanted.classes)
 
 
 def empty_pixel(dataset: Dataset, trigger: Trigger) -> tuple[int, ...]:

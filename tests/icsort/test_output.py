@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from icsort.errors import IcsortError
-from icsort.output import RECORD_FILE, check_target, planned_folder, result_folder, work_folder
+from icsort.output import RECORD_FILE, check_target, planned_folder, result_file, result_folder, work_folder
 
 KIND = "config.json"  # a name that other programs use too
 
@@ -141,3 +141,27 @@ def test_planned_folder_goes_on_with_its_plan_alone(tmp_path: Path) -> None:
     (out / "plan.json").write_text("{")
     with pytest.raises(IcsortError, match=r"plan\.json: cannot be read"):
         planned_folder(out, "plan.json", {"seeds": (1, 2)}, "search")
+
+
+def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    out = tmp_path / "new" / "table.csv"
+    with pytest.raises(TypeError), result_file(out, "a,b") as stream:
+        stream.write(0)  # type: ignore[arg-type]
+    assert list(out.parent.iterdir()) == []
+    with result_file(out, "a,b") as stream:
+        stream.write("a,b\n1,2\n")
+        assert not out.exists()
+    assert out.read_text() == "a,b\n1,2\n"
+    with pytest.raises(IcsortError, match="replace it with --force"), result_file(out, "a,b"):
+        pass
+    with pytest.raises(IcsortError, match="not an earlier result"), result_file(out, "a,c", force=True):
+        pass
+    with pytest.raises(IcsortError, match="not an earlier result"), result_file(tmp_path, "a,b", force=True):
+        pass
+    with pytest.raises(TypeError), result_file(out, "a,b", force=True) as stream:
+        stream.write(0)  # type: ignore[arg-type]
+    assert out.read_text() == "a,b\n1,2\n"
+    with result_file(out, "a,b", force=True) as stream:
+        stream.write("a,b\n")
+    assert out.read_text() == "a,b\n"
+    assert list(out.parent.iterdir()) == [out]
