@@ -12,6 +12,7 @@ All raise `icsort.errors.IcsortError`, with a message of one line, where the com
 appears whole or not at all. Each imports what it needs when it is called; the extras are those of the commands.
 """
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from os import PathLike
 from pathlib import Path
@@ -65,6 +66,25 @@ def export(run: AnyPath, out: AnyPath, *, name: str | None = None, force: bool =
     from icsort.quant.packaging.export import export_package
 
     return export_package(Path(run), Path(out), name, force)
+
+
+def classify(
+    package: AnyPath,
+    data: AnyPath,
+    out: AnyPath,
+    *,
+    channels: Sequence[str] | None = None,
+    force: bool = False,
+) -> dict[str, Any]:
+    """Class, posteriors and logits of cells without labels, in the FPGA's integers; the table is the CSV file `out`.
+
+    data: a folder or a stack that `icsort data info` reads. channels: their names, where the files have none. Returns
+    the summary that `icsort classify --json` prints. A table in memory, digitization: icsort.quant.evaluation.classify.
+    Needs icsort[quant].
+    """
+    from icsort.quant.evaluation.classify import classify as write_table
+
+    return write_table(Path(package), Path(data), Path(out), channels=channels, force=force)
 
 
 def compile(  # noqa: A001

@@ -2,12 +2,19 @@
 """The commands `icsort data`: look at a set of cells, convert it to shards, generate one, measure the loader."""
 
 import json
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from icsort.cli import console
+from icsort.cli.options import Channels, Force, GroupBy, Json, Seed
+from icsort.cli.options import out as out_option
 from icsort.quant.commands.words import DigitizeOption, UnreadableOption, digitization, named, names
+
+if TYPE_CHECKING:
+    from icsort.quant.cells.dataset import Dataset
 
 app = typer.Typer(
     add_completion=False,
@@ -23,19 +30,7 @@ FolderArgument = Annotated[
         "labels; or one stack."
     ),
 ]
-ChannelsOption = Annotated[str | None, typer.Option(help="Channel names, in order, separated by commas.")]
-GroupOption = Annotated[
-    str | None,
-    typer.Option(
-        help="What belongs together (plate, well, donor, day): a regular expression searched in each file name, its "
-        "parentheses are the group; or a table with the columns name and group; or none."
-    ),
-]
 MinClassOption = Annotated[int, typer.Option(min=1, help="Classes with fewer images are dropped.")]
-OutOption = Annotated[Path, typer.Option(help="Folder of shards to make.")]
-ForceOption = Annotated[bool, typer.Option("--force", help="Replace an earlier result at --out.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
-
 REPORT_FILE = "data.json"
 PLOT_FILE = "classes.png"
 
@@ -43,13 +38,13 @@ PLOT_FILE = "classes.png"
 @app.command()
 def info(
     folder: FolderArgument,
-    channels: ChannelsOption = None,
+    channels: Channels = None,
     digitize: DigitizeOption = None,
-    group_by: GroupOption = None,
+    group_by: GroupBy = None,
     min_class: MinClassOption = 100,
-    out: Annotated[Path | None, typer.Option(help="Report folder to make: data.json, classes.png.")] = None,
-    force: ForceOption = False,
-    as_json: JsonOption = False,
+    out: Annotated[Path | None, out_option("Report folder to make: data.json, classes.png.")] = None,
+    force: Force = False,
+    as_json: Json = False,
 ) -> None:
     """Say what is in a set, with labels or without: classes, sizes, value ranges, duplicates, what is not read.
 
@@ -62,25 +57,29 @@ def info(
     pieces = read_pieces(
         folder, names(channels), digitization(digitize), group_by, unreadable="skip", labelled=False, one_type=False
     )
-    inspection = inspect(pieces, min_class)
+    with console.progress("info") as progress:
+        inspection = inspect(_counted(pieces, progress), min_class)
     if out is not None:
         with result_folder(out, REPORT_FILE, force) as report:
             (report / REPORT_FILE).write_text(json.dumps(inspection, indent=1) + "\n", encoding="utf-8")
             if inspection["classes"]:
                 plot_classes(inspection["classes"], min_class, report / PLOT_FILE)
-    typer.echo(json.dumps(inspection) if as_json else "\n".join(_lines(inspection, min_class)))
+    if as_json:
+        console.show_json(inspection)
+        return
+    console.show(*_lines(inspection, min_class))
 
 
 @app.command()
 def convert(
     folder: FolderArgument,
-    out: OutOption,
-    channels: ChannelsOption = None,
+    out: Annotated[Path, out_option("Folder of shards to make.")],
+    channels: Channels = None,
     digitize: DigitizeOption = None,
-    group_by: GroupOption = None,
+    group_by: GroupBy = None,
     unreadable: UnreadableOption = "refuse",
-    force: ForceOption = False,
-    as_json: JsonOption = False,
+    force: Force = False,
+    as_json: Json = False,
 ) -> None:
     """Convert a set to shards, the format for large sets; memory holds a few thousand cells at a time.
 
@@ -94,7 +93,7 @@ def convert(
     passed_over: list[str] = []
     unlabelled = 0
 
-    def pieces() -> Any:
+    def pieces() -> Iterator["Dataset"]:
         nonlocal unlabelled
         choice = unreadable_choice(unreadable)
         for piece in read_pieces(folder, names(channels), digitization(digitize), group_by, choice, labelled=False):
@@ -103,30 +102,31 @@ def convert(
             unlabelled += int((piece.labels < 0).sum())
             yield piece
 
-    manifest = write_shards(out, pieces(), force)
+    with console.progress("convert") as progress:
+        manifest = write_shards(out, _counted(pieces(), progress), force)
     if as_json:
-        typer.echo(json.dumps(manifest | {"unlabelled": unlabelled, "unreadable": skipped, "passed_over": passed_over}))
+        console.show_json(manifest | {"unlabelled": unlabelled, "unreadable": skipped, "passed_over": passed_over})
         return
     for what, lines in (("unreadable, left out", skipped), ("passed over", passed_over)):
         if lines:
-            typer.echo("\n".join(named(what, lines)))
+            console.show(*named(what, lines))
     without = f", {unlabelled} without a label" if unlabelled else ""
     shards = len(manifest["shards"]) - 1
-    typer.echo(f"{manifest['cells']} cells of {len(manifest['classes'])} classes{without}, {shards} shards")
-    typer.echo(f"shards: {out}")
+    console.show(f"{manifest['cells']} cells of {len(manifest['classes'])} classes{without}, {shards} shards")
+    console.show(f"shards: {out}")
 
 
 @app.command()
 def generate(
-    out: OutOption,
+    out: Annotated[Path, out_option("Folder of shards to make.")],
     per_class: Annotated[int, typer.Option(min=1, help="Cells of each class.")] = 100,
     classes: Annotated[int, typer.Option(min=2, max=36, help="How many of the 36 classes, from the first on.")] = 36,
     size: Annotated[int, typer.Option(min=8, max=512, help="Lines of an image.")] = 64,
     columns: Annotated[int | None, typer.Option(min=8, max=512, help="Pixels of a line; without it, --size.")] = None,
     pixel_um: Annotated[float, typer.Option(min=0.05, max=5.0, help="Pitch of pixels and lines in micrometres.")] = 0.5,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the cells; the same seed gives the same pixels.")] = 0,
-    force: ForceOption = False,
-    as_json: JsonOption = False,
+    seed: Seed = 0,
+    force: Force = False,
+    as_json: Json = False,
 ) -> None:
     """Generate cells with a physical model of the microscope: seven channels, up to 36 classes.
 
@@ -146,10 +146,10 @@ def generate(
     manifest = write_shards(out, cells(kinds, per_class, size, instrument, seed), force)
     speed = manifest["cells"] / (time.process_time() - began)
     if as_json:
-        typer.echo(json.dumps(manifest))
+        console.show_json(manifest)
         return
-    typer.echo(f"{manifest['cells']} cells of {classes} classes, {speed:.0f} cells a second of processor time")
-    typer.echo(f"shards: {out}")
+    console.show(f"{manifest['cells']} cells of {classes} classes, {speed:.0f} cells a second of processor time")
+    console.show(f"shards: {out}")
 
 
 @app.command()
@@ -158,8 +158,8 @@ def benchmark(
     images: Annotated[int, typer.Option(min=1, help="Images to load; the set is passed as often as needed.")] = 100_000,
     batch: Annotated[int, typer.Option(min=1, help="Images a batch.")] = 32,
     workers: Annotated[int, typer.Option(min=0, help="Worker processes; 0 loads in this one.")] = 0,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the order.")] = 0,
-    as_json: JsonOption = False,
+    seed: Seed = 0,
+    as_json: Json = False,
 ) -> None:
     """Load shuffled batches and print images a second and memory, ten times on the way.
 
@@ -171,11 +171,20 @@ def benchmark(
     for row in measure(shards, images, batch, workers, seed):
         rows.append(row)
         if not as_json:
-            typer.echo(
+            console.show(
                 f"{row['images']:>10} images  {row['images_per_second']:>8.0f} images/s  {row['rss_mb']:>7.0f} MB"
             )
     if as_json:
-        typer.echo(json.dumps(rows))
+        console.show_json(rows)
+
+
+def _counted(pieces: Iterable["Dataset"], progress: console.Progress) -> Iterator["Dataset"]:
+    """The pieces, with the cells so far as progress."""
+    cells = 0
+    for piece in pieces:
+        yield piece
+        cells += len(piece.labels)
+        progress(f"{cells:,} cells")
 
 
 def _lines(inspection: dict[str, Any], min_class: int) -> list[str]:
