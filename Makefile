@@ -10,15 +10,17 @@ QUICK  := -m "not full"
 JOBS   ?= 2
 # A crashed worker ends the run: pytest-xdist 3.8 may wait forever for the one that replaces it (its issue 1378).
 WORKERS = -n $(JOBS) --dist loadgroup --max-worker-restart 0
+COVERAGE = --cov --cov-report term:skip-covered --cov-report html:out/coverage
 
-.PHONY: help demo test test-full lint format registers clean
+.PHONY: help demo test test-full lint format docs registers clean
 
 help:
 	@echo "make demo       train, compile, simulate, run the virtual board; report in out/demo/report.html"
 	@echo "make test       all tests but the slow ones (under 20 minutes on 2 cores)"
-	@echo "make test-full  all tests"
+	@echo "make test-full  all tests, with what they cover in out/coverage"
 	@echo "make lint       ruff, mypy, Verilator's lint of all RTL"
 	@echo "make format     let ruff format the Python files"
+	@echo "make docs       the documentation as a site in out/site"
 	@echo "make registers  regenerate what comes from hw/registers/icsort.rdl"
 	@echo "make clean      remove out/ and the environment"
 
@@ -41,7 +43,7 @@ test: $(READY)
 	$(BIN)/python -m pytest $(QUICK) $(WORKERS)
 
 test-full: $(READY)
-	$(BIN)/python -m pytest $(WORKERS)
+	$(BIN)/python -m pytest $(WORKERS) $(COVERAGE)
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -52,6 +54,10 @@ lint: $(READY)
 format: $(READY)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: $(READY)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	@echo "out/site/index.html"
 
 registers: $(READY)
 	$(BIN)/python -m icsort.hw.registers.generate

@@ -83,9 +83,7 @@ def interpreter(version: str) -> str:
     return path
 
 
-@pytest.fixture(
-    scope="module", params=[pytest.param(v, marks=[] if v == "3.11" else pytest.mark.full) for v in PYTHONS]
-)
+@pytest.fixture(scope="module", params=PYTHONS)
 def icsort(request: pytest.FixtureRequest, wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The `icsort` of an environment that holds the wheel and its base requirements alone; needs the package index."""
     environment = tmp_path_factory.mktemp("lab") / "env"
