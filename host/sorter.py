@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from enum import IntEnum
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Final
@@ -14,14 +15,17 @@ from typing import TYPE_CHECKING, Final
 from icsort.errors import IcsortError
 from icsort.host.link.protocol import Answer, EventRecord, Nack, parse, read_request, write_request
 from icsort.host.link.registers import REGISTERS
-from icsort.host.link.transport import DEFAULT_BAUD, SerialTransport, Transport
+from icsort.host.link.transport import BAUDS, SerialTransport, Transport, send_past
 from icsort.sim.bit_true.framing import PROTOCOL_VERSION, Decoder, FrameError, NackCode
 
 if TYPE_CHECKING:  # the command line starts without numpy
     from icsort.formats.package import Manifest
 
 TRIES: Final = 3
+STOPS: Final = 10
 DEFAULT_TIMEOUT: Final = 1.0
+DEFAULT_HEARTBEAT: Final = 2.0
+"""Seconds of silence after which the board disarms itself."""
 DEFAULT_DROP_DELAY_US: Final = 500.0
 """Assumption: the path from the laser to the sorting point is the instrument's, not ours; set it for yours."""
 DEFAULT_PULSE_US: Final = 5.0
@@ -30,7 +34,7 @@ MAX_POSTERIOR: Final = 2**16 - 1
 OUTCOME_COUNTERS: Final = ("SORTED", "REJECTED", "DISARMED", "LATE", "ABORTED", "CONFLICT")
 COUNTERS: Final = (
     *("ACCEPTED", "MISSED", *OUTCOME_COUNTERS),
-    *("RECORDS_LOST", "LINE_ERRORS", "LINE_STALLS", "LINK_BAD_FRAMES", "LINK_GOOD_FRAMES"),
+    *("RECORDS_LOST", "LINE_ERRORS", "LINE_STALLS", "LINK_BAD_FRAMES", "LINK_GOOD_FRAMES", "HEARTBEATS_LOST"),
 )
 
 
@@ -56,6 +60,15 @@ class Gate:
     serial: int
 
 
+class DisarmedBy(IntEnum):
+    """What made the board disarm last."""
+
+    NOTHING = 0
+    HOST = 1
+    HEARTBEAT = 2
+    UNKNOWN = 3
+
+
 @dataclass(frozen=True)
 class Status:
     """State of the sorter at the moment of reading."""
@@ -63,6 +76,7 @@ class Status:
     armed: bool
     gate_valid: bool
     idle: bool
+    disarmed_by: DisarmedBy
 
 
 @dataclass
@@ -97,6 +111,7 @@ class Sorter:
     """A board behind a transport. One request at a time; each is tried TRIES times, then one clear error.
 
     timeout: seconds of silence after which a try has failed. Events that arrive meanwhile are kept for `events`.
+    What this object armed it disarms when it is closed.
     """
 
     def __init__(self, transport: Transport, timeout: float = DEFAULT_TIMEOUT) -> None:
@@ -108,15 +123,22 @@ class Sorter:
         self._seq = 0
         self._answers: deque[Answer | Nack] = deque()
         self._events: deque[EventRecord] = deque()
+        self._heartbeat: float | None = None  # seconds, from before ARM is sent until DISARM is confirmed
+        self._alive = 0.0  # when the board last answered
         # Whatever half frame the board has seen so far ends here.
         transport.write(b"\0")
 
     @classmethod
-    def open(cls, port: str, baud: int = DEFAULT_BAUD, timeout: float = DEFAULT_TIMEOUT) -> "Sorter":
-        """The board at a serial port. Raises IcsortError where the port cannot be had or no icsort board answers."""
-        transport = SerialTransport(port, baud)
+    def open(cls, port: str, bauds: Sequence[int] = BAUDS, timeout: float = DEFAULT_TIMEOUT) -> "Sorter":
+        """The board at a serial port, at the first of these baud rates at which it answers.
+
+        Raises IcsortError where the port cannot be had or no icsort board answers.
+        """
+        transport = SerialTransport(port, bauds[0])
         try:
             sorter = cls(transport, timeout)
+            if len(bauds) > 1:
+                sorter._find_baud(transport, bauds)
             sorter.check_protocol()
             sorter.losses.bad_frames = 0  # the board may have been in the middle of a frame when the port was opened
         except BaseException:
@@ -125,8 +147,17 @@ class Sorter:
         return sorter
 
     def close(self) -> None:
-        """Give the port back; the board goes on as it is."""
-        self._transport.close()
+        """Disarm what was armed here, then give the port back. Raises IcsortError where that was not confirmed."""
+        try:
+            if self._heartbeat is not None:
+                self.disarm()
+        except IcsortError as error:
+            raise IcsortError(
+                f"{error}; the board may still be armed: its heartbeat disarms it {self._heartbeat:g} s after the last "
+                "request"
+            ) from None
+        finally:
+            self._transport.close()
 
     def __enter__(self) -> "Sorter":
         return self
@@ -144,7 +175,7 @@ class Sorter:
         return self._ask(name, address, False, lambda seq: read_request(seq, address))
 
     def write(self, name: str, value: int) -> int:
-        """Write a register; returns the value read back, which differs where the hardware did not take it."""
+        """Write a register; returns the value read back, 0 of a strobe; another where it was not taken."""
         address = REGISTERS[name].address
         return self._ask(name, address, True, lambda seq: write_request(seq, address, value))
 
@@ -206,19 +237,21 @@ class Sorter:
                 "program the board with a build of this model, or give the folder of the model that it holds"
             )
         shape = manifest.input
-        expected = (len(manifest.classes), shape.channels, shape.height, shape.width)
-        found = (board.classes, board.channels, board.height, board.width)
-        if found != expected:
+        of_model = (len(manifest.classes), shape.channels, shape.height, shape.width)
+        of_board = (board.classes, board.channels, board.height, board.width)
+        if of_board != of_model:
             raise IcsortError(
-                f"{port}: the board was built for {found} classes, channels, height, width but the model has "
-                f"{expected}; program the board with a build of this model"
+                f"{port}: the board was built for {of_board} classes, channels, height, width but the model has "
+                f"{of_model}; program the board with a build of this model"
             )
         return board
 
     def status(self) -> Status:
-        """Armed, gate valid, idle."""
+        """Armed, gate valid, idle, and what disarmed it last."""
         fields = self._fields("STATUS")
-        return Status(bool(fields["armed"]), bool(fields["gate_valid"]), bool(fields["idle"]))
+        return Status(
+            bool(fields["armed"]), bool(fields["gate_valid"]), bool(fields["idle"]), DisarmedBy(fields["disarmed_by"])
+        )
 
     # Gate and arm
 
@@ -252,15 +285,19 @@ class Sorter:
         drop_delay_us: float = DEFAULT_DROP_DELAY_US,
         pulse_us: float = DEFAULT_PULSE_US,
         build_id: str | None = None,
+        heartbeat: float = DEFAULT_HEARTBEAT,
     ) -> tuple[int, int]:
         """Set trigger and timing from the model package and arm. Returns drop delay and pulse length in cycles.
 
-        drop_delay_us: first beat of a cell to its sort pulse; pulse_us: length of the pulse; microseconds. Raises
-        IcsortError where the board holds another build or model, has no gate, or the times do not fit its registers.
+        drop_delay_us: first beat of a cell to its sort pulse; pulse_us: length of the pulse; microseconds. heartbeat:
+        seconds without a request after which the board disarms itself; `events` and `counters` keep it alive. Raises
+        IcsortError where the board holds another build or model, has no gate, does not arm, or the times do not fit its
+        registers.
         """
         board = self.check_model(manifest, build_id)
         delay = _cycles("drop delay", drop_delay_us, board.clock_hz, "DROP_DELAY")
         pulse = _cycles("pulse", pulse_us, board.clock_hz, "PULSE_CYCLES")
+        silence = _cycles("heartbeat", heartbeat * 1e6, board.clock_hz, "HEARTBEAT")
         if not self.status().gate_valid:
             raise IcsortError(f"{self._transport.name}: no gate is set; set one with `icsort gate set CLASS...` first")
         self.disarm()
@@ -268,31 +305,50 @@ class Sorter:
         self.write_checked("TRIGGER_THRESHOLD", manifest.trigger.threshold)
         self.write_checked("DROP_DELAY", delay)
         self.write_checked("PULSE_CYCLES", pulse)
-        self.write_checked("CONTROL", 1 << REGISTERS["CONTROL"].fields["arm"].low)
+        self.write_checked("HEARTBEAT", silence)
+        self._heartbeat = heartbeat
+        self.write("ARM", 1)
+        self.check_armed()
         return delay, pulse
 
     def disarm(self) -> None:
-        """No sort pulse begins from here on."""
-        self.write_checked("CONTROL", 0)
+        """No sort pulse begins from here on. Raises IcsortError where the board does not confirm it."""
+        self.write("DISARM", 1)
+        if self.status().armed:
+            raise IcsortError(f"{self._transport.name}: the board stays armed; switch the sorter off")
+        self._heartbeat = None
+
+    def check_armed(self) -> None:
+        """Raises IcsortError where the board is not armed, with what disarmed it."""
+        status = self.status()
+        if not status.armed:
+            self._heartbeat = None
+            causes = {
+                DisarmedBy.HOST: "`icsort disarm` stopped it; arm again when it may sort",
+                DisarmedBy.HEARTBEAT: "it heard nothing from here for too long; arm again, with a longer --heartbeat",
+            }
+            cause = causes.get(status.disarmed_by, "it was reset or did not take ARM; look after it, then arm again")
+            raise IcsortError(f"{self._transport.name}: the board is not armed: {cause}")
 
     # Counters and events
 
     def counters(self) -> dict[str, int]:
         """All counters, latched together, and TIMESTAMP (cycles since reset) of that moment."""
-        control = REGISTERS["CONTROL"].fields
-        armed = self.read("CONTROL") & 1 << control["arm"].low
-        self.write("CONTROL", armed | 1 << control["snapshot"].low)
+        self.write("SNAPSHOT", 1)
         return {"TIMESTAMP": self.read64("TIMESTAMP"), **{name: self.read(name) for name in COUNTERS}}
 
     def events(self, count: int | None = None, idle: float | None = None) -> Iterator[EventRecord | None]:
         """Events in the order of arrival, and None at least every 50 ms in which none came.
 
         Ends after `count` events, or after `idle` seconds without one; else when the caller stops. `losses` is up to
-        date with every event. Raises IcsortError once the port is gone.
+        date with every event. Keeps the heartbeat of a board that was armed here. Raises IcsortError once the port is
+        gone, or the board no longer armed.
         """
         left = count
         last = time.monotonic()
         while left is None or left > 0:
+            if self._heartbeat is not None and time.monotonic() - self._alive > self._heartbeat / 8:
+                self.check_armed()
             if not self._events:
                 self._receive()
             if self._events:
@@ -310,15 +366,17 @@ class Sorter:
         value = self.read(name)
         return {key: value >> f.low & (1 << f.bits) - 1 for key, f in REGISTERS[name].fields.items()}
 
-    def _receive(self) -> bool:
-        """Sort what has arrived into answers and events; True where anything did."""
+    def _receive(self) -> tuple[int, int]:
+        """Sort what has arrived into answers and events. Returns how many bytes and how many messages arrived."""
         data = self._transport.read()
+        frames = 0
         for payload in self._decoder.feed(data):
             try:
                 message = parse(payload)
             except FrameError:
                 self.losses.bad_frames += 1
                 continue
+            frames += 1
             if isinstance(message, EventRecord):
                 self.losses.see(message)
                 self._events.append(message)
@@ -326,20 +384,37 @@ class Sorter:
                 self._answers.append(message)
         self.losses.bad_frames += self._decoder.bad
         self._decoder.bad = 0
-        return bool(data)
+        return len(data), frames
+
+    def _find_baud(self, transport: SerialTransport, bauds: Sequence[int]) -> None:
+        """Set the rate at which the board answers. Raises IcsortError where it answers at none."""
+        noise = 0
+        address = REGISTERS["MAGIC"].address
+        for baud in bauds:
+            transport.baud = baud
+            transport.write(b"\0" + read_request(self._seq, address))
+            answer, received = self._wait(address, False, self._timeout / 2)
+            if answer:
+                return
+            noise += received
+        raise IcsortError(_why_no_answer(transport.name, noise, f"requests at {', '.join(map(str, bauds))} baud"))
 
     def _ask(self, name: str, address: int, is_write: bool, request: Callable[[int], bytes]) -> int:
         # A retry repeats the sequence number: all requests may be carried out twice, and a late answer to the first
         # try is as good as one to the second.
         self._seq = (self._seq + 1) % 256
         frame = request(self._seq)
+        noise = 0
         for attempt in range(TRIES):
             if attempt:
                 self.retries += 1
                 frame = b"\0" + request(self._seq)  # end whatever damaged frame the board is still in
             self._answers.clear()
             self._transport.write(frame)
-            answer = self._wait(address, is_write)
+            answer, received = self._wait(address, is_write, self._timeout)
+            noise += received
+            if answer:
+                self._alive = time.monotonic()
             if isinstance(answer, Answer):
                 return answer.data
             if isinstance(answer, Nack) and answer.code == NackCode.BAD_ADDRESS:
@@ -353,26 +428,49 @@ class Sorter:
                     f"{self._transport.name}: the board does not understand a request for {name} "
                     f"({answer.code.name.lower()}); program it with a build of this icsort"
                 )
-        raise IcsortError(
-            f"{self._transport.name}: no answer to {TRIES} requests for {name}; check that an icsort board is on this "
-            "port, its power, and --baud"
-        )
+        raise IcsortError(_why_no_answer(self._transport.name, noise, f"{TRIES} requests for {name}"))
 
-    def _wait(self, address: int, is_write: bool) -> Answer | Nack | None:
-        """The answer with the current sequence number, or None after a silence or, events or not, after ten."""
+    def _wait(self, address: int, is_write: bool, timeout: float) -> tuple[Answer | Nack | None, int]:
+        """The answer with the current sequence number, or None after a silence or, events or not, after ten.
+
+        Silence is what has no intact frame. Also returns the bytes that arrived, 0 where any frame was intact.
+        """
         begun = quiet = time.monotonic()
+        noise, intact = 0, False
         while True:
-            if self._receive():
-                quiet = time.monotonic()
+            received, frames = self._receive()
+            noise += received
+            if frames:
+                quiet, intact = time.monotonic(), True
             while self._answers:
                 answer = self._answers.popleft()
                 if answer.seq != self._seq:
                     continue  # of an earlier try
                 if isinstance(answer, Nack) or (answer.address, answer.is_write) == (address, is_write):
-                    return answer
+                    return answer, 0
             now = time.monotonic()
-            if now - quiet >= self._timeout or now - begun >= 10 * self._timeout:
-                return None
+            if now - quiet >= timeout or now - begun >= 10 * timeout:
+                return None, 0 if intact else noise
+
+
+def disarm_past(port: str) -> None:
+    """Tell a board to disarm although another program has its port open. Raises IcsortError where nothing can be sent.
+
+    The answer reaches the other program, and a request that meets one of the other's is dropped: it is sent several
+    times.
+    """
+    for seq in range(STOPS):
+        send_past(port, b"\0" + write_request(seq, REGISTERS["DISARM"].address, 1))
+        time.sleep(0.02)
+
+
+def _why_no_answer(port: str, noise: int, request: str) -> str:
+    if noise:
+        return (
+            f"{port}: {noise} bytes arrived but no frame of an icsort board, and no answer to {request}; this is "
+            "another device's port, the wrong --baud, or a bad cable"
+        )
+    return f"{port}: no answer to {request}; check that an icsort board is on this port, its power, and --baud"
 
 
 def class_mask(wanted: Sequence[str], classes: Sequence[str]) -> int:
@@ -391,18 +489,19 @@ def posterior_threshold(posterior: float) -> int:
     return min(MAX_POSTERIOR, math.ceil(posterior * 2**16))
 
 
-def build_id_of(folder: Path) -> str | None:
-    """Build id in build.json of a build folder; None for a model package, which has no such file."""
+def build_key(folder: Path) -> tuple[str, int] | None:
+    """Build id and baud rate in build.json of a build folder; None for a model package, which has no such file."""
     path = folder / "build.json"
     if not path.exists():
         return None
     try:
-        build_id = json.loads(path.read_text(encoding="utf-8"))["build_id"]
-        if int(build_id, 16) >= 0 and len(build_id) == 16:
-            return str(build_id).lower()
+        data = json.loads(path.read_text(encoding="utf-8"))
+        build_id, baud = data["build_id"], data["baud"]
+        if int(build_id, 16) >= 0 and len(build_id) == 16 and type(baud) is int and baud > 0:
+            return str(build_id).lower(), baud
     except (OSError, ValueError, TypeError, KeyError):
         pass
-    raise IcsortError(f"{path}: no build id in it; compile the model again with `icsort compile`")
+    raise IcsortError(f"{path}: no build id and baud rate in it; compile the model again with `icsort compile`")
 
 
 def _cycles(what: str, microseconds: float, clock_hz: int, register: str) -> int:

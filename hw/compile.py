@@ -39,6 +39,7 @@ RTL = Path(__file__).parent / "rtl"
 BOARDS = Path(__file__).parent.parent / "boards"
 TOOLS = ("finn-plus", "qonnx", "onnx", "numpy")
 CHECK_SEED = 1
+BAUD_ERROR = 0.015  # of both ends together the receiver tolerates more, but the bridge has an error of its own
 
 
 @dataclass(frozen=True)
@@ -152,7 +153,19 @@ def load_board(name: str) -> dict[str, Any]:
         raise IcsortError(
             f"{path}: baud {board['baud']} needs a clock at least 4 times faster than {board['clock_mhz']} MHz allows"
         )
+    cycles = clocks_per_bit(board)
+    made = board["clock_mhz"] * 1e6 / cycles
+    if abs(made / board["baud"] - 1) > BAUD_ERROR:
+        raise IcsortError(
+            f"{path}: {board['clock_mhz']:g} MHz makes no {board['baud']} baud, {cycles} cycles a bit are {made:.0f}; "
+            "give a rate that the clock and your USB bridge make, such as 12000000, 8000000, 4000000 or 3000000"
+        )
     return board
+
+
+def clocks_per_bit(board: dict[str, Any]) -> int:
+    """Cycles of the board's clock in one bit of the UART, the nearest to its baud rate."""
+    return round(float(board["clock_mhz"]) * 1e6 / int(board["baud"]))
 
 
 def compile_package(
@@ -265,7 +278,7 @@ def _compile_into(
     )
     operations = {node.name: node.op_type for node in graph.model.graph.node}
     clock_hz = round(description["clock_mhz"] * 1e6)
-    clks_per_bit = round(clock_hz / description["baud"])
+    clks_per_bit = clocks_per_bit(description)
     wrapper = verilog.wrapper(model, network.logit_bits, build_id, clock_hz, clks_per_bit, pixels_per_beat)
     data = {
         "format": FORMAT,
@@ -280,6 +293,7 @@ def _compile_into(
         "fill": fill,
         "clock_mhz": description["clock_mhz"],
         "clock_is": description["clock_is"],
+        "baud": description["baud"],
         "clks_per_bit": clks_per_bit,
         "pixels_per_beat": pixels_per_beat,
         "logit_bits": network.logit_bits,

@@ -4,21 +4,23 @@
 pyserial, rich and numpy are imported by the functions that need them, so that `icsort --help` answers at once.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from icsort.formats.package import Manifest
     from icsort.host.sorter import Gate, Sorter
 
 Port = Annotated[
     str, typer.Option(envvar="ICSORT_PORT", help="Serial port of the board, such as /dev/ttyUSB0 or COM3.")
 ]
-Baud = Annotated[int, typer.Option(min=1, help="Baud rate that the board was built with (build.json, board.json).")]
+Baud = Annotated[
+    int | None,
+    typer.Option(min=1, help="Baud rate of the board; without it that of the build at --model, then the usual ones."),
+]
 Timeout = Annotated[float, typer.Option(min=0.01, help="Seconds of silence after which a request is repeated.")]
 Model = Annotated[Path, typer.Option(help="Model package or build folder that the board was built from.")]
 OptionalModel = Annotated[
@@ -28,25 +30,40 @@ DropDelay = Annotated[
     float, typer.Option(help="First beat of a cell to its sort pulse, us. The default is an assumption.")
 ]
 Pulse = Annotated[float, typer.Option(help="Length of a sort pulse, us. The default is an assumption.")]
+Heartbeat = Annotated[
+    float, typer.Option(min=0.001, help="Seconds of silence from here after which the board disarms itself.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
-def open_sorter(port: str, baud: int, timeout: float) -> "Sorter":
+@dataclass(frozen=True)
+class Target:
+    """What the board must hold: a model, and where a build folder was given that build, at its baud rate."""
+
+    manifest: "Manifest"
+    build_id: str | None
+    baud: int | None
+
+
+def open_sorter(port: str, baud: int | None, timeout: float, target: Target | None = None) -> "Sorter":
+    from icsort.host.link.transport import BAUDS
     from icsort.host.sorter import Sorter
 
-    return Sorter.open(port, baud, timeout)
+    known = (target.baud,) if target and target.baud else ()
+    return Sorter.open(port, (baud,) if baud else (*known, *BAUDS), timeout)
 
 
-def package_and_build(folder: Path) -> "tuple[Manifest, str | None]":
-    """Manifest of a model package or build folder, and the build id where it is a build."""
-    from icsort.formats import package as manifest
-    from icsort.host.sorter import build_id_of
+def read_target(folder: Path) -> Target:
+    """A model package or build folder. Raises IcsortError."""
+    from icsort.formats import package
+    from icsort.host.sorter import build_key
 
-    return manifest.load(folder), build_id_of(folder)
+    key = build_key(folder)
+    return Target(package.load(folder), *(key or (None, None)))
 
 
-def optional_package(folder: Path | None) -> "tuple[Manifest | None, str | None]":
-    return (None, None) if folder is None else package_and_build(folder)
+def optional_target(folder: Path | None) -> Target | None:
+    return None if folder is None else read_target(folder)
 
 
 def class_name(index: int, manifest: "Manifest | None") -> str:
@@ -64,12 +81,3 @@ def gate_text(gate: "Gate", classes: int, manifest: "Manifest | None") -> str:
 
 def microseconds(cycles: int, clock_hz: int) -> str:
     return f"{cycles / clock_hz * 1e6:g} us ({cycles} cycles)" if clock_hz else f"{cycles} cycles"
-
-
-def plain_table(*columns: str) -> "Table":
-    from rich.table import Table
-
-    table = Table(show_header=any(columns))
-    for i, column in enumerate(columns):
-        table.add_column(column, justify="left" if i == 0 or not column else "right")
-    return table

@@ -4,11 +4,19 @@
 from icsort.host.commands.connection import Baud, Port, Timeout, open_sorter
 
 
-def disarm(port: Port, baud: Baud = 1_000_000, timeout: Timeout = 1.0) -> None:
-    """Stop sorting at once.
+def disarm(port: Port, baud: Baud = None, timeout: Timeout = 1.0) -> None:
+    """Stop sorting at once. Also where another program, such as `icsort watch --arm`, has the port open.
 
     Example: icsort disarm --port /dev/ttyUSB0
     """
-    with open_sorter(port, baud, timeout) as sorter:
-        sorter.disarm()
-    print("disarmed")
+    from icsort.host.link.transport import PortBusyError
+    from icsort.host.sorter import disarm_past
+
+    try:
+        with open_sorter(port, baud, timeout) as sorter:
+            sorter.disarm()
+    except PortBusyError:
+        disarm_past(port)
+        print("DISARM was sent past the program that has the port open; the answer reaches that one, see what it says")
+    else:
+        print("disarmed")

@@ -15,7 +15,7 @@ from icsort.host.commands.connection import (
     class_names,
     gate_text,
     open_sorter,
-    package_and_build,
+    read_target,
 )
 
 app = typer.Typer(help="Set the sort gate: classes and minimum posterior.", add_completion=False)
@@ -32,7 +32,7 @@ def gate_set(
     port: Port,
     model: Model,
     posterior: Annotated[float, typer.Option(help="Least posterior of these classes together, 0..1.")] = 0.0,
-    baud: Baud = 1_000_000,
+    baud: Baud = None,
     timeout: Timeout = 1.0,
     as_json: Json = False,
 ) -> None:
@@ -42,11 +42,12 @@ def gate_set(
     """
     from icsort.host.sorter import class_mask, posterior_threshold
 
-    manifest, build_id = package_and_build(model)
+    target = read_target(model)
+    manifest = target.manifest
     class_mask(classes, manifest.classes)  # what is wrong with the request is said before the board is asked
     posterior_threshold(posterior)
-    with open_sorter(port, baud, timeout) as sorter:
-        board = sorter.check_model(manifest, build_id)
+    with open_sorter(port, baud, timeout, target) as sorter:
+        board = sorter.check_model(manifest, target.build_id)
         gate = sorter.set_gate(classes, posterior, manifest)
     if as_json:
         print(json.dumps({**vars(gate), "classes": class_names(gate.mask, board.classes, manifest)}))

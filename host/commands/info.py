@@ -3,6 +3,7 @@
 
 import json
 
+from icsort.cli import console
 from icsort.host.commands.connection import (
     Baud,
     Json,
@@ -13,15 +14,14 @@ from icsort.host.commands.connection import (
     gate_text,
     microseconds,
     open_sorter,
-    optional_package,
-    plain_table,
+    optional_target,
 )
 
 
 def info(
     port: Port,
     model: OptionalModel = None,
-    baud: Baud = 1_000_000,
+    baud: Baud = None,
     timeout: Timeout = 1.0,
     as_json: Json = False,
 ) -> None:
@@ -29,35 +29,41 @@ def info(
 
     Example: icsort info --port /dev/ttyUSB0 --model out/build
     """
-    manifest, build_id = optional_package(model)
-    with open_sorter(port, baud, timeout) as sorter:
-        board = sorter.check_model(manifest, build_id) if manifest else sorter.identify()
+    target = optional_target(model)
+    manifest = target.manifest if target else None
+    with open_sorter(port, baud, timeout, target) as sorter:
+        board = sorter.check_model(target.manifest, target.build_id) if target else sorter.identify()
         status, gate, counters = sorter.status(), sorter.gate(), sorter.counters()
         delay, pulse = sorter.read("DROP_DELAY"), sorter.read("PULSE_CYCLES")
+        heartbeat = sorter.read("HEARTBEAT")
     if as_json:
         document = {
             "port": port,
             **vars(board),
             **vars(status),
+            "disarmed_by": status.disarmed_by.name,
             "gate": {**vars(gate), "classes": class_names(gate.mask, board.classes, manifest)},
             "drop_delay_cycles": delay,
             "pulse_cycles": pulse,
+            "heartbeat_cycles": heartbeat,
             "counters": counters,
         }
         print(json.dumps(document, indent=2))
         return
-    from rich.console import Console
-
-    table = plain_table("", "")
+    state = "armed" if status.armed else "disarmed"
+    if not status.armed and status.disarmed_by:
+        state += f" by {status.disarmed_by.name.lower()}"
+    table = console.table("", "")
     table.add_row("port", port)
     table.add_row("build id", board.build_id)
     table.add_row("model id", board.model_id + (f" ({manifest.name})" if manifest else ""))
     table.add_row("classes, channels", f"{board.classes}, {board.channels}")
     table.add_row("window", f"{board.height} x {board.width}")
     table.add_row("clock", f"{board.clock_hz / 1e6:g} MHz")
-    table.add_row("state", f"{'armed' if status.armed else 'disarmed'}{', idle' if status.idle else ''}")
+    table.add_row("state", state + (", idle" if status.idle else ""))
     table.add_row("gate", gate_text(gate, board.classes, manifest) if status.gate_valid else "none set")
     table.add_row("drop delay, pulse", f"{microseconds(delay, board.clock_hz)}, {microseconds(pulse, board.clock_hz)}")
+    table.add_row("heartbeat", microseconds(heartbeat, board.clock_hz))
     for name, value in counters.items():
         table.add_row(name, str(value))
-    Console().print(table)
+    console.show(table)

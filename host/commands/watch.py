@@ -6,7 +6,6 @@ pyserial, rich and numpy are imported by the functions that need them, so that `
 
 import contextlib
 import json
-import signal
 import sys
 import time
 from collections import Counter
@@ -16,19 +15,21 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
+from icsort.cli import console
 from icsort.errors import IcsortError
 from icsort.host.commands.connection import (
     Baud,
     DropDelay,
+    Heartbeat,
     OptionalModel,
     Port,
     Pulse,
     Timeout,
     class_name,
     open_sorter,
-    optional_package,
-    plain_table,
+    optional_target,
 )
+from icsort.host.commands.stopping import stop_signals
 from icsort.sim.bit_true.scheduler import Outcome
 
 if TYPE_CHECKING:
@@ -53,7 +54,8 @@ def watch(
     ] = False,
     drop_delay_us: DropDelay = 500.0,
     pulse_us: Pulse = 5.0,
-    baud: Baud = 1_000_000,
+    heartbeat: Heartbeat = 2.0,
+    baud: Baud = None,
     timeout: Timeout = 1.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print events and summary as JSON lines.")] = False,
 ) -> None:
@@ -61,21 +63,21 @@ def watch(
 
     Example: icsort watch --arm --out events.jsonl --port /dev/ttyUSB0 --model out/build
     """
-    manifest, build_id = optional_package(model)
-    if arm_first and not manifest:
+    target = optional_target(model)
+    manifest = target.manifest if target else None
+    if arm_first and not target:
         raise IcsortError("--arm needs --model: the model package or build folder that the board must hold")
     with contextlib.ExitStack() as stack:
-        sorter = stack.enter_context(open_sorter(port, baud, timeout))
-        if manifest:
-            sorter.check_model(manifest, build_id)
+        stopped = stack.enter_context(stop_signals())
+        sorter = stack.enter_context(open_sorter(port, baud, timeout, target))
+        if target:
+            sorter.check_model(target.manifest, target.build_id)
         record = stack.enter_context(_event_file(out)) if out else None
         tally = _Tally(sorter, manifest)
-        show = stack.enter_context(_live()) if not as_json and sys.stdout.isatty() else None
-        stopped = stack.enter_context(_stop_signals())
+        show = stack.enter_context(console.live()) if not as_json and sys.stdout.isatty() else None
         delay = pulse = 0
-        if manifest and arm_first:
-            delay, pulse = sorter.arm(manifest, drop_delay_us, pulse_us, build_id)
-            stack.callback(sorter.disarm)
+        if target and arm_first:
+            delay, pulse = sorter.arm(target.manifest, drop_delay_us, pulse_us, target.build_id, heartbeat)
         shown = counted = 0.0
         last_time = 0
         for event in sorter.events(count, idle):
@@ -95,18 +97,18 @@ def watch(
             if show and now - shown >= 0.1:
                 show(tally.table())
                 shown = now
+        if arm_first:
+            # A disarmed board begins no pulse: the last cell's comes first, unless it is to stop at once.
+            while not stopped() and sorter.counters()["TIMESTAMP"] <= last_time + delay + pulse:
+                pass
+            sorter.disarm()
         tally.counters = sorter.counters()
-        # A disarmed board begins no pulse: the last cell's comes first, unless it is to stop at once.
-        while arm_first and not stopped() and tally.counters["TIMESTAMP"] <= last_time + delay + pulse:
-            tally.counters = sorter.counters()
         if show:
             show(tally.table())
     if as_json:
         print(json.dumps({"summary": tally.summary()}), flush=True)
     elif not show:
-        from rich.console import Console
-
-        Console().print(tally.table())
+        console.show(tally.table())
 
 
 class _Tally:
@@ -139,7 +141,7 @@ class _Tally:
         }
 
     def table(self) -> "Table":
-        table = plain_table("class", *(outcome.name.lower() for outcome in Outcome), "all")
+        table = console.table("class", *(outcome.name.lower() for outcome in Outcome), "all")
         known = range(len(self._manifest.classes)) if self._manifest else sorted({index for index, _ in self._seen})
         for index in known:
             numbers = [self._seen[index, outcome] for outcome in Outcome]
@@ -154,27 +156,6 @@ class _Tally:
             + ", ".join(f"{self.counters.get(name, 0)} {name.lower().replace('_', ' ')}" for name in LOSS_COUNTERS)
         )
         return table
-
-
-@contextlib.contextmanager
-def _live() -> Iterator[Callable[["Table"], None]]:
-    from rich.live import Live
-
-    with Live(auto_refresh=False) as live:
-        yield lambda table: live.update(table, refresh=True)
-
-
-@contextlib.contextmanager
-def _stop_signals() -> Iterator[Callable[[], bool]]:
-    """Whether Ctrl-C or a termination signal came: a watch ends between two events, never in the middle of one."""
-    came: list[int] = []
-    signals = (signal.SIGINT, signal.SIGTERM)
-    before = [signal.signal(number, lambda received, _: came.append(received)) for number in signals]
-    try:
-        yield lambda: bool(came)
-    finally:
-        for number, handler in zip(signals, before, strict=True):
-            signal.signal(number, handler)
 
 
 @contextlib.contextmanager

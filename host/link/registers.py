@@ -16,10 +16,11 @@ class Field:
 
 @dataclass(frozen=True)
 class Register:
-    """A 32-bit register at a byte address."""
+    """A 32-bit register at a byte address. One that is not readable is a strobe: writing 1 acts, once."""
 
     name: str
     address: int
+    readable: bool
     writable: bool
     fields: dict[str, Field]
 
@@ -30,6 +31,7 @@ REGISTERS: dict[str, Register] = {
         Register(
             "MAGIC",
             0x00,
+            True,
             False,
             {
                 "value": Field(0, 32, 0x52534349),
@@ -38,14 +40,16 @@ REGISTERS: dict[str, Register] = {
         Register(
             "PROTOCOL",
             0x04,
+            True,
             False,
             {
-                "value": Field(0, 32, 0x1),
+                "value": Field(0, 32, 0x2),
             },
         ),
         Register(
             "BUILD_ID_LO",
             0x08,
+            True,
             False,
             {
                 "value": Field(0, 32, None),
@@ -54,6 +58,7 @@ REGISTERS: dict[str, Register] = {
         Register(
             "BUILD_ID_HI",
             0x0C,
+            True,
             False,
             {
                 "value": Field(0, 32, None),
@@ -62,6 +67,7 @@ REGISTERS: dict[str, Register] = {
         Register(
             "MODEL_ID_LO",
             0x10,
+            True,
             False,
             {
                 "value": Field(0, 32, None),
@@ -70,6 +76,7 @@ REGISTERS: dict[str, Register] = {
         Register(
             "MODEL_ID_HI",
             0x14,
+            True,
             False,
             {
                 "value": Field(0, 32, None),
@@ -78,6 +85,7 @@ REGISTERS: dict[str, Register] = {
         Register(
             "GEOMETRY",
             0x18,
+            True,
             False,
             {
                 "classes": Field(0, 8, None),
@@ -89,6 +97,7 @@ REGISTERS: dict[str, Register] = {
         Register(
             "CLOCK_HZ",
             0x1C,
+            True,
             False,
             {
                 "value": Field(0, 32, None),
@@ -97,6 +106,7 @@ REGISTERS: dict[str, Register] = {
         Register(
             "TIMESTAMP_LO",
             0x20,
+            True,
             False,
             {
                 "value": Field(0, 32, 0x0),
@@ -105,6 +115,7 @@ REGISTERS: dict[str, Register] = {
         Register(
             "TIMESTAMP_HI",
             0x24,
+            True,
             False,
             {
                 "value": Field(0, 32, 0x0),
@@ -113,25 +124,46 @@ REGISTERS: dict[str, Register] = {
         Register(
             "STATUS",
             0x28,
+            True,
             False,
             {
                 "armed": Field(0, 1, None),
                 "gate_valid": Field(1, 1, 0x0),
                 "idle": Field(2, 1, None),
+                "disarmed_by": Field(4, 2, None),
             },
         ),
         Register(
-            "CONTROL",
-            0x40,
+            "SNAPSHOT",
+            0x38,
+            False,
             True,
             {
-                "arm": Field(0, 1, 0x0),
-                "snapshot": Field(1, 1, 0x0),
+                "strobe": Field(0, 1, 0x0),
+            },
+        ),
+        Register(
+            "ARM",
+            0x3C,
+            False,
+            True,
+            {
+                "strobe": Field(0, 1, 0x0),
+            },
+        ),
+        Register(
+            "DISARM",
+            0x40,
+            False,
+            True,
+            {
+                "strobe": Field(0, 1, 0x0),
             },
         ),
         Register(
             "GATE_CLASSES_LO",
             0x44,
+            True,
             True,
             {
                 "value": Field(0, 32, 0x0),
@@ -141,6 +173,7 @@ REGISTERS: dict[str, Register] = {
             "GATE_CLASSES_HI",
             0x48,
             True,
+            True,
             {
                 "value": Field(0, 32, 0x0),
             },
@@ -149,6 +182,7 @@ REGISTERS: dict[str, Register] = {
             "GATE_POSTERIOR",
             0x4C,
             True,
+            True,
             {
                 "value": Field(0, 16, 0x0),
             },
@@ -156,14 +190,16 @@ REGISTERS: dict[str, Register] = {
         Register(
             "GATE_COMMIT",
             0x50,
+            False,
             True,
             {
-                "commit": Field(0, 1, 0x0),
+                "strobe": Field(0, 1, 0x0),
             },
         ),
         Register(
             "GATE_ACTIVE_CLASSES_LO",
             0x54,
+            True,
             False,
             {
                 "value": Field(0, 32, 0x0),
@@ -172,6 +208,7 @@ REGISTERS: dict[str, Register] = {
         Register(
             "GATE_ACTIVE_CLASSES_HI",
             0x58,
+            True,
             False,
             {
                 "value": Field(0, 32, 0x0),
@@ -180,6 +217,7 @@ REGISTERS: dict[str, Register] = {
         Register(
             "GATE_ACTIVE_POSTERIOR",
             0x5C,
+            True,
             False,
             {
                 "value": Field(0, 16, 0x0),
@@ -188,6 +226,7 @@ REGISTERS: dict[str, Register] = {
         Register(
             "GATE_SERIAL",
             0x60,
+            True,
             False,
             {
                 "value": Field(0, 32, 0x0),
@@ -197,6 +236,7 @@ REGISTERS: dict[str, Register] = {
             "DROP_DELAY",
             0x64,
             True,
+            True,
             {
                 "value": Field(0, 32, 0x0),
             },
@@ -204,6 +244,7 @@ REGISTERS: dict[str, Register] = {
         Register(
             "PULSE_CYCLES",
             0x68,
+            True,
             True,
             {
                 "value": Field(0, 16, 0x1),
@@ -213,6 +254,7 @@ REGISTERS: dict[str, Register] = {
             "TRIGGER_CHANNEL",
             0x6C,
             True,
+            True,
             {
                 "value": Field(0, 8, 0x0),
             },
@@ -221,13 +263,24 @@ REGISTERS: dict[str, Register] = {
             "TRIGGER_THRESHOLD",
             0x70,
             True,
+            True,
             {
                 "value": Field(0, 32, 0xFFFFFFFF),
             },
         ),
         Register(
+            "HEARTBEAT",
+            0x74,
+            True,
+            True,
+            {
+                "value": Field(0, 32, 0xBEBC200),
+            },
+        ),
+        Register(
             "ACCEPTED",
             0x80,
+            True,
             False,
             {
                 "value": Field(0, 32, 0x0),
@@ -236,6 +289,7 @@ REGISTERS: dict[str, Register] = {
         Register(
             "MISSED",
             0x84,
+            True,
             False,
             {
                 "value": Field(0, 32, 0x0),
@@ -244,6 +298,7 @@ REGISTERS: dict[str, Register] = {
         Register(
             "SORTED",
             0x88,
+            True,
             False,
             {
                 "value": Field(0, 32, 0x0),
@@ -252,6 +307,7 @@ REGISTERS: dict[str, Register] = {
         Register(
             "REJECTED",
             0x8C,
+            True,
             False,
             {
                 "value": Field(0, 32, 0x0),
@@ -260,6 +316,7 @@ REGISTERS: dict[str, Register] = {
         Register(
             "DISARMED",
             0x90,
+            True,
             False,
             {
                 "value": Field(0, 32, 0x0),
@@ -268,6 +325,7 @@ REGISTERS: dict[str, Register] = {
         Register(
             "LATE",
             0x94,
+            True,
             False,
             {
                 "value": Field(0, 32, 0x0),
@@ -276,6 +334,7 @@ REGISTERS: dict[str, Register] = {
         Register(
             "ABORTED",
             0x98,
+            True,
             False,
             {
                 "value": Field(0, 32, 0x0),
@@ -284,6 +343,7 @@ REGISTERS: dict[str, Register] = {
         Register(
             "CONFLICT",
             0x9C,
+            True,
             False,
             {
                 "value": Field(0, 32, 0x0),
@@ -292,6 +352,7 @@ REGISTERS: dict[str, Register] = {
         Register(
             "RECORDS_LOST",
             0xA0,
+            True,
             False,
             {
                 "value": Field(0, 32, 0x0),
@@ -300,6 +361,7 @@ REGISTERS: dict[str, Register] = {
         Register(
             "LINE_ERRORS",
             0xA4,
+            True,
             False,
             {
                 "value": Field(0, 32, 0x0),
@@ -308,6 +370,7 @@ REGISTERS: dict[str, Register] = {
         Register(
             "LINE_STALLS",
             0xA8,
+            True,
             False,
             {
                 "value": Field(0, 32, 0x0),
@@ -316,6 +379,7 @@ REGISTERS: dict[str, Register] = {
         Register(
             "LINK_BAD_FRAMES",
             0xAC,
+            True,
             False,
             {
                 "value": Field(0, 32, 0x0),
@@ -324,6 +388,16 @@ REGISTERS: dict[str, Register] = {
         Register(
             "LINK_GOOD_FRAMES",
             0xB0,
+            True,
+            False,
+            {
+                "value": Field(0, 32, 0x0),
+            },
+        ),
+        Register(
+            "HEARTBEATS_LOST",
+            0xB4,
+            True,
             False,
             {
                 "value": Field(0, 32, 0x0),

@@ -2,6 +2,7 @@
 """A serial port that carries bytes and nothing else; what can go wrong with it is one line each."""
 
 import errno
+import os
 from types import TracebackType
 from typing import Final, Protocol
 
@@ -15,9 +16,14 @@ try:
 except ImportError:  # Windows
     termios_error = OSError  # type: ignore[assignment,misc]
 
-DEFAULT_BAUD: Final = 1_000_000
+BAUDS: Final = (12_000_000, 8_000_000, 4_000_000, 3_000_000, 1_000_000)
+"""Rates that boards are built for and common USB bridges make exactly; tried in this order where none is given."""
 POLL_SECONDS: Final = 0.05
 _WRITE_SECONDS: Final = 5.0
+
+
+class PortBusyError(IcsortError):
+    """Another program has the port open."""
 
 
 class Transport(Protocol):
@@ -42,13 +48,25 @@ class SerialTransport:
     Raises IcsortError, one line, where the port does not exist, is in use, may not be opened or is no serial port.
     """
 
-    def __init__(self, port: str, baud: int = DEFAULT_BAUD) -> None:
+    def __init__(self, port: str, baud: int = BAUDS[0]) -> None:
         self.name = port
         try:
             # Reads end by `timeout` alone: pyserial 3.5 blocks for ever with inter_byte_timeout.
             self._serial = serial.Serial(port, baud, timeout=POLL_SECONDS, write_timeout=_WRITE_SECONDS, exclusive=True)
         except (OSError, ValueError, termios_error) as error:
-            raise IcsortError(_why_not_open(port, baud, error)) from None
+            raise _why_not_open(port, baud, error) from None
+
+    @property
+    def baud(self) -> int:
+        return int(self._serial.baudrate)
+
+    @baud.setter
+    def baud(self, baud: int) -> None:
+        """Raises IcsortError where the port does not make this rate."""
+        try:
+            self._serial.baudrate = baud
+        except (OSError, ValueError, termios_error) as error:
+            raise _why_not_open(self.name, baud, error) from None
 
     def read(self) -> bytes:
         try:
@@ -79,15 +97,40 @@ class SerialTransport:
         return IcsortError(f"{self.name}: the port is gone, the board was unplugged or switched off; connect it again")
 
 
-def _why_not_open(port: str, baud: int, error: Exception) -> str:
+def send_past(port: str, data: bytes) -> None:
+    """Send bytes through a port that another program has open, at the rate that it set. Raises IcsortError.
+
+    What the board answers reaches the other program. Only a stop is worth that.
+    """
+    try:
+        handle = os.open(port, os.O_WRONLY | os.O_NOCTTY | os.O_NONBLOCK)
+        try:
+            os.write(handle, data)
+        finally:
+            os.close(handle)
+    except (OSError, AttributeError):  # Windows has neither the flags nor ports that two programs can open
+        raise IcsortError(
+            f"{port}: another program has it open and nothing can be sent past it; end that program, which disarms"
+        ) from None
+
+
+def _why_not_open(port: str, baud: int, error: Exception) -> IcsortError:
     code = getattr(error, "errno", None)
     if code == errno.ENOENT:
         known = ", ".join(sorted(entry.device for entry in list_ports.comports()))
-        return f"{port}: there is no such port; connect the board, or use one of: {known or '(no serial port found)'}"
+        return IcsortError(
+            f"{port}: there is no such port; connect the board, or use one of: {known or '(no serial port found)'}"
+        )
     if code in (errno.EACCES, errno.EPERM):
-        return f"{port}: no rights to open it; join group dialout: sudo usermod -aG dialout $USER, then log in again"
+        return IcsortError(
+            f"{port}: no rights to open it; join group dialout: sudo usermod -aG dialout $USER, then log in again"
+        )
     if code in (errno.EBUSY, errno.EAGAIN, errno.EWOULDBLOCK):
-        return f"{port}: busy, another program has it open; close that one (another `icsort watch`?) and try again"
+        return PortBusyError(
+            f"{port}: busy, another program has it open; close that one (another `icsort watch`?) and try again"
+        )
     if isinstance(error, ValueError):
-        return f"{port}: cannot be opened at {baud} baud; give the baud rate of the board with --baud"
-    return f"{port}: not a serial port, or not one that can be set to {baud} baud; give the port of the board"
+        return IcsortError(f"{port}: cannot be opened at {baud} baud; give the baud rate of the board with --baud")
+    return IcsortError(
+        f"{port}: not a serial port, or not one that can be set to {baud} baud; give the port of the board"
+    )

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Make everything that follows from icsort.rdl: the SystemVerilog register block, the host's table and the page.
 
-    python hw/registers/generate.py [--root FOLDER]
+    python -m icsort.hw.registers.generate [--root FOLDER]
 
 writes hw/rtl/sorter/registers/*.sv, host/link/registers.py and docs/registers.md below FOLDER (default: this
 repository). The results are committed; tests/hw/link/test_registers.py makes them again and compares.
@@ -36,8 +36,12 @@ def elaborate() -> AddrmapNode:
 
 def registers(top: AddrmapNode) -> list[RegNode]:
     """All registers in the order of their addresses."""
-    found = [node for node in top.descendants() if isinstance(node, RegNode)]
-    return sorted(found, key=lambda node: node.absolute_address)
+    nodes = [node for node in top.descendants() if isinstance(node, RegNode)]
+    return sorted(nodes, key=lambda node: node.absolute_address)
+
+
+def is_readable(register: RegNode) -> bool:
+    return any(field.is_sw_readable for field in register.fields())
 
 
 def is_writable(register: RegNode) -> bool:
@@ -92,10 +96,11 @@ def write_python(top: AddrmapNode, path: Path) -> None:
         "",
         "@dataclass(frozen=True)",
         "class Register:",
-        '    """A 32-bit register at a byte address."""',
+        '    """A 32-bit register at a byte address. One that is not readable is a strobe: writing 1 acts, once."""',
         "",
         "    name: str",
         "    address: int",
+        "    readable: bool",
         "    writable: bool",
         "    fields: dict[str, Field]",
         "",
@@ -109,6 +114,7 @@ def write_python(top: AddrmapNode, path: Path) -> None:
             "        Register(",
             f'            "{node.inst_name}",',
             f"            0x{node.absolute_address:02X},",
+            f"            {is_readable(node)},",
             f"            {is_writable(node)},",
             "            {",
         ]
@@ -126,8 +132,13 @@ def write_page(top: AddrmapNode, path: Path) -> None:
     """The page that people read."""
 
     def reset(field: FieldNode) -> str:
+        if not field.is_sw_readable:
+            return ""
         value = _reset(field)
         return "live" if value is None else f"0x{value:X}"
+
+    def where(field: FieldNode) -> str:
+        return str(field.low) if field.width == 1 else f"{field.high}:{field.low}"
 
     def text(node: RegNode | FieldNode) -> str:
         description = node.get_property("desc")
@@ -140,21 +151,21 @@ def write_page(top: AddrmapNode, path: Path) -> None:
         MADE_BY,
         "",
         "32-bit words at byte addresses. Names that end in `_LO` and `_HI` are the halves of one 64-bit value.",
-        "An address that is not listed, and a write to a register that is read only, are answered with NACK 3.",
+        "An address that is not listed, a write to a register that is read only, and a read of one that is write only,",
+        "are answered with NACK 3.",
         "",
         "| address | register | access | bits | field | reset | meaning |",
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     for node in registers(top):
-        access = "read, write" if is_writable(node) else "read"
+        access = ", ".join(["read"] * is_readable(node) + ["write"] * is_writable(node))
         fields = list(node.fields())
-        single = len(fields) == 1 and fields[0].inst_name == "value"
-        bits = f"{fields[0].high}:{fields[0].low} | | {reset(fields[0])}" if single else "| |"
+        single = len(fields) == 1 and fields[0].inst_name in ("value", "strobe")
+        bits = f"{where(fields[0])} | | {reset(fields[0])}" if single else "| |"
         lines.append(f"| 0x{node.absolute_address:02X} | `{node.inst_name}` | {access} | {bits} | {text(node)} |")
         if not single:
             for field in fields:
-                where = str(field.low) if field.width == 1 else f"{field.high}:{field.low}"
-                lines.append(f"| | | | {where} | `{field.inst_name}` | {reset(field)} | {text(field)} |")
+                lines.append(f"| | | | {where(field)} | `{field.inst_name}` | {reset(field)} | {text(field)} |")
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 

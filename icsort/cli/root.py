@@ -32,7 +32,9 @@ COMMANDS = {
     ),
     "gate": Entry("host.commands.gate:app", "", "Set the sort gate: classes and minimum posterior."),
     "arm": Entry(
-        "host.commands.arm:arm", "", "Check that the board runs this model, set trigger and timing, then let it sort."
+        "host.commands.arm:arm",
+        "",
+        "Check that the board runs this model, set trigger and timing, and let it sort until Ctrl-C.",
     ),
     "disarm": Entry("host.commands.disarm:disarm", "", "Stop sorting at once."),
     "watch": Entry(

@@ -9,7 +9,7 @@ import zlib
 from enum import IntEnum
 from typing import Final
 
-PROTOCOL_VERSION: Final = 1
+PROTOCOL_VERSION: Final = 2
 CRC_BYTES: Final = 4
 HEADER_BYTES: Final = 2
 MAX_FRAME_BYTES: Final = 1024

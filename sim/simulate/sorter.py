@@ -20,6 +20,7 @@ from icsort.sim.verilator.board import Outcome, compile_board, run_batch
 DENSE_CELLS = 20
 DROP_DELAY_CYCLES = 20_000  # long enough for every decision, short enough to simulate
 PULSE_CYCLES = 100
+NO_HEARTBEAT = 2**32 - 1  # cycles: nobody is there to be silent once the lines flow
 SHOWN_MISMATCHES = 10
 
 
@@ -96,7 +97,8 @@ def setup_frames(build: Build) -> bytes:
         "GATE_CLASSES_HI": mask >> 32,
         "GATE_POSTERIOR": 0,
         "GATE_COMMIT": 1,
-        "CONTROL": 1,
+        "HEARTBEAT": NO_HEARTBEAT,
+        "ARM": 1,
     }
     return b"".join(
         protocol.write_request(seq, REGISTERS[name].address, value) for seq, (name, value) in enumerate(writes.items())

@@ -11,7 +11,7 @@
 //   --line-gap N        idle cycles behind each line
 //   --pixel-bytes N     bytes in a pixel, all channels
 //   --clks-per-bit N    UART bit time in cycles
-//   --pty LINK          make a pseudo-terminal and point the symbolic link LINK at it; run until SIGTERM
+//   --pty LINK          make a pseudo-terminal and point the symbolic link LINK, none yet or a dead one, at it; run until SIGTERM
 //   --uart-in FILE      instead: bytes for the board's receiver, sent before the lines; run until all is decided and idle
 //   --uart-out FILE     bytes from the board's transmitter (only with --uart-in)
 //   --records FILE      the event records as the sorter made them, before the link
@@ -21,10 +21,12 @@
 #include <poll.h>
 #include <pty.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <termios.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <csignal>
 #include <cstdint>
@@ -106,13 +108,14 @@ class Terminal {
     cfmakeraw(&raw);
     tcsetattr(slave_, TCSANOW, &raw);
     fcntl(master_, F_SETFL, O_NONBLOCK);
-    unlink(link_.c_str());
-    if (symlink(name, link_.c_str()) != 0) fail("cannot make the link " + link_);
+    struct stat target;
+    if (stat(link_.c_str(), &target) != 0) unlink_link();  // a dead link; Python refused anything else
+    if (symlink(name, link_.c_str()) != 0) fail("cannot make the link " + link_ + ": " + std::strerror(errno));
     std::printf("%s\n", name);
     std::fflush(stdout);
   }
   ~Terminal() {
-    unlink(link_.c_str());
+    unlink_link();
     close(master_);
     close(slave_);
   }
@@ -132,6 +135,11 @@ class Terminal {
     // A wire with nobody at its end loses what is sent; a slow reader is waited for.
     if (uart.from_board.empty()) last_write_ = std::chrono::steady_clock::now();
     if (std::chrono::steady_clock::now() - last_write_ > std::chrono::seconds(1)) uart.from_board.clear();
+  }
+
+  void unlink_link() {
+    struct stat link;
+    if (lstat(link_.c_str(), &link) == 0 && S_ISLNK(link.st_mode)) unlink(link_.c_str());
   }
 
   void sleep() {

@@ -111,7 +111,11 @@ class VirtualBoard:
 
 @contextlib.contextmanager
 def virtual_board(build: Build, lines: NDArray[np.uint16], port: Path, *, line_gap: int = 0) -> Iterator[VirtualBoard]:
-    """Run a board in the background; its serial port is the symbolic link `port`. Raises IcsortError."""
+    """Run a board in the background; its serial port is the symbolic link `port`, none yet or a dead one.
+
+    Raises IcsortError.
+    """
+    _refuse_taken(port)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         port.parent.mkdir(parents=True, exist_ok=True)
@@ -127,4 +131,15 @@ def virtual_board(build: Build, lines: NDArray[np.uint16], port: Path, *, line_g
             if process.poll() is None:
                 process.kill()
             process.wait()
-            port.unlink(missing_ok=True)
+            if port.is_symlink() and not port.exists():  # the process was killed: its pseudo-terminal is gone with it
+                port.unlink()
+
+
+def _refuse_taken(port: Path) -> None:
+    """Raises IcsortError where anything but a dead link stands at `port`."""
+    if port.is_symlink() and not port.exists():
+        return
+    kinds = {"folder": port.is_dir, "file": port.is_file, "device, perhaps another board's port": port.is_char_device}
+    kind = next((name for name, holds in kinds.items() if holds()), "")
+    if kind or port.exists():
+        raise IcsortError(f"{port}: is a {kind or 'socket or pipe'} and stays as it is; choose another --port")

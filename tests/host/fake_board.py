@@ -4,6 +4,7 @@
 It keeps registers, gate and arm as docs/link.md and docs/registers.md say, and damages what it is told to damage.
 """
 
+import contextlib
 import os
 import select
 import struct
@@ -25,27 +26,22 @@ MAGIC, PROTOCOL, BUILD_ID, MODEL_ID, GEOMETRY, CLOCK_HZ, TIMESTAMP, STATUS = (
     0x20,
     0x28,
 )
-CONTROL, GATE, GATE_COMMIT, GATE_ACTIVE, GATE_SERIAL = 0x40, 0x44, 0x50, 0x54, 0x60
-DROP_DELAY, PULSE_CYCLES, TRIGGER_CHANNEL, TRIGGER_THRESHOLD = 0x64, 0x68, 0x6C, 0x70
-ACCEPTED, LAST = 0x80, 0xB0
-WRITABLE = {
-    CONTROL,
-    GATE,
-    GATE + 4,
-    GATE + 8,
-    GATE_COMMIT,
-    DROP_DELAY,
-    PULSE_CYCLES,
-    TRIGGER_CHANNEL,
-    TRIGGER_THRESHOLD,
-}
+SNAPSHOT, ARM, DISARM = 0x38, 0x3C, 0x40
+GATE, GATE_COMMIT, GATE_ACTIVE, GATE_SERIAL = 0x44, 0x50, 0x54, 0x60
+DROP_DELAY, PULSE_CYCLES, TRIGGER_CHANNEL, TRIGGER_THRESHOLD, HEARTBEAT = 0x64, 0x68, 0x6C, 0x70, 0x74
+ACCEPTED, LAST = 0x80, 0xB4
+STROBES = {SNAPSHOT, ARM, DISARM, GATE_COMMIT}
+SETTINGS = {GATE, GATE + 4, GATE + 8, DROP_DELAY, PULSE_CYCLES, TRIGGER_CHANNEL, TRIGGER_THRESHOLD, HEARTBEAT}
+ARMED, GATE_VALID, DISARMED_BY = 1, 2, 0x30  # bits of STATUS
+HOST, SILENCE = 0x10, 0x20
 
 
 class FakeBoard:
     def __init__(self, model_id: str, build_id: str = "0123456789abcdef", geometry: tuple[int, ...] = (3, 2, 40, 38)):
-        self.registers = dict.fromkeys((*range(0, 0x2C, 4), *range(0x40, 0x74, 4), *range(0x80, 0xB4, 4)), 0)
+        readable = {*range(0, 0x2C, 4), *range(0x44, 0x78, 4), *range(0x80, 0xB8, 4)} - STROBES
+        self.registers = dict.fromkeys(sorted(readable), 0)
         self.registers[MAGIC] = int.from_bytes(b"ICSR", "little")
-        self.registers[PROTOCOL] = 1
+        self.registers[PROTOCOL] = 2
         for address, identity in ((BUILD_ID, build_id), (MODEL_ID, model_id)):
             self.registers[address] = int(identity[8:], 16)
             self.registers[address + 4] = int(identity[:8], 16)
@@ -57,9 +53,12 @@ class FakeBoard:
         self.damage: list[str] = []  # for each answer to come: "flip", "drop", "repeat", "seq" or "" (leave it)
         self.forgets: set[int] = set()  # addresses that do not keep what is written
         self.event_seq = 0
+        self.chatter = b""  # what it sends all the time
+        self.deaf = False  # it neither carries out nor answers anything
         self.on_request: Callable[[], None] = lambda: None  # called before each answer
         self._master, self._slave = os.openpty()
         tty.setraw(self._slave)
+        os.set_blocking(self._master, False)
         self.port = os.ttyname(self._slave)
         self._plugged = True
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -111,6 +110,9 @@ class FakeBoard:
     def _run(self) -> None:
         received = b""
         while self._plugged:
+            if self.chatter:
+                with contextlib.suppress(BlockingIOError):
+                    os.write(self._master, self.chatter)
             if not select.select([self._master], [], [], 0.02)[0]:
                 continue
             received += os.read(self._master, 256)
@@ -123,6 +125,8 @@ class FakeBoard:
                 assert zlib.crc32(content[:-4]) == int.from_bytes(content[-4:], "little")
                 self.requests.append(content[:-4])
                 self.on_request()
+                if self.deaf:
+                    continue
                 self._answer(self.frame(self._execute(content[:-4])))
         # Only here, where nobody reads: a port that is closed under a reader does not hang up.
         os.close(self._slave)
@@ -143,25 +147,36 @@ class FakeBoard:
     def _execute(self, payload: bytes) -> bytes:
         kind, seq = payload[0], payload[1]
         (address,) = struct.unpack_from("<H", payload, 2)
-        if address not in self.registers or (kind == 2 and address not in WRITABLE):
+        if address not in (self.registers if kind == 1 else STROBES | SETTINGS):
             return bytes([0xFF, seq, 3])
         if kind == 2 and address not in self.forgets:
             self._write(address, *struct.unpack_from("<I", payload, 4))
-        return bytes([kind | 0x80, seq]) + struct.pack("<HI", address, self.registers[address])
+        return bytes([kind | 0x80, seq]) + struct.pack("<HI", address, self.registers.get(address, 0))
+
+    @property
+    def armed(self) -> bool:
+        return bool(self.registers[STATUS] & ARMED)
+
+    def disarm(self, cause: int) -> None:
+        """As DISARM, or a silent host, does."""
+        if self.armed:
+            self.registers[STATUS] = self.registers[STATUS] & ~(ARMED | DISARMED_BY) | cause
 
     def _write(self, address: int, data: int) -> None:
         registers = self.registers
-        if address == CONTROL:
-            registers[CONTROL] = data & 1 if registers[STATUS] & 2 else 0
-            registers[STATUS] = registers[STATUS] & ~1 | registers[CONTROL]
-            if data & 2:
-                registers.update(self.counters)
-                registers[TIMESTAMP], registers[TIMESTAMP + 4] = 7, 1
-        elif address == GATE_COMMIT:
-            if data & 1:
-                for offset in (0, 4, 8):
-                    registers[GATE_ACTIVE + offset] = registers[GATE + offset]
-                registers[GATE_SERIAL] += 1
-                registers[STATUS] |= 2
-        else:
+        if address in SETTINGS:
             registers[address] = data
+        elif not data & 1:
+            return
+        elif address == DISARM:
+            self.disarm(HOST)
+        elif address == ARM:
+            registers[STATUS] |= ARMED if registers[STATUS] & GATE_VALID else 0
+        elif address == SNAPSHOT:
+            registers.update(self.counters)
+            registers[TIMESTAMP], registers[TIMESTAMP + 4] = 7, 1
+        elif address == GATE_COMMIT:
+            for offset in (0, 4, 8):
+                registers[GATE_ACTIVE + offset] = registers[GATE + offset]
+            registers[GATE_SERIAL] += 1
+            registers[STATUS] |= GATE_VALID

@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sorter against the fake board: registers, gate, arm, counters, events, and everything that goes wrong."""
 
+import contextlib
 import dataclasses
 import json
 import math
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,7 +16,7 @@ from icsort.errors import IcsortError
 from icsort.formats.package import Manifest
 from icsort.host.link.registers import REGISTERS
 from icsort.host.link.transport import SerialTransport
-from icsort.host.sorter import Losses, Sorter, build_id_of, class_mask, posterior_threshold
+from icsort.host.sorter import DisarmedBy, Losses, Sorter, build_key, class_mask, disarm_past, posterior_threshold
 from tests.host import fake_board
 from tests.host.fake_board import FakeBoard
 
@@ -39,7 +42,7 @@ def test_identity(board: FakeBoard, sorter: Sorter, model: Manifest) -> None:
     assert (identity.classes, identity.channels, identity.height, identity.width) == (3, 2, 40, 38)
     assert identity.clock_hz == 100_000_000
     assert sorter.retries == 0
-    assert [request[1] for request in board.requests] == [i + 1 for i in range(len(board.requests))]
+    assert [request[1] for request in board.requests] == list(range(len(board.requests)))
 
 
 @pytest.mark.parametrize("damage", ["flip", "drop", "seq"])
@@ -55,7 +58,7 @@ def test_damaged_answers_are_asked_for_again(board: FakeBoard, sorter: Sorter, d
 
 def test_three_damaged_answers_are_an_error(board: FakeBoard, sorter: Sorter) -> None:
     board.damage = ["flip"] * 3
-    with pytest.raises(IcsortError, match=r"no answer to 3 requests for DROP_DELAY; check .* --baud$"):
+    with pytest.raises(IcsortError, match=r"bytes arrived but no frame.* no answer to 3 requests for DROP_DELAY; "):
         sorter.read("DROP_DELAY")
     assert sorter.read("DROP_DELAY") == 0
 
@@ -71,7 +74,7 @@ def test_late_answer_is_not_taken_for_the_next(board: FakeBoard, sorter: Sorter)
 def test_sequence_numbers_wrap(board: FakeBoard, sorter: Sorter) -> None:
     for value in range(300):
         assert sorter.write("DROP_DELAY", value) == value
-    assert len(board.requests) == 302
+    assert len(board.requests) == 303
     assert sorter.retries == 0
 
 
@@ -89,8 +92,8 @@ def test_not_an_icsort_board(board: FakeBoard) -> None:
 
 
 def test_other_protocol(board: FakeBoard) -> None:
-    board.registers[fake_board.PROTOCOL] = 2
-    with pytest.raises(IcsortError, match=r"speaks protocol 2, this icsort 1"):
+    board.registers[fake_board.PROTOCOL] = 1
+    with pytest.raises(IcsortError, match=r"speaks protocol 1, this icsort 2"):
         Sorter.open(board.port)
 
 
@@ -139,12 +142,13 @@ def test_arm(board: FakeBoard, sorter: Sorter, model: Manifest) -> None:
     before = len(writes(board))
     assert sorter.arm(model, drop_delay_us=123.45, pulse_us=2.0, build_id="0123456789abcdef") == (12345, 200)
     assert writes(board)[before:] == [
-        (fake_board.CONTROL, 0),
+        (fake_board.DISARM, 1),
         (fake_board.TRIGGER_CHANNEL, 1),
         (fake_board.TRIGGER_THRESHOLD, 1965),
         (fake_board.DROP_DELAY, 12345),
         (fake_board.PULSE_CYCLES, 200),
-        (fake_board.CONTROL, 1),
+        (fake_board.HEARTBEAT, 200_000_000),
+        (fake_board.ARM, 1),
     ]
     assert sorter.status().armed
     sorter.disarm()
@@ -173,7 +177,7 @@ def test_arm_refuses_another_build(board: FakeBoard, sorter: Sorter, model: Mani
     with pytest.raises(IcsortError, match=r"built for \(4, 2, 40, 38\)"):
         sorter.arm(model)
     assert writes(board) == before
-    assert board.registers[fake_board.CONTROL] == 0
+    assert not board.armed
 
 
 @pytest.mark.parametrize(
@@ -202,7 +206,7 @@ def test_counters(board: FakeBoard, sorter: Sorter, model: Manifest) -> None:
     sorter.set_gate(["S"], 0.0, model)
     sorter.arm(model)
     sorter.counters()
-    assert board.registers[fake_board.CONTROL] == 1, "a snapshot must not disarm"
+    assert board.armed, "a snapshot must not disarm"
 
 
 def test_events_between_answers_are_kept(board: FakeBoard, sorter: Sorter) -> None:
@@ -266,9 +270,11 @@ def test_unplugged_in_the_middle_of_a_request(board: FakeBoard, sorter: Sorter) 
 
 
 def test_silent_board(board: FakeBoard) -> None:
-    board.damage = ["drop"] * 3
-    with pytest.raises(IcsortError, match=r"no answer to 3 requests for MAGIC"):
-        Sorter.open(board.port, timeout=0.05)
+    board.deaf = True
+    with pytest.raises(IcsortError, match=r"no answer to 3 requests for MAGIC; check that"):
+        Sorter.open(board.port, [1_000_000], timeout=0.05)
+    with pytest.raises(IcsortError, match=r"no answer to requests at 12000000, 3000000 baud; check that"):
+        Sorter.open(board.port, [12_000_000, 3_000_000], timeout=0.05)
 
 
 def test_port_does_not_exist(tmp_path: Path) -> None:
@@ -304,11 +310,180 @@ def test_port_without_rights(board: FakeBoard, monkeypatch: pytest.MonkeyPatch) 
         SerialTransport(board.port)
 
 
-def test_build_id_of_a_folder(tmp_path: Path) -> None:
-    assert build_id_of(tmp_path) is None
-    (tmp_path / "build.json").write_text(json.dumps({"build_id": "00000000DEADBEEF"}))
-    assert build_id_of(tmp_path) == "00000000deadbeef"
-    for content in ("", "[]", "{}", '{"build_id": 5}', '{"build_id": "xyz"}', '{"build_id": "12"}'):
+def test_build_key_of_a_folder(tmp_path: Path) -> None:
+    assert build_key(tmp_path) is None
+    (tmp_path / "build.json").write_text(json.dumps({"build_id": "00000000DEADBEEF", "baud": 4_000_000}))
+    assert build_key(tmp_path) == ("00000000deadbeef", 4_000_000)
+    ids = [{"build_id": build_id, "baud": 9600} for build_id in (5, "xyz", "12")]
+    bauds = [{"build_id": "00000000DEADBEEF", "baud": baud} for baud in (0, "9600", True)]
+    for content in ("", "[]", "{}", *map(json.dumps, ids + bauds)):
         (tmp_path / "build.json").write_text(content)
-        with pytest.raises(IcsortError, match="no build id in it"):
-            build_id_of(tmp_path)
+        with pytest.raises(IcsortError, match="no build id and baud rate in it"):
+            build_key(tmp_path)
+
+
+def test_baud_is_found(board: FakeBoard, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At another rate the board receives nothing intact; the first rate at which it answers is kept."""
+    tried: list[int] = []
+    monkeypatch.setattr(SerialTransport, "baud", property(lambda _: tried[-1], lambda _, baud: tried.append(baud)))
+    board.on_request = lambda: setattr(board, "deaf", tried[-1] != 3_000_000)
+    with Sorter.open(board.port, timeout=0.1) as sorter:
+        assert tried == [12_000_000, 8_000_000, 4_000_000, 3_000_000]
+        assert sorter.retries == 0
+
+
+@pytest.mark.parametrize("noise", [b"[INFO] boot ok, temp 31.2C\r\nready> ", b"\0" * 64, b"\x55" * 2000])
+def test_noise_is_not_taken_for_silence(board: FakeBoard, noise: bytes) -> None:
+    """Bytes that are no frames do not prolong the wait, and the line says that they came."""
+    board.deaf = True
+    board.chatter = noise
+    problem = (
+        r"\d+ bytes arrived but no frame of an icsort board.*another device's port, the wrong --baud, or a bad cable$"
+    )
+    begun = time.monotonic()
+    with pytest.raises(IcsortError, match=problem):
+        Sorter.open(board.port, [1_000_000], timeout=0.2)
+    with pytest.raises(IcsortError, match=problem):
+        Sorter.open(board.port, timeout=0.2)
+    # 3 tries, then 5 rates of half as long each: 1.1 s. Each once took ten times as long.
+    assert time.monotonic() - begun < 5
+
+
+def armed(board: FakeBoard, sorter: Sorter, model: Manifest, **options: float) -> None:
+    sorter.set_gate(["S"], 0.0, model)
+    sorter.arm(model, **options)
+    assert board.armed
+
+
+def test_a_stop_is_never_undone(board: FakeBoard, sorter: Sorter, model: Manifest) -> None:
+    """A disarm in front of any request of any operation but arming stays: nothing is written back."""
+
+    def everything() -> None:
+        sorter.counters()
+        sorter.status()
+        sorter.identify()
+        sorter.set_gate(["M"], 0.5, model)
+        sorter.write_checked("DROP_DELAY", 5)
+        sorter.losses.see(next(event for event in sorter.events(count=1) if event))
+
+    armed(board, sorter, model)
+    before = len(board.requests)
+    board.put(board.event(0))
+    everything()
+    requests = len(board.requests) - before
+    assert requests > 30
+    for stop in range(requests):
+        sorter.arm(model)
+        countdown = iter(range(stop, -1, -1))
+        board.on_request = lambda left=countdown: next(left, None) == 0 and board.disarm(fake_board.HOST)
+        board.put(board.event(0))
+        with contextlib.suppress(IcsortError):  # "not armed": what armed it noticed
+            everything()
+        board.on_request = lambda: None
+        assert not board.armed, stop
+
+
+@pytest.mark.parametrize("after", range(18))
+def test_failure_while_arming_disarms(board: FakeBoard, model: Manifest, after: int) -> None:
+    """Whatever request the line swallows: behind the object nothing is armed that was not before."""
+    with Sorter.open(board.port, timeout=0.05) as sorter:
+        sorter.set_gate(["S"], 0.0, model)
+        board.damage = [""] * after + ["drop"] * 3
+        with pytest.raises(IcsortError, match="no answer"):
+            sorter.arm(model)
+    assert not board.armed
+
+
+def closed(board: FakeBoard, model: Manifest, act: Callable[[Sorter], object], **options: float) -> None:
+    """Arm, do something, and leave the block."""
+    with Sorter.open(board.port, timeout=0.2) as sorter:
+        armed(board, sorter, model, **options)
+        act(sorter)
+
+
+def test_an_exception_disarms(board: FakeBoard, model: Manifest) -> None:
+    with pytest.raises(ZeroDivisionError):
+        closed(board, model, lambda _: 1 / 0)
+    assert not board.armed
+
+
+def test_what_others_armed_stays(board: FakeBoard) -> None:
+    board.registers[fake_board.STATUS] |= fake_board.ARMED | fake_board.GATE_VALID
+    with Sorter.open(board.port, timeout=0.2) as sorter:
+        sorter.counters()
+    assert board.armed
+
+
+def test_events_keep_the_heartbeat(board: FakeBoard, sorter: Sorter, model: Manifest) -> None:
+    armed(board, sorter, model, heartbeat=0.4)
+    assert board.registers[fake_board.HEARTBEAT] == 40_000_000
+    before = len(board.requests)
+    list(sorter.events(idle=1.0))
+    assert len(board.requests) - before >= 4  # each at most a quarter of the time apart
+    sorter.disarm()
+    before = len(board.requests)
+    list(sorter.events(idle=0.3))
+    assert len(board.requests) == before
+
+
+@pytest.mark.parametrize(
+    ("cause", "word"), [(fake_board.HOST, "`icsort disarm` stopped it"), (fake_board.SILENCE, "longer --heartbeat")]
+)
+def test_events_end_where_the_board_is_disarmed(
+    board: FakeBoard, sorter: Sorter, model: Manifest, cause: int, word: str
+) -> None:
+    armed(board, sorter, model, heartbeat=0.4)
+    board.disarm(cause)
+    with pytest.raises(IcsortError, match=f"the board is not armed: .*{word}"):
+        list(sorter.events(idle=5))
+    assert sorter.status().disarmed_by == (DisarmedBy.HOST if cause == fake_board.HOST else DisarmedBy.HEARTBEAT)
+
+
+@pytest.mark.parametrize("heartbeat", [0.0, 60.0, math.nan])
+def test_heartbeat_must_fit(board: FakeBoard, sorter: Sorter, model: Manifest, heartbeat: float) -> None:
+    sorter.set_gate(["S"], 0.0, model)
+    with pytest.raises(IcsortError, match="heartbeat of"):
+        sorter.arm(model, heartbeat=heartbeat)
+    assert not board.armed
+
+
+def test_port_gone_while_armed(board: FakeBoard, model: Manifest) -> None:
+    """The board may go on for as long as its heartbeat lasts, and the line says so."""
+
+    def unplug(sorter: Sorter) -> None:
+        board.unplug()
+        sorter.counters()
+
+    with pytest.raises(IcsortError, match=r"may still be armed: its heartbeat disarms it 3 s after") as caught:
+        closed(board, model, unplug, heartbeat=3)
+    assert "the port is gone" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_board_that_does_not_disarm(board: FakeBoard, model: Manifest) -> None:
+    with pytest.raises(IcsortError, match=r"stays armed; switch the sorter off; the board may still be armed"):
+        closed(board, model, lambda _: board.forgets.add(fake_board.DISARM))
+
+
+def test_board_that_does_not_arm(board: FakeBoard, sorter: Sorter, model: Manifest) -> None:
+    sorter.set_gate(["S"], 0.0, model)
+    board.forgets = {fake_board.ARM}
+    with pytest.raises(IcsortError, match="the board is not armed"):
+        sorter.arm(model)
+
+
+def test_disarm_past_another_program(board: FakeBoard, sorter: Sorter, model: Manifest) -> None:
+    """A stop gets through a port that is held, in the middle of the holder's requests, and the holder's go on."""
+    armed(board, sorter, model)
+    stop = threading.Thread(target=disarm_past, args=(board.port,))
+    stop.start()
+    while stop.is_alive():
+        assert sorter.read("MAGIC") == int.from_bytes(b"ICSR", "little")
+    stop.join()
+    assert not board.armed
+    assert sorter.retries == 0
+
+
+def test_disarm_past_a_port_that_is_gone(tmp_path: Path) -> None:
+    with pytest.raises(IcsortError, match="nothing can be sent past it"):
+        disarm_past(str(tmp_path / "none"))

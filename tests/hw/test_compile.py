@@ -173,6 +173,7 @@ def test_board_of_the_users_own(build, package, tmp_path):
         ),
         ({"clock_mhz": "fast"}, "'clock_mhz' must be a float"),
         ({"baud": 50_000_000}, "needs a clock at least 4 times faster"),
+        ({"baud": 12_000_000}, "100 MHz makes no 12000000 baud, 8 cycles a bit are 12500000; give a rate"),
         ({"version": 2}, "not a board description of version 1"),
     ],
 )

@@ -142,10 +142,25 @@ module icsort_top #(
   );
 
   wire        gate_valid   = hwif_out.STATUS.gate_valid.value;
-  wire        armed        = hwif_out.CONTROL.arm.value;
   /* verilator lint_off UNUSEDSIGNAL */  // the registers hold 64 classes, the network may have fewer
   wire [63:0] gate_classes = {hwif_out.GATE_ACTIVE_CLASSES_HI.value.value, hwif_out.GATE_ACTIVE_CLASSES_LO.value.value};
   /* verilator lint_on UNUSEDSIGNAL */
+
+  logic       armed, silenced;
+  logic [1:0] disarmed_by;
+
+  arming arm_and_heartbeat (
+      .clk,
+      .rst,
+      .arm         (hwif_out.ARM.strobe.value),
+      .disarm      (hwif_out.DISARM.strobe.value),
+      .gate_valid,
+      .alive       (good_frame),
+      .timeout     (hwif_out.HEARTBEAT.value.value),
+      .armed,
+      .disarmed_by,
+      .silenced
+  );
 
   assign mon_armed = armed;
 
@@ -430,10 +445,11 @@ module icsort_top #(
   );
 
   // ---------------------------------------------------------------- counters and status
-  localparam int unsigned Counters = 13;
+  localparam int unsigned Counters = 14;
   // In the order of the registers; each event enters ACCEPTED once and leaves by exactly one of the six outcomes.
   localparam int unsigned Accepted = 0, Missed = 1, Sorted = 2, Rejected = 3, Disarmed = 4, Late = 5, Aborted = 6,
-      Conflict = 7, RecordsLost = 8, LineErrors = 9, LineStalls = 10, BadFrames = 11, GoodFrames = 12;
+      Conflict = 7, RecordsLost = 8, LineErrors = 9, LineStalls = 10, BadFrames = 11, GoodFrames = 12,
+      HeartbeatsLost = 13;
   localparam logic [2:0] IsRejected = 3'd1, IsDisarmed = 3'd2, IsLate = 3'd3, IsAborted = 3'd4, IsConflict = 3'd5;
 
   // One more bit than a flush of the queue needs, for the event disarmed in the same cycle.
@@ -456,6 +472,7 @@ module icsort_top #(
     step[LineStalls]  = StepBits'(s_axis_line_tvalid && !s_axis_line_tready);
     step[BadFrames]   = StepBits'(bad_frame);
     step[GoodFrames]  = StepBits'(good_frame);
+    step[HeartbeatsLost] = StepBits'(silenced);
   end
 
   counters #(
@@ -489,7 +506,7 @@ module icsort_top #(
   assign hwif_in.TIMESTAMP_HI.value.next      = 32'(mon_timestamp[47:32]);
   assign hwif_in.STATUS.armed.next            = armed;
   assign hwif_in.STATUS.idle.next             = mon_idle;
-  assign hwif_in.CONTROL.arm.hwclr            = !gate_valid;
+  assign hwif_in.STATUS.disarmed_by.next      = disarmed_by;
   assign hwif_in.ACCEPTED.value.next          = count[Accepted];
   assign hwif_in.MISSED.value.next            = count[Missed];
   assign hwif_in.SORTED.value.next            = count[Sorted];
@@ -503,6 +520,7 @@ module icsort_top #(
   assign hwif_in.LINE_STALLS.value.next       = count[LineStalls];
   assign hwif_in.LINK_BAD_FRAMES.value.next   = count[BadFrames];
   assign hwif_in.LINK_GOOD_FRAMES.value.next  = count[GoodFrames];
+  assign hwif_in.HEARTBEATS_LOST.value.next   = count[HeartbeatsLost];
 
   // Every accepted event has ended in exactly one counter once nothing is in flight.
   wire [31:0] ended_count = count[Sorted] + count[Rejected] + count[Disarmed] + count[Late] + count[Aborted] + count[Conflict];
@@ -510,7 +528,7 @@ module icsort_top #(
   // Side FIFOs stay in step: an event that was accepted always finds room for its end.
   assert property (@(posedge clk) disable iff (rst) !last_tvalid || last_tready);
   assert property (@(posedge clk) disable iff (rst) events_ended <= events_begun);
-  // The register file holds the arm bit at 0 until a gate was committed.
+  // Nothing is armed before a gate was committed.
   assert property (@(posedge clk) disable iff (rst) !armed || gate_valid);
   // The register file has no external part, so it never stalls; the link would not wait.
   assert property (@(posedge clk) disable iff (rst) !reg_req || (!stall_read && !stall_write));

@@ -2,19 +2,26 @@
 """The command line as a user meets it: exit codes, one line for each error, JSON, Ctrl-C, full disk."""
 
 import contextlib
+import dataclasses
+import fcntl
 import json
 import os
 import signal
 import subprocess
 import sys
+import termios
+import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from icsort.errors import IcsortError
+from icsort.formats.package import Manifest, save
 from icsort.host.commands import watch as commands
-from tests.host.fake_board import CONTROL, GATE_ACTIVE, FakeBoard
+from tests.host.conftest import MODEL
+from tests.host.fake_board import ARMED, GATE_ACTIVE, STATUS, FakeBoard
 
 REPOSITORY = Path(__file__).parents[3]
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -37,6 +44,22 @@ def icsort(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+def start(*words: str, **options: Any) -> "subprocess.Popen[str]":
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen(command(*words), cwd=REPOSITORY, **(pipes | options))
+
+
+def run_armed(*words: str, port: str) -> tuple[dict, str]:
+    """The first line of a command that holds a board armed, and the rest once Ctrl-C has ended it."""
+    holder = start(*words, "--port", port)
+    assert holder.stdout is not None
+    first = json.loads(holder.stdout.readline())
+    holder.send_signal(signal.SIGINT)
+    rest, errors = holder.communicate(timeout=20)
+    assert (holder.returncode, errors) == (0, "")
+    return first, rest
+
+
 def refusal(*words: str) -> str:
     """The one line of a command that must fail."""
     done = icsort(*words)
@@ -54,7 +77,8 @@ def document(done: subprocess.CompletedProcess[str]) -> dict:
 
 def build(package: Path, build_id: str) -> str:
     """The package as a build folder."""
-    (package / "build.json").write_text(json.dumps({"format": "icsort-build", "build_id": build_id}))
+    document = {"format": "icsort-build", "build_id": build_id, "baud": 4_000_000}
+    (package / "build.json").write_text(json.dumps(document))
     return str(package)
 
 
@@ -63,10 +87,13 @@ def test_gate_arm_info_disarm(board: FakeBoard, package: Path) -> None:
     done = icsort("gate", "set", "M", "S", "--posterior", "0.9", "--port", board.port, "--model", folder)
     assert (done.returncode, done.stdout) == (0, "gate 1: S, M at posterior 0.9 or more\n"), done.stderr
     assert board.registers[GATE_ACTIVE] == 0b110
-    armed = document(icsort("arm", "--model", folder, "--drop-delay-us", "800", "--json", ICSORT_PORT=board.port))
+    armed, end = run_armed("arm", "--model", folder, "--drop-delay-us", "800", "--json", port=board.port)
     assert armed["armed"] is True
     assert (armed["drop_delay_cycles"], armed["pulse_cycles"]) == (80000, 500)
     assert armed["gate"]["classes"] == ["S", "M"]
+    assert json.loads(end)["counters"]["ACCEPTED"] == 100 + 0x80
+    assert not board.armed
+    board.registers[STATUS] |= ARMED
     state = document(icsort("info", "--port", board.port, "--model", folder, "--json"))
     assert (state["build_id"], state["armed"], state["clock_hz"]) == ("0123456789abcdef", True, 100_000_000)
     assert state["gate"] == {"mask": 6, "posterior": 58983, "serial": 1, "classes": ["S", "M"]}
@@ -77,7 +104,8 @@ def test_gate_arm_info_disarm(board: FakeBoard, package: Path) -> None:
     assert "armed" in shown.stdout
     assert "class 1, class 2 at posterior 0.9" in shown.stdout
     assert icsort("disarm", "--port", board.port).stdout == "disarmed\n"
-    assert board.registers[CONTROL] == 0
+    assert not board.armed
+    assert "disarmed by host" in icsort("info", "--port", board.port).stdout
 
 
 def test_unknown_class(board: FakeBoard, package: Path) -> None:
@@ -252,6 +280,99 @@ def test_live_table_on_a_terminal(board: FakeBoard) -> None:
     assert watching.stderr is not None
     assert watching.stderr.read() == b""
     assert b"232 missed" in shown
+
+
+@pytest.mark.parametrize("name", ["SIGHUP", "SIGQUIT", "SIGTERM", "SIGINT"])
+@pytest.mark.parametrize("words", [("arm",), ("watch", "--arm")])
+def test_signals_disarm(board: FakeBoard, package: Path, name: str, words: tuple[str, ...]) -> None:
+    board.registers[STATUS] |= 2
+    holder = start(*words, "--port", board.port, "--model", str(package), "--json")
+    wait_for(lambda: board.armed)
+    holder.send_signal(getattr(signal, name))
+    _, errors = holder.communicate(timeout=20)
+    assert (holder.returncode, errors) == (0, "")
+    assert not board.armed
+
+
+def test_a_terminal_that_goes_away_disarms(board: FakeBoard, package: Path) -> None:
+    """As when an SSH session breaks: the terminal hangs up, and what is written to it fails."""
+    board.registers[STATUS] |= 2
+    terminal, slave = os.openpty()
+
+    def control() -> None:
+        os.setsid()
+        fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
+
+    ends = {"stdin": slave, "stdout": slave, "stderr": slave, "preexec_fn": control}
+    holder = start("watch", "--arm", "--port", board.port, "--model", str(package), **ends)
+    os.close(slave)
+    wait_for(lambda: board.armed)
+    os.close(terminal)
+    holder.wait(timeout=20)
+    assert not board.armed
+
+
+def test_a_pipe_that_closes_disarms(board: FakeBoard, package: Path) -> None:
+    board.registers[STATUS] |= 2
+    holder = start("watch", "--arm", "--port", board.port, "--model", str(package), "--json")
+    wait_for(lambda: board.armed)
+    assert holder.stdout is not None
+    holder.stdout.close()
+    while holder.poll() is None:
+        board.put(board.event(board.event_seq))
+        time.sleep(0.05)
+    assert not board.armed
+
+
+def test_nohup_goes_on(board: FakeBoard, package: Path) -> None:
+    board.registers[STATUS] |= 2
+    ignore = {"preexec_fn": lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)}
+    holder = start("arm", "--port", board.port, "--model", str(package), "--json", **ignore)
+    wait_for(lambda: board.armed)
+    holder.send_signal(signal.SIGHUP)
+    time.sleep(0.3)
+    assert board.armed
+    holder.terminate()
+    holder.communicate(timeout=20)
+    assert not board.armed
+
+
+def test_disarm_while_another_command_holds_the_port(board: FakeBoard, package: Path) -> None:
+    board.registers[STATUS] |= 2
+    holder = start("watch", "--arm", "--heartbeat", "0.5", "--port", board.port, "--model", str(package), "--json")
+    wait_for(lambda: board.armed)
+    done = icsort("disarm", "--port", board.port)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "sent past the program that has the port open" in done.stdout
+    assert not board.armed
+    _, errors = holder.communicate(timeout=20)
+    assert holder.returncode == 2
+    problem = "the board is not armed: `icsort disarm` stopped it; arm again when it may sort"
+    assert errors == f"icsort: error: {board.port}: {problem}\n"
+
+
+def test_names_are_no_markup(model: Manifest, tmp_path: Path) -> None:
+    """Class names that look like markup or like an emoji stand in tables as they are."""
+    strange = dataclasses.replace(model, classes=("[g1]", "[/conv]", ":cat:"))
+    folder = tmp_path / "strange"
+    folder.mkdir()
+    (folder / "model.onnx").write_bytes(MODEL)
+    save(strange, folder)
+    with FakeBoard(strange.model_id) as other:
+        at = ("--port", other.port, "--model", str(folder))
+        assert icsort("gate", "set", "[g1]", "[/conv]", ":cat:", *at).stdout == (
+            "gate 1: [g1], [/conv], :cat: at posterior 0 or more\n"
+        )
+        shown = icsort("info", *at).stdout + icsort("watch", "--idle", "0.1", *at).stdout
+        assert all(shown.count(name) == 2 for name in strange.classes), shown
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    for _ in range(1000):
+        if condition():
+            return
+        time.sleep(0.02)
+    raise AssertionError("it never came true")
 
 
 def test_help_and_import_are_light() -> None:

@@ -15,6 +15,7 @@ READ_ACK, WRITE_ACK, NACK, BAD_ADDRESS = 0x81, 0x82, 0xFF, 3
 LATCHED = [
     *("TIMESTAMP_LO", "TIMESTAMP_HI", "ACCEPTED", "MISSED", "SORTED", "REJECTED", "DISARMED", "LATE", "ABORTED"),
     *("CONFLICT", "RECORDS_LOST", "LINE_ERRORS", "LINE_STALLS", "LINK_BAD_FRAMES", "LINK_GOOD_FRAMES"),
+    "HEARTBEATS_LOST",
 ]
 PRESENTED = {
     "BUILD_ID_LO": 0x89ABCDEF,
@@ -79,6 +80,8 @@ async def after_reset(dut):
     bench = await start(dut)
     assert (await bench.register("MAGIC")).to_bytes(4, "little") == b"ICSR"
     for name, register in REGISTERS.items():
+        if not register.readable:
+            continue
         expected = PRESENTED.get(name)
         if expected is None:
             expected = sum((field.reset or 0) << field.low for field in register.fields.values())
@@ -90,13 +93,15 @@ async def after_reset(dut):
 @cocotb.test()
 async def access_rules(dut):
     bench = await start(dut)
-    known = {register.address for register in REGISTERS.values()}
+    readable = {register.address for register in REGISTERS.values() if register.readable}
     for address in [*range(0, 0xC0, 4), 0x100, 0x1004, 0x8000, 0xFFFC, 0x41, 0x42]:
-        assert (await bench.address(address) is not None) == (address in known), hex(address)
+        assert (await bench.address(address) is not None) == (address in readable), hex(address)
     for name, register in REGISTERS.items():
         if not register.writable:
             assert await bench.address(register.address, 0x5A5A5A5A) is None, name
-        elif name not in ("CONTROL", "GATE_COMMIT"):
+        elif not register.readable:
+            assert await bench.register(name, 0xFFFFFFFE) == 0, name
+        else:
             (field,) = register.fields.values()
             for data in (0xA5A5A5A5, 0x5A5A5A5A):
                 assert await bench.register(name, data) == data & (1 << field.bits) - 1, name
@@ -119,19 +124,69 @@ async def gate_is_committed_at_once(dut):
     assert await bench.register("GATE_SERIAL") == 1
 
 
+async def armed(bench: Bench) -> bool:
+    status = await bench.register("STATUS")
+    assert status & 1 == bench.dut.armed.value
+    return bool(status & 1)
+
+
 @cocotb.test()
 async def arms_only_behind_a_gate(dut):
     bench = await start(dut)
-    assert await bench.register("CONTROL", 1) == 0
-    assert dut.armed.value == 0
+    assert await bench.register("ARM", 1) == 0
+    assert not await armed(bench)
     await bench.register("GATE_COMMIT", 1)
-    assert await bench.register("STATUS") & 0b11 == 0b10
-    assert dut.armed.value == 0
-    assert await bench.register("CONTROL", 1) == 1
-    assert await bench.register("STATUS") & 0b11 == 0b11
-    assert await bench.register("CONTROL", 0b11) == 1  # a snapshot does not disarm, and reads as 0
-    assert await bench.register("CONTROL", 0) == 0
-    assert dut.armed.value == 0
+    assert not await armed(bench)
+    await bench.register("ARM", 0)
+    assert not await armed(bench)
+    await bench.register("ARM", 1)
+    assert await armed(bench)
+    await bench.register("SNAPSHOT", 1)
+    await bench.register("GATE_COMMIT", 1)
+    assert await armed(bench)
+    await bench.register("DISARM", 1)
+    assert not await armed(bench)
+
+
+@cocotb.test()
+async def only_arm_undoes_a_disarm(dut):
+    """Whatever else the host reads or writes behind a disarm, at any address and with any data: it stays disarmed."""
+    bench = await start(dut)
+    await bench.register("GATE_COMMIT", 1)
+    await bench.register("ARM", 1)
+    assert await armed(bench)
+    await bench.register("DISARM", 1)
+    addresses = {register.address for register in REGISTERS.values()} | {*range(0, 0x100, 4)}
+    for address in sorted(addresses - {REGISTERS["ARM"].address}):
+        for data in (None, 0, 1, 3, 0xFFFFFFFF):
+            await bench.address(address, data)
+            assert not dut.armed.value, (hex(address), data)
+
+
+@cocotb.test()
+async def silent_host_disarms(dut):
+    """Any intact frame keeps it armed, even a refused one; a damaged one does not. The cause stays readable."""
+    bench = await start(dut)
+    await bench.register("GATE_COMMIT", 1)
+    await bench.register("HEARTBEAT", 5000)
+    await bench.register("ARM", 1)
+    for _ in range(5):
+        await ClockCycles(dut.clk, 3500)
+        assert await bench.address(0xFFFC) is None
+        assert dut.armed.value
+    for _ in range(3):
+        await ClockCycles(dut.clk, 2500)
+        damaged = bytearray(frame(b"\x01\x07\x00\x00"))
+        damaged[3] ^= 1
+        bench.source.write_nowait(bytes(damaged))
+    await ClockCycles(dut.clk, 1000)
+    assert not dut.armed.value
+    assert await bench.register("STATUS") >> 4 & 3 == 2
+    await bench.register("DISARM", 1)  # the cause is what disarmed it
+    assert await bench.register("STATUS") >> 4 & 3 == 2
+    await bench.register("ARM", 1)
+    await bench.register("DISARM", 1)
+    assert await bench.register("STATUS") >> 4 & 3 == 1
 
 
 @cocotb.test()
@@ -139,6 +194,6 @@ async def snapshot_latches_everything_together(dut):
     bench = await start(dut)
     dut.live.value = 1000
     assert [await bench.register(name) for name in LATCHED] == [0] * len(LATCHED)
-    await bench.register("CONTROL", 2)
+    await bench.register("SNAPSHOT", 1)
     dut.live.value = 5000
     assert [await bench.register(name) for name in LATCHED] == [1000 + i for i in range(len(LATCHED))]

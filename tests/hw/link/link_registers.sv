@@ -14,6 +14,7 @@ module link_registers (
   logic        reg_req, reg_we, reg_ack, reg_err, rd_ack, wr_ack, rd_err, wr_err;
   logic [15:0] reg_addr;
   logic [31:0] reg_wdata, reg_rdata;
+  logic        good_frame;
 
   assign reg_ack = rd_ack || wr_ack;
   assign reg_err = (rd_ack && rd_err) || (wr_ack && wr_err);
@@ -38,7 +39,7 @@ module link_registers (
       .s_axis_record_tlast (1'b0),
       .tx_idle(),
       .bad_frame(),
-      .good_frame()
+      .good_frame
   );
 
   icsort_registers_pkg::icsort_registers__in_t  hwif_in;
@@ -63,7 +64,20 @@ module link_registers (
       .hwif_out
   );
 
-  assign armed = hwif_out.CONTROL.arm.value;
+  logic [1:0] disarmed_by;
+
+  arming u_arming (
+      .clk,
+      .rst,
+      .arm        (hwif_out.ARM.strobe.value),
+      .disarm     (hwif_out.DISARM.strobe.value),
+      .gate_valid (hwif_out.STATUS.gate_valid.value),
+      .alive      (good_frame),
+      .timeout    (hwif_out.HEARTBEAT.value.value),
+      .armed,
+      .disarmed_by,
+      .silenced   ()
+  );
 
   always_comb begin
     hwif_in.BUILD_ID_LO.value.next  = 32'h89ABCDEF;
@@ -77,7 +91,7 @@ module link_registers (
     hwif_in.CLOCK_HZ.value.next     = 32'd100_000_000;
     hwif_in.STATUS.armed.next       = armed;
     hwif_in.STATUS.idle.next        = 1'b1;
-    hwif_in.CONTROL.arm.hwclr       = !hwif_out.STATUS.gate_valid.value;
+    hwif_in.STATUS.disarmed_by.next = disarmed_by;
     hwif_in.TIMESTAMP_LO.value.next = live;
     hwif_in.TIMESTAMP_HI.value.next = live + 32'd1;
     hwif_in.ACCEPTED.value.next     = live + 32'd2;
@@ -93,6 +107,7 @@ module link_registers (
     hwif_in.LINE_STALLS.value.next  = live + 32'd12;
     hwif_in.LINK_BAD_FRAMES.value.next  = live + 32'd13;
     hwif_in.LINK_GOOD_FRAMES.value.next = live + 32'd14;
+    hwif_in.HEARTBEATS_LOST.value.next  = live + 32'd15;
   end
 
 endmodule

@@ -46,7 +46,7 @@ def test_icsort_link(seed: int) -> None:
 
 def test_link_registers(seed: int) -> None:
     """The link with the generated register block behind it, addressed by the host's table."""
-    sources = [*REGISTER_SOURCES, *LINK_SOURCES, Path(__file__).parent / "link_registers.sv"]
+    sources = [*REGISTER_SOURCES, *LINK_SOURCES, LINK.parent / "arming.sv", Path(__file__).parent / "link_registers.sv"]
     run_bench("link_registers", "tests.hw.link.bench_link_registers", sources, seed=seed)
 
 

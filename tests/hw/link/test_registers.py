@@ -23,14 +23,14 @@ GENERATED = [
 @pytest.fixture(scope="module")
 def regenerated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("registers")
-    subprocess.run([sys.executable, REPOSITORY / "hw/registers/generate.py", "--root", root], check=True)
+    subprocess.run([sys.executable, "-m", "icsort.hw.registers.generate", "--root", root], check=True)
     return root
 
 
 @pytest.mark.parametrize("name", GENERATED)
 def test_committed_is_regenerated(regenerated: Path, name: str) -> None:
     assert (REPOSITORY / name).read_text() == (regenerated / name).read_text(), (
-        "run `python hw/registers/generate.py` and commit what it writes"
+        "run `make registers` and commit what it writes"
     )
 
 
@@ -43,7 +43,7 @@ def test_host_table_is_the_description() -> None:
         register = REGISTERS[name]
         assert register.name == name
         assert register.address == node.absolute_address
-        assert register.writable == node.has_sw_writable
+        assert (register.readable, register.writable) == (node.has_sw_readable, node.has_sw_writable)
         fields = {field.inst_name: (field.low, field.width) for field in node.fields()}
         assert {field: (f.low, f.bits) for field, f in register.fields.items()} == fields
 
@@ -52,6 +52,6 @@ def test_yosys_reads_link_and_registers(tmp_path: Path) -> None:
     sources = sorted((REPOSITORY / "hw/rtl/sorter/link").glob("*.sv"))
     sources += [REPOSITORY / "hw/rtl/sorter/registers/icsort_registers_pkg.sv"]
     sources += [REPOSITORY / "hw/rtl/sorter/registers/icsort_registers.sv"]
-    sources += [REPOSITORY / "tests/hw/link/link_registers.sv"]
+    sources += [REPOSITORY / "hw/rtl/sorter/arming.sv", REPOSITORY / "tests/hw/link/link_registers.sv"]
     read = f"read_slang --top link_registers {' '.join(map(str, sources))}"
     run_script(f"{read}\nhierarchy -check\ncheck -assert\n", tmp_path, timeout=500)

@@ -38,14 +38,15 @@ from tests.streams import pauses
 CLOCKS_PER_BIT = 4
 # Addresses of hw/registers/icsort.rdl.
 TIMESTAMP_LO, TIMESTAMP_HI, STATUS = 0x20, 0x24, 0x28
-CONTROL, GATE_CLASSES_LO, GATE_POSTERIOR, GATE_COMMIT = 0x40, 0x44, 0x4C, 0x50
+SNAPSHOT, ARM, DISARM = 0x38, 0x3C, 0x40
+GATE_CLASSES_LO, GATE_POSTERIOR, GATE_COMMIT, HEARTBEAT = 0x44, 0x4C, 0x50, 0x74
 DROP_DELAY, PULSE_CYCLES, TRIGGER_CHANNEL, TRIGGER_THRESHOLD = 0x64, 0x68, 0x6C, 0x70
 OUTCOMES = ["SORTED", "REJECTED", "DISARMED", "LATE", "ABORTED", "CONFLICT"]
 COUNTERS = {
     name: 0x80 + 4 * i
     for i, name in enumerate(["ACCEPTED", "MISSED", *OUTCOMES, "RECORDS_LOST", "LINE_ERRORS", "LINE_STALLS"])
 }
-ARM, SNAPSHOT = 1, 2
+HEARTBEATS_LOST = 0xB4
 DEFAULT = Settings(
     trigger_channel=1,
     trigger_threshold=16000,
@@ -188,7 +189,8 @@ class Bench:
         for address, value in values.items():
             assert await self.write(address, value) == (0 if address == GATE_COMMIT else value)
         if arm:
-            assert await self.write(CONTROL, ARM) == ARM
+            await self.write(ARM, 1)
+            assert self.dut.mon_armed.value
 
     # ------------------------------------------------------------------ lines and checks
 
@@ -207,7 +209,7 @@ class Bench:
         await RisingEdge(self.dut.clk)
 
     async def counters(self) -> dict[str, int]:
-        await self.write(CONTROL, (await self.read(CONTROL)) | SNAPSHOT)
+        await self.write(SNAPSHOT, 1)
         return {name: await self.read(address) for name, address in COUNTERS.items()}
 
     async def check(self) -> dict[str, int]:
@@ -270,15 +272,15 @@ async def prepare(dut, idle: float = 0.0) -> tuple[Bench, np.random.Generator]:
 
 @cocotb.test(timeout_time=5, timeout_unit="ms")
 async def never_armed_without_a_gate(dut):
-    """Out of reset nothing triggers, and the arm bit stays 0 until a gate was committed."""
+    """Out of reset nothing triggers, and ARM does nothing until a gate was committed."""
     bench, rng = await prepare(dut)
     bench.send(stream(rng, 3, (2, 5)))
-    assert await bench.write(CONTROL, ARM) == 0
+    await bench.write(ARM, 1)
     await bench.drained()
     assert not dut.mon_armed.value
     assert bench.accepted == 0
     await bench.write(GATE_COMMIT, 1)
-    assert await bench.write(CONTROL, ARM) == ARM
+    await bench.write(ARM, 1)
     assert dut.mon_armed.value
 
 
@@ -293,7 +295,7 @@ async def says_what_it_is(dut):
     await bench.configure(DEFAULT)
     assert await bench.read(STATUS) & 0b011 == 0b011
     before = dut.mon_timestamp.value.to_unsigned()
-    await bench.write(CONTROL, ARM | SNAPSHOT)
+    await bench.write(SNAPSHOT, 1)
     assert before < await bench.read(TIMESTAMP_LO) < dut.mon_timestamp.value.to_unsigned()
     assert await bench.read(TIMESTAMP_HI) == 0
 
@@ -356,16 +358,31 @@ async def disarmed_in_the_middle(dut):
     await bench.configure(Settings(1, 16000, gate_classes=0b1111, gate_posterior=0, drop_delay=4000, pulse_cycles=5))
     bench.send(stream(rng, 25, (1, 6)))
     await ClockCycles(dut.clk, 500)
-    await bench.write(CONTROL, 0)
+    await bench.write(DISARM, 1)
     bench.send(stream(rng, 25, (1, 6)))
     await ClockCycles(dut.clk, 300)
-    await bench.write(CONTROL, ARM)
+    await bench.write(ARM, 1)
     await bench.drained()
     counters = await bench.check()
     assert counters["SORTED"] > 0
     cancelled = sum(record.outcome == 0 for record in bench.decided) - counters["SORTED"]
     assert cancelled > 0
     assert counters["DISARMED"] > cancelled
+
+
+@cocotb.test(timeout_time=5, timeout_unit="ms")
+async def silent_host(dut):
+    """A host that falls silent while sorts are pending: they are cancelled and counted, the next cells not sorted."""
+    bench, rng = await prepare(dut)
+    await bench.configure(Settings(1, 16000, gate_classes=0b1111, gate_posterior=0, drop_delay=4000, pulse_cycles=5))
+    await bench.write(HEARTBEAT, 2000)
+    bench.send(stream(rng, 40, (1, 6)))
+    await bench.drained()
+    counters = await bench.check()
+    assert (counters["SORTED"], counters["DISARMED"]) == (0, counters["ACCEPTED"])
+    assert any(record.outcome == 0 for record in bench.decided)  # scheduled, then cancelled
+    assert await bench.read(HEARTBEATS_LOST) == 1
+    assert await bench.read(STATUS) & 0b110001 == 0b100000
 
 
 @cocotb.test(timeout_time=5, timeout_unit="ms")

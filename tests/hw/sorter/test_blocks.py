@@ -9,6 +9,10 @@ from icsort.sim.verilator.bench import RTL, run_bench
 SORTER = RTL / "sorter"
 
 
+def test_arming(seed: int) -> None:
+    run_bench("arming", "tests.hw.sorter.bench_arming", [SORTER / "arming.sv"], seed=seed)
+
+
 @pytest.mark.parametrize(("line_w", "w", "x_offset", "c"), [(8, 8, 0, 3), (12, 7, 3, 2), (3, 1, 2, 1), (1, 1, 0, 1)])
 def test_line_input(seed: int, line_w: int, w: int, x_offset: int, c: int) -> None:
     parameters = {"LINE_W": line_w, "W": w, "X_OFFSET": x_offset, "C": c}

@@ -1,18 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
 """The host's commands against the virtual board: the real RTL behind a serial port."""
 
+import contextlib
 import fcntl
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
+from icsort.errors import IcsortError
 from icsort.hw.reference import finn_logits
 from icsort.sim.bit_true import gate
 from icsort.sim.simulate.lines import Flow, flow
@@ -37,6 +42,25 @@ def refused(done: subprocess.CompletedProcess[str]) -> str:
     assert len(lines) == 1, done.stderr
     assert lines[0].startswith("icsort: error: ")
     return lines[0]
+
+
+@contextlib.contextmanager
+def held_armed(*words: object) -> Iterator[subprocess.Popen[str]]:
+    """A watch that holds the board armed and has received three events."""
+    command = [sys.executable, "-m", "icsort", "watch", "--arm", "--json", *map(str, words)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as watch:
+        assert watch.stdout is not None
+        for _ in range(3):
+            assert watch.stdout.readline()
+        yield watch
+
+
+def stands_still(pid: int) -> None:
+    """Return once a process takes no processor time any more."""
+    before = ""
+    while (now := Path(f"/proc/{pid}/stat").read_text().split()[13]) != before:
+        before = now
+        time.sleep(0.5)
 
 
 @pytest.fixture
@@ -93,15 +117,28 @@ def test_arm_and_disarm(system: System, board: VirtualBoard) -> None:
     at = ("--port", board.port, "--model", system.build.folder)
     assert "no gate is set" in refused(host("arm", *at))
     host("gate", "set", *system.build.manifest.classes, *at)
-    armed = host("arm", "--drop-delay-us", 1_000_000, *at)
-    assert armed.returncode == 0, armed.stderr
-    assert host("watch", "--count", 3, "--port", board.port).returncode == 0
-    assert host("disarm", "--port", board.port).returncode == 0
+    with held_armed("--drop-delay-us", 1_000_000, *at) as watch:
+        assert host("disarm", "--port", board.port).returncode == 0
+        _, stderr = watch.communicate(timeout=60)
+    assert "`icsort disarm` stopped it" in stderr
     counters = json.loads(host("info", "--json", *at).stdout)["counters"]
     outcome = board.stop()
     assert counters["DISARMED"] >= 3
     assert counters["SORTED"] == 0
     assert outcome.summary["sort_pulses"] == []
+
+
+def test_host_that_dies(system: System, board: VirtualBoard) -> None:
+    """A host that is killed disarms nothing itself; the board does, a set time later, and says why."""
+    at = ("--port", board.port, "--model", system.build.folder)
+    host("gate", "set", *system.build.manifest.classes, *at)
+    with held_armed("--drop-delay-us", 1_000_000, "--heartbeat", 0.002, *at) as watch:
+        watch.kill()
+        stands_still(board.process.pid)  # every line has flowed: asking any earlier would be a sign of life
+    info = json.loads(host("info", "--json", *at).stdout)
+    assert (info["armed"], info["disarmed_by"]) == (False, "HEARTBEAT")
+    assert info["counters"]["HEARTBEATS_LOST"] == 1
+    assert board.stop().summary["sort_pulses"] == []
 
 
 def test_another_build(system: System, board: VirtualBoard, tmp_path: Path) -> None:
@@ -133,6 +170,51 @@ def test_board_that_dies(system: System, board: VirtualBoard, tmp_path: Path) ->
     assert stderr.count("\n") == 1, stderr
     printed = [line for line in (*seen, *rest.splitlines()) if line.strip()]
     assert [json.loads(line) for line in events_file.read_text().splitlines()] == [json.loads(line) for line in printed]
+
+
+@pytest.mark.parametrize(
+    "kind", ["file", "folder", "link to a file", "link to a folder", "device", "socket", "live board"]
+)
+def test_port_that_is_something_else(system: System, tmp_path: Path, kind: str) -> None:
+    """Only a dead link is replaced; what else stands at --port stays as it is."""
+    port, target = tmp_path / "port", tmp_path / "target"
+    holder: contextlib.AbstractContextManager[object] = contextlib.nullcontext()
+    if kind == "file":
+        port.write_text("precious")
+    elif kind == "folder":
+        port.mkdir()
+    elif kind == "device":
+        port.symlink_to("/dev/null")
+    elif kind == "socket":
+        holder = socket.socket(socket.AF_UNIX)
+        holder.bind(str(port))
+    elif kind == "live board":
+        holder = virtual_board(system.build, no_lines(system), port)
+    else:
+        target.mkdir() if kind == "link to a folder" else target.write_text("precious")
+        port.symlink_to(target)
+    with holder:
+        before = port.lstat()
+        with (
+            pytest.raises(IcsortError, match=r"port: is .*choose another --port"),
+            virtual_board(system.build, no_lines(system), port),
+        ):
+            pass
+        assert port.lstat() == before
+    assert kind != "file" or port.read_text() == "precious"
+
+
+def test_dead_link_is_replaced(system: System, tmp_path: Path) -> None:
+    port = tmp_path / "port"
+    port.symlink_to(tmp_path / "gone")
+    with virtual_board(system.build, no_lines(system), port):
+        assert port.is_char_device()
+    assert not port.is_symlink()
+
+
+def no_lines(system: System) -> NDArray[np.uint16]:
+    manifest = system.build.manifest
+    return np.zeros((0, manifest.line.width, len(manifest.channels)), np.uint16)
 
 
 def test_port_in_use(board: VirtualBoard) -> None:

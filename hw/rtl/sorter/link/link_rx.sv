@@ -6,7 +6,8 @@
 //   Requests    READ 0x01 {addr u16}, WRITE 0x02 {addr u16, data u32}; intact means: coding and CRC-32 right, 2 to 8 bytes of
 //               payload. Anything intact that is no such request is answered with NACK (1 type, 2 length, 3 the bus said
 //               reg_err). A frame that is not intact is dropped: no answer, bad_frame.
-//   Register bus  see icsort_link. A WRITE reads back 2 cycles after its acknowledge, when single-pulse fields are at rest.
+//   Register bus  see icsort_link. A WRITE reads back 2 cycles after its acknowledge; a register that cannot be read, a strobe,
+//               is answered with 0.
 //   Answer      answer_valid with answer_bytes bytes of answer_data (payload without CRC, low byte first), stable until
 //               answer_ready. One at a time: an intact frame that ends before then is dropped and counted as bad.
 //   Latency     reg_req 1 cycle after s_end.
@@ -105,14 +106,14 @@ module link_rx (
         end
       end
       Bus: if (reg_ack) begin
-        if (reg_err) begin
+        if (reg_err && reg_we == write_q) begin
           answer_data  <= 64'({NackAddress, seq_q, TypeNack});
           answer_bytes <= 4'd3;
           state_q      <= Answer;
         end else if (reg_we) begin
           state_q <= ReadBack;
         end else begin
-          answer_data  <= {reg_rdata, reg_addr, seq_q, write_q ? TypeWriteAck : TypeReadAck};
+          answer_data  <= {reg_err ? 32'd0 : reg_rdata, reg_addr, seq_q, write_q ? TypeWriteAck : TypeReadAck};
           answer_bytes <= 4'd8;
           state_q      <= Answer;
         end

@@ -85,7 +85,9 @@ module icsort_registers (
         logic TIMESTAMP_LO;
         logic TIMESTAMP_HI;
         logic STATUS;
-        logic CONTROL;
+        logic SNAPSHOT;
+        logic ARM;
+        logic DISARM;
         logic GATE_CLASSES_LO;
         logic GATE_CLASSES_HI;
         logic GATE_POSTERIOR;
@@ -98,6 +100,7 @@ module icsort_registers (
         logic PULSE_CYCLES;
         logic TRIGGER_CHANNEL;
         logic TRIGGER_THRESHOLD;
+        logic HEARTBEAT;
         logic ACCEPTED;
         logic MISSED;
         logic SORTED;
@@ -111,6 +114,7 @@ module icsort_registers (
         logic LINE_STALLS;
         logic LINK_BAD_FRAMES;
         logic LINK_GOOD_FRAMES;
+        logic HEARTBEATS_LOST;
     } decoded_reg_strb_t;
     decoded_reg_strb_t decoded_reg_strb;
     logic decoded_err;
@@ -158,9 +162,15 @@ module icsort_registers (
         decoded_reg_strb.STATUS = cpuif_req_masked & (cpuif_addr == 16'h28) & !cpuif_req_is_wr;
         is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'h28);
         is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'h28) & !cpuif_req_is_wr;
-        decoded_reg_strb.CONTROL = cpuif_req_masked & (cpuif_addr == 16'h40);
+        decoded_reg_strb.SNAPSHOT = cpuif_req_masked & (cpuif_addr == 16'h38) & cpuif_req_is_wr;
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'h38);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'h38) & cpuif_req_is_wr;
+        decoded_reg_strb.ARM = cpuif_req_masked & (cpuif_addr == 16'h3c) & cpuif_req_is_wr;
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'h3c);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'h3c) & cpuif_req_is_wr;
+        decoded_reg_strb.DISARM = cpuif_req_masked & (cpuif_addr == 16'h40) & cpuif_req_is_wr;
         is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'h40);
-        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'h40);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'h40) & cpuif_req_is_wr;
         decoded_reg_strb.GATE_CLASSES_LO = cpuif_req_masked & (cpuif_addr == 16'h44);
         is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'h44);
         is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'h44);
@@ -170,9 +180,9 @@ module icsort_registers (
         decoded_reg_strb.GATE_POSTERIOR = cpuif_req_masked & (cpuif_addr == 16'h4c);
         is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'h4c);
         is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'h4c);
-        decoded_reg_strb.GATE_COMMIT = cpuif_req_masked & (cpuif_addr == 16'h50);
+        decoded_reg_strb.GATE_COMMIT = cpuif_req_masked & (cpuif_addr == 16'h50) & cpuif_req_is_wr;
         is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'h50);
-        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'h50);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'h50) & cpuif_req_is_wr;
         decoded_reg_strb.GATE_ACTIVE_CLASSES_LO = cpuif_req_masked & (cpuif_addr == 16'h54) & !cpuif_req_is_wr;
         is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'h54);
         is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'h54) & !cpuif_req_is_wr;
@@ -197,6 +207,9 @@ module icsort_registers (
         decoded_reg_strb.TRIGGER_THRESHOLD = cpuif_req_masked & (cpuif_addr == 16'h70);
         is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'h70);
         is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'h70);
+        decoded_reg_strb.HEARTBEAT = cpuif_req_masked & (cpuif_addr == 16'h74);
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'h74);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'h74);
         decoded_reg_strb.ACCEPTED = cpuif_req_masked & (cpuif_addr == 16'h80) & !cpuif_req_is_wr;
         is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'h80);
         is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'h80) & !cpuif_req_is_wr;
@@ -236,6 +249,9 @@ module icsort_registers (
         decoded_reg_strb.LINK_GOOD_FRAMES = cpuif_req_masked & (cpuif_addr == 16'hb0) & !cpuif_req_is_wr;
         is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'hb0);
         is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'hb0) & !cpuif_req_is_wr;
+        decoded_reg_strb.HEARTBEATS_LOST = cpuif_req_masked & (cpuif_addr == 16'hb4) & !cpuif_req_is_wr;
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'hb4);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'hb4) & !cpuif_req_is_wr;
         decoded_err = (~is_valid_addr | (is_valid_addr & ~is_valid_rw)) & decoded_req;
     end
 
@@ -272,12 +288,20 @@ module icsort_registers (
             struct {
                 logic next;
                 logic load_next;
-            } arm;
+            } strobe;
+        } SNAPSHOT;
+        struct {
             struct {
                 logic next;
                 logic load_next;
-            } snapshot;
-        } CONTROL;
+            } strobe;
+        } ARM;
+        struct {
+            struct {
+                logic next;
+                logic load_next;
+            } strobe;
+        } DISARM;
         struct {
             struct {
                 logic [31:0] next;
@@ -300,7 +324,7 @@ module icsort_registers (
             struct {
                 logic next;
                 logic load_next;
-            } commit;
+            } strobe;
         } GATE_COMMIT;
         struct {
             struct {
@@ -357,6 +381,12 @@ module icsort_registers (
                 logic [31:0] next;
                 logic load_next;
             } value;
+        } HEARTBEAT;
+        struct {
+            struct {
+                logic [31:0] next;
+                logic load_next;
+            } value;
         } ACCEPTED;
         struct {
             struct {
@@ -430,6 +460,12 @@ module icsort_registers (
                 logic load_next;
             } value;
         } LINK_GOOD_FRAMES;
+        struct {
+            struct {
+                logic [31:0] next;
+                logic load_next;
+            } value;
+        } HEARTBEATS_LOST;
     } field_combo_t;
     field_combo_t field_combo;
 
@@ -452,11 +488,18 @@ module icsort_registers (
         struct {
             struct {
                 logic value;
-            } arm;
+            } strobe;
+        } SNAPSHOT;
+        struct {
             struct {
                 logic value;
-            } snapshot;
-        } CONTROL;
+            } strobe;
+        } ARM;
+        struct {
+            struct {
+                logic value;
+            } strobe;
+        } DISARM;
         struct {
             struct {
                 logic [31:0] value;
@@ -475,7 +518,7 @@ module icsort_registers (
         struct {
             struct {
                 logic value;
-            } commit;
+            } strobe;
         } GATE_COMMIT;
         struct {
             struct {
@@ -521,6 +564,11 @@ module icsort_registers (
             struct {
                 logic [31:0] value;
             } value;
+        } HEARTBEAT;
+        struct {
+            struct {
+                logic [31:0] value;
+            } value;
         } ACCEPTED;
         struct {
             struct {
@@ -582,6 +630,11 @@ module icsort_registers (
                 logic [31:0] value;
             } value;
         } LINK_GOOD_FRAMES;
+        struct {
+            struct {
+                logic [31:0] value;
+            } value;
+        } HEARTBEATS_LOST;
     } field_storage_t;
     field_storage_t field_storage;
 
@@ -591,7 +644,7 @@ module icsort_registers (
         automatic logic load_next_c;
         next_c = field_storage.TIMESTAMP_LO.value.value;
         load_next_c = '0;
-        if(field_storage.CONTROL.snapshot.value) begin // HW Write - we
+        if(field_storage.SNAPSHOT.strobe.value) begin // HW Write - we
             next_c = hwif_in.TIMESTAMP_LO.value.next;
             load_next_c = '1;
         end
@@ -613,7 +666,7 @@ module icsort_registers (
         automatic logic load_next_c;
         next_c = field_storage.TIMESTAMP_HI.value.value;
         load_next_c = '0;
-        if(field_storage.CONTROL.snapshot.value) begin // HW Write - we
+        if(field_storage.SNAPSHOT.strobe.value) begin // HW Write - we
             next_c = hwif_in.TIMESTAMP_HI.value.next;
             load_next_c = '1;
         end
@@ -635,7 +688,7 @@ module icsort_registers (
         automatic logic load_next_c;
         next_c = field_storage.STATUS.gate_valid.value;
         load_next_c = '0;
-        if(field_storage.GATE_COMMIT.commit.value) begin // HW Set
+        if(field_storage.GATE_COMMIT.strobe.value) begin // HW Set
             next_c = '1;
             load_next_c = '1;
         end
@@ -652,58 +705,84 @@ module icsort_registers (
         end
     end
     assign hwif_out.STATUS.gate_valid.value = field_storage.STATUS.gate_valid.value;
-    // Field: icsort_registers.CONTROL.arm
+    // Field: icsort_registers.SNAPSHOT.strobe
     always_comb begin
         automatic logic [0:0] next_c;
         automatic logic load_next_c;
-        next_c = field_storage.CONTROL.arm.value;
+        next_c = field_storage.SNAPSHOT.strobe.value;
         load_next_c = '0;
-        if(hwif_in.CONTROL.arm.hwclr) begin // HW Clear
-            next_c = '0;
-            load_next_c = '1;
-        end else if(decoded_reg_strb.CONTROL && decoded_req_is_wr) begin // SW write
-            next_c = (field_storage.CONTROL.arm.value & ~decoded_wr_biten[0:0]) | (decoded_wr_data[0:0] & decoded_wr_biten[0:0]);
-            load_next_c = '1;
-        end
-        field_combo.CONTROL.arm.next = next_c;
-        field_combo.CONTROL.arm.load_next = load_next_c;
-    end
-    always_ff @(posedge clk) begin
-        if(rst) begin
-            field_storage.CONTROL.arm.value <= 1'h0;
-        end else begin
-            if(field_combo.CONTROL.arm.load_next) begin
-                field_storage.CONTROL.arm.value <= field_combo.CONTROL.arm.next;
-            end
-        end
-    end
-    assign hwif_out.CONTROL.arm.value = field_storage.CONTROL.arm.value;
-    // Field: icsort_registers.CONTROL.snapshot
-    always_comb begin
-        automatic logic [0:0] next_c;
-        automatic logic load_next_c;
-        next_c = field_storage.CONTROL.snapshot.value;
-        load_next_c = '0;
-        if(decoded_reg_strb.CONTROL && decoded_req_is_wr) begin // SW write
-            next_c = (field_storage.CONTROL.snapshot.value & ~decoded_wr_biten[1:1]) | (decoded_wr_data[1:1] & decoded_wr_biten[1:1]);
+        if(decoded_reg_strb.SNAPSHOT && decoded_req_is_wr) begin // SW write
+            next_c = (field_storage.SNAPSHOT.strobe.value & ~decoded_wr_biten[0:0]) | (decoded_wr_data[0:0] & decoded_wr_biten[0:0]);
             load_next_c = '1;
         end else begin // singlepulse clears back to 0
             next_c = '0;
             load_next_c = '1;
         end
-        field_combo.CONTROL.snapshot.next = next_c;
-        field_combo.CONTROL.snapshot.load_next = load_next_c;
+        field_combo.SNAPSHOT.strobe.next = next_c;
+        field_combo.SNAPSHOT.strobe.load_next = load_next_c;
     end
     always_ff @(posedge clk) begin
         if(rst) begin
-            field_storage.CONTROL.snapshot.value <= 1'h0;
+            field_storage.SNAPSHOT.strobe.value <= 1'h0;
         end else begin
-            if(field_combo.CONTROL.snapshot.load_next) begin
-                field_storage.CONTROL.snapshot.value <= field_combo.CONTROL.snapshot.next;
+            if(field_combo.SNAPSHOT.strobe.load_next) begin
+                field_storage.SNAPSHOT.strobe.value <= field_combo.SNAPSHOT.strobe.next;
             end
         end
     end
-    assign hwif_out.CONTROL.snapshot.value = field_storage.CONTROL.snapshot.value;
+    assign hwif_out.SNAPSHOT.strobe.value = field_storage.SNAPSHOT.strobe.value;
+    // Field: icsort_registers.ARM.strobe
+    always_comb begin
+        automatic logic [0:0] next_c;
+        automatic logic load_next_c;
+        next_c = field_storage.ARM.strobe.value;
+        load_next_c = '0;
+        if(decoded_reg_strb.ARM && decoded_req_is_wr) begin // SW write
+            next_c = (field_storage.ARM.strobe.value & ~decoded_wr_biten[0:0]) | (decoded_wr_data[0:0] & decoded_wr_biten[0:0]);
+            load_next_c = '1;
+        end else begin // singlepulse clears back to 0
+            next_c = '0;
+            load_next_c = '1;
+        end
+        field_combo.ARM.strobe.next = next_c;
+        field_combo.ARM.strobe.load_next = load_next_c;
+    end
+    always_ff @(posedge clk) begin
+        if(rst) begin
+            field_storage.ARM.strobe.value <= 1'h0;
+        end else begin
+            if(field_combo.ARM.strobe.load_next) begin
+                field_storage.ARM.strobe.value <= field_combo.ARM.strobe.next;
+            end
+        end
+    end
+    assign hwif_out.ARM.strobe.value = field_storage.ARM.strobe.value;
+    // Field: icsort_registers.DISARM.strobe
+    always_comb begin
+        automatic logic [0:0] next_c;
+        automatic logic load_next_c;
+        next_c = field_storage.DISARM.strobe.value;
+        load_next_c = '0;
+        if(decoded_reg_strb.DISARM && decoded_req_is_wr) begin // SW write
+            next_c = (field_storage.DISARM.strobe.value & ~decoded_wr_biten[0:0]) | (decoded_wr_data[0:0] & decoded_wr_biten[0:0]);
+            load_next_c = '1;
+        end else begin // singlepulse clears back to 0
+            next_c = '0;
+            load_next_c = '1;
+        end
+        field_combo.DISARM.strobe.next = next_c;
+        field_combo.DISARM.strobe.load_next = load_next_c;
+    end
+    always_ff @(posedge clk) begin
+        if(rst) begin
+            field_storage.DISARM.strobe.value <= 1'h0;
+        end else begin
+            if(field_combo.DISARM.strobe.load_next) begin
+                field_storage.DISARM.strobe.value <= field_combo.DISARM.strobe.next;
+            end
+        end
+    end
+    assign hwif_out.DISARM.strobe.value = field_storage.DISARM.strobe.value;
     // Field: icsort_registers.GATE_CLASSES_LO.value
     always_comb begin
         automatic logic [31:0] next_c;
@@ -773,39 +852,39 @@ module icsort_registers (
         end
     end
     assign hwif_out.GATE_POSTERIOR.value.value = field_storage.GATE_POSTERIOR.value.value;
-    // Field: icsort_registers.GATE_COMMIT.commit
+    // Field: icsort_registers.GATE_COMMIT.strobe
     always_comb begin
         automatic logic [0:0] next_c;
         automatic logic load_next_c;
-        next_c = field_storage.GATE_COMMIT.commit.value;
+        next_c = field_storage.GATE_COMMIT.strobe.value;
         load_next_c = '0;
         if(decoded_reg_strb.GATE_COMMIT && decoded_req_is_wr) begin // SW write
-            next_c = (field_storage.GATE_COMMIT.commit.value & ~decoded_wr_biten[0:0]) | (decoded_wr_data[0:0] & decoded_wr_biten[0:0]);
+            next_c = (field_storage.GATE_COMMIT.strobe.value & ~decoded_wr_biten[0:0]) | (decoded_wr_data[0:0] & decoded_wr_biten[0:0]);
             load_next_c = '1;
         end else begin // singlepulse clears back to 0
             next_c = '0;
             load_next_c = '1;
         end
-        field_combo.GATE_COMMIT.commit.next = next_c;
-        field_combo.GATE_COMMIT.commit.load_next = load_next_c;
+        field_combo.GATE_COMMIT.strobe.next = next_c;
+        field_combo.GATE_COMMIT.strobe.load_next = load_next_c;
     end
     always_ff @(posedge clk) begin
         if(rst) begin
-            field_storage.GATE_COMMIT.commit.value <= 1'h0;
+            field_storage.GATE_COMMIT.strobe.value <= 1'h0;
         end else begin
-            if(field_combo.GATE_COMMIT.commit.load_next) begin
-                field_storage.GATE_COMMIT.commit.value <= field_combo.GATE_COMMIT.commit.next;
+            if(field_combo.GATE_COMMIT.strobe.load_next) begin
+                field_storage.GATE_COMMIT.strobe.value <= field_combo.GATE_COMMIT.strobe.next;
             end
         end
     end
-    assign hwif_out.GATE_COMMIT.commit.value = field_storage.GATE_COMMIT.commit.value;
+    assign hwif_out.GATE_COMMIT.strobe.value = field_storage.GATE_COMMIT.strobe.value;
     // Field: icsort_registers.GATE_ACTIVE_CLASSES_LO.value
     always_comb begin
         automatic logic [31:0] next_c;
         automatic logic load_next_c;
         next_c = field_storage.GATE_ACTIVE_CLASSES_LO.value.value;
         load_next_c = '0;
-        if(field_storage.GATE_COMMIT.commit.value) begin // HW Write - we
+        if(field_storage.GATE_COMMIT.strobe.value) begin // HW Write - we
             next_c = field_storage.GATE_CLASSES_LO.value.value;
             load_next_c = '1;
         end
@@ -828,7 +907,7 @@ module icsort_registers (
         automatic logic load_next_c;
         next_c = field_storage.GATE_ACTIVE_CLASSES_HI.value.value;
         load_next_c = '0;
-        if(field_storage.GATE_COMMIT.commit.value) begin // HW Write - we
+        if(field_storage.GATE_COMMIT.strobe.value) begin // HW Write - we
             next_c = field_storage.GATE_CLASSES_HI.value.value;
             load_next_c = '1;
         end
@@ -851,7 +930,7 @@ module icsort_registers (
         automatic logic load_next_c;
         next_c = field_storage.GATE_ACTIVE_POSTERIOR.value.value;
         load_next_c = '0;
-        if(field_storage.GATE_COMMIT.commit.value) begin // HW Write - we
+        if(field_storage.GATE_COMMIT.strobe.value) begin // HW Write - we
             next_c = field_storage.GATE_POSTERIOR.value.value;
             load_next_c = '1;
         end
@@ -875,7 +954,7 @@ module icsort_registers (
         next_c = field_storage.GATE_SERIAL.value.value;
         load_next_c = '0;
         
-        if(field_storage.GATE_COMMIT.commit.value) begin // increment
+        if(field_storage.GATE_COMMIT.strobe.value) begin // increment
             field_combo.GATE_SERIAL.value.overflow = (((33)'(next_c) + 32'h1) > 33'hffffffff);
             next_c = next_c + 32'h1;
             load_next_c = '1;
@@ -987,13 +1066,36 @@ module icsort_registers (
         end
     end
     assign hwif_out.TRIGGER_THRESHOLD.value.value = field_storage.TRIGGER_THRESHOLD.value.value;
+    // Field: icsort_registers.HEARTBEAT.value
+    always_comb begin
+        automatic logic [31:0] next_c;
+        automatic logic load_next_c;
+        next_c = field_storage.HEARTBEAT.value.value;
+        load_next_c = '0;
+        if(decoded_reg_strb.HEARTBEAT && decoded_req_is_wr) begin // SW write
+            next_c = (field_storage.HEARTBEAT.value.value & ~decoded_wr_biten[31:0]) | (decoded_wr_data[31:0] & decoded_wr_biten[31:0]);
+            load_next_c = '1;
+        end
+        field_combo.HEARTBEAT.value.next = next_c;
+        field_combo.HEARTBEAT.value.load_next = load_next_c;
+    end
+    always_ff @(posedge clk) begin
+        if(rst) begin
+            field_storage.HEARTBEAT.value.value <= 32'hbebc200;
+        end else begin
+            if(field_combo.HEARTBEAT.value.load_next) begin
+                field_storage.HEARTBEAT.value.value <= field_combo.HEARTBEAT.value.next;
+            end
+        end
+    end
+    assign hwif_out.HEARTBEAT.value.value = field_storage.HEARTBEAT.value.value;
     // Field: icsort_registers.ACCEPTED.value
     always_comb begin
         automatic logic [31:0] next_c;
         automatic logic load_next_c;
         next_c = field_storage.ACCEPTED.value.value;
         load_next_c = '0;
-        if(field_storage.CONTROL.snapshot.value) begin // HW Write - we
+        if(field_storage.SNAPSHOT.strobe.value) begin // HW Write - we
             next_c = hwif_in.ACCEPTED.value.next;
             load_next_c = '1;
         end
@@ -1015,7 +1117,7 @@ module icsort_registers (
         automatic logic load_next_c;
         next_c = field_storage.MISSED.value.value;
         load_next_c = '0;
-        if(field_storage.CONTROL.snapshot.value) begin // HW Write - we
+        if(field_storage.SNAPSHOT.strobe.value) begin // HW Write - we
             next_c = hwif_in.MISSED.value.next;
             load_next_c = '1;
         end
@@ -1037,7 +1139,7 @@ module icsort_registers (
         automatic logic load_next_c;
         next_c = field_storage.SORTED.value.value;
         load_next_c = '0;
-        if(field_storage.CONTROL.snapshot.value) begin // HW Write - we
+        if(field_storage.SNAPSHOT.strobe.value) begin // HW Write - we
             next_c = hwif_in.SORTED.value.next;
             load_next_c = '1;
         end
@@ -1059,7 +1161,7 @@ module icsort_registers (
         automatic logic load_next_c;
         next_c = field_storage.REJECTED.value.value;
         load_next_c = '0;
-        if(field_storage.CONTROL.snapshot.value) begin // HW Write - we
+        if(field_storage.SNAPSHOT.strobe.value) begin // HW Write - we
             next_c = hwif_in.REJECTED.value.next;
             load_next_c = '1;
         end
@@ -1081,7 +1183,7 @@ module icsort_registers (
         automatic logic load_next_c;
         next_c = field_storage.DISARMED.value.value;
         load_next_c = '0;
-        if(field_storage.CONTROL.snapshot.value) begin // HW Write - we
+        if(field_storage.SNAPSHOT.strobe.value) begin // HW Write - we
             next_c = hwif_in.DISARMED.value.next;
             load_next_c = '1;
         end
@@ -1103,7 +1205,7 @@ module icsort_registers (
         automatic logic load_next_c;
         next_c = field_storage.LATE.value.value;
         load_next_c = '0;
-        if(field_storage.CONTROL.snapshot.value) begin // HW Write - we
+        if(field_storage.SNAPSHOT.strobe.value) begin // HW Write - we
             next_c = hwif_in.LATE.value.next;
             load_next_c = '1;
         end
@@ -1125,7 +1227,7 @@ module icsort_registers (
         automatic logic load_next_c;
         next_c = field_storage.ABORTED.value.value;
         load_next_c = '0;
-        if(field_storage.CONTROL.snapshot.value) begin // HW Write - we
+        if(field_storage.SNAPSHOT.strobe.value) begin // HW Write - we
             next_c = hwif_in.ABORTED.value.next;
             load_next_c = '1;
         end
@@ -1147,7 +1249,7 @@ module icsort_registers (
         automatic logic load_next_c;
         next_c = field_storage.CONFLICT.value.value;
         load_next_c = '0;
-        if(field_storage.CONTROL.snapshot.value) begin // HW Write - we
+        if(field_storage.SNAPSHOT.strobe.value) begin // HW Write - we
             next_c = hwif_in.CONFLICT.value.next;
             load_next_c = '1;
         end
@@ -1169,7 +1271,7 @@ module icsort_registers (
         automatic logic load_next_c;
         next_c = field_storage.RECORDS_LOST.value.value;
         load_next_c = '0;
-        if(field_storage.CONTROL.snapshot.value) begin // HW Write - we
+        if(field_storage.SNAPSHOT.strobe.value) begin // HW Write - we
             next_c = hwif_in.RECORDS_LOST.value.next;
             load_next_c = '1;
         end
@@ -1191,7 +1293,7 @@ module icsort_registers (
         automatic logic load_next_c;
         next_c = field_storage.LINE_ERRORS.value.value;
         load_next_c = '0;
-        if(field_storage.CONTROL.snapshot.value) begin // HW Write - we
+        if(field_storage.SNAPSHOT.strobe.value) begin // HW Write - we
             next_c = hwif_in.LINE_ERRORS.value.next;
             load_next_c = '1;
         end
@@ -1213,7 +1315,7 @@ module icsort_registers (
         automatic logic load_next_c;
         next_c = field_storage.LINE_STALLS.value.value;
         load_next_c = '0;
-        if(field_storage.CONTROL.snapshot.value) begin // HW Write - we
+        if(field_storage.SNAPSHOT.strobe.value) begin // HW Write - we
             next_c = hwif_in.LINE_STALLS.value.next;
             load_next_c = '1;
         end
@@ -1235,7 +1337,7 @@ module icsort_registers (
         automatic logic load_next_c;
         next_c = field_storage.LINK_BAD_FRAMES.value.value;
         load_next_c = '0;
-        if(field_storage.CONTROL.snapshot.value) begin // HW Write - we
+        if(field_storage.SNAPSHOT.strobe.value) begin // HW Write - we
             next_c = hwif_in.LINK_BAD_FRAMES.value.next;
             load_next_c = '1;
         end
@@ -1257,7 +1359,7 @@ module icsort_registers (
         automatic logic load_next_c;
         next_c = field_storage.LINK_GOOD_FRAMES.value.value;
         load_next_c = '0;
-        if(field_storage.CONTROL.snapshot.value) begin // HW Write - we
+        if(field_storage.SNAPSHOT.strobe.value) begin // HW Write - we
             next_c = hwif_in.LINK_GOOD_FRAMES.value.next;
             load_next_c = '1;
         end
@@ -1270,6 +1372,28 @@ module icsort_registers (
         end else begin
             if(field_combo.LINK_GOOD_FRAMES.value.load_next) begin
                 field_storage.LINK_GOOD_FRAMES.value.value <= field_combo.LINK_GOOD_FRAMES.value.next;
+            end
+        end
+    end
+    // Field: icsort_registers.HEARTBEATS_LOST.value
+    always_comb begin
+        automatic logic [31:0] next_c;
+        automatic logic load_next_c;
+        next_c = field_storage.HEARTBEATS_LOST.value.value;
+        load_next_c = '0;
+        if(field_storage.SNAPSHOT.strobe.value) begin // HW Write - we
+            next_c = hwif_in.HEARTBEATS_LOST.value.next;
+            load_next_c = '1;
+        end
+        field_combo.HEARTBEATS_LOST.value.next = next_c;
+        field_combo.HEARTBEATS_LOST.value.load_next = load_next_c;
+    end
+    always_ff @(posedge clk) begin
+        if(rst) begin
+            field_storage.HEARTBEATS_LOST.value.value <= 32'h0;
+        end else begin
+            if(field_combo.HEARTBEATS_LOST.value.load_next) begin
+                field_storage.HEARTBEATS_LOST.value.value <= field_combo.HEARTBEATS_LOST.value.next;
             end
         end
     end
@@ -1298,7 +1422,7 @@ module icsort_registers (
             readback_data_var[31:0] = 32'h52534349;
         end
         if(rd_mux_addr == 16'h4) begin
-            readback_data_var[31:0] = 32'h1;
+            readback_data_var[31:0] = 32'h2;
         end
         if(rd_mux_addr == 16'h8) begin
             readback_data_var[31:0] = hwif_in.BUILD_ID_LO.value.next;
@@ -1331,10 +1455,7 @@ module icsort_registers (
             readback_data_var[0] = hwif_in.STATUS.armed.next;
             readback_data_var[1] = field_storage.STATUS.gate_valid.value;
             readback_data_var[2] = hwif_in.STATUS.idle.next;
-        end
-        if(rd_mux_addr == 16'h40) begin
-            readback_data_var[0] = field_storage.CONTROL.arm.value;
-            readback_data_var[1] = field_storage.CONTROL.snapshot.value;
+            readback_data_var[5:4] = hwif_in.STATUS.disarmed_by.next;
         end
         if(rd_mux_addr == 16'h44) begin
             readback_data_var[31:0] = field_storage.GATE_CLASSES_LO.value.value;
@@ -1344,9 +1465,6 @@ module icsort_registers (
         end
         if(rd_mux_addr == 16'h4c) begin
             readback_data_var[15:0] = field_storage.GATE_POSTERIOR.value.value;
-        end
-        if(rd_mux_addr == 16'h50) begin
-            readback_data_var[0] = field_storage.GATE_COMMIT.commit.value;
         end
         if(rd_mux_addr == 16'h54) begin
             readback_data_var[31:0] = field_storage.GATE_ACTIVE_CLASSES_LO.value.value;
@@ -1371,6 +1489,9 @@ module icsort_registers (
         end
         if(rd_mux_addr == 16'h70) begin
             readback_data_var[31:0] = field_storage.TRIGGER_THRESHOLD.value.value;
+        end
+        if(rd_mux_addr == 16'h74) begin
+            readback_data_var[31:0] = field_storage.HEARTBEAT.value.value;
         end
         if(rd_mux_addr == 16'h80) begin
             readback_data_var[31:0] = field_storage.ACCEPTED.value.value;
@@ -1410,6 +1531,9 @@ module icsort_registers (
         end
         if(rd_mux_addr == 16'hb0) begin
             readback_data_var[31:0] = field_storage.LINK_GOOD_FRAMES.value.value;
+        end
+        if(rd_mux_addr == 16'hb4) begin
+            readback_data_var[31:0] = field_storage.HEARTBEATS_LOST.value.value;
         end
         readback_data = readback_data_var;
         readback_done = decoded_req & ~decoded_req_is_wr;

@@ -13,7 +13,7 @@ package icsort_registers_pkg;
 
     localparam ICSORT_REGISTERS_DATA_WIDTH = 32;
     localparam ICSORT_REGISTERS_MIN_ADDR_WIDTH = 16;
-    localparam ICSORT_REGISTERS_SIZE = 'hb4;
+    localparam ICSORT_REGISTERS_SIZE = 'hb8;
 
     typedef struct {
         logic [31:0] next;
@@ -103,17 +103,14 @@ package icsort_registers_pkg;
     } icsort_registers__STATUS__idle__in_t;
 
     typedef struct {
+        logic [1:0] next;
+    } icsort_registers__STATUS__disarmed_by__in_t;
+
+    typedef struct {
         icsort_registers__STATUS__armed__in_t armed;
         icsort_registers__STATUS__idle__in_t idle;
+        icsort_registers__STATUS__disarmed_by__in_t disarmed_by;
     } icsort_registers__STATUS__in_t;
-
-    typedef struct {
-        logic hwclr;
-    } icsort_registers__CONTROL__arm__in_t;
-
-    typedef struct {
-        icsort_registers__CONTROL__arm__in_t arm;
-    } icsort_registers__CONTROL__in_t;
 
     typedef struct {
         logic [31:0] next;
@@ -220,6 +217,14 @@ package icsort_registers_pkg;
     } icsort_registers__LINK_GOOD_FRAMES__in_t;
 
     typedef struct {
+        logic [31:0] next;
+    } icsort_registers__HEARTBEATS_LOST__value__in_t;
+
+    typedef struct {
+        icsort_registers__HEARTBEATS_LOST__value__in_t value;
+    } icsort_registers__HEARTBEATS_LOST__in_t;
+
+    typedef struct {
         icsort_registers__BUILD_ID_LO__in_t BUILD_ID_LO;
         icsort_registers__BUILD_ID_HI__in_t BUILD_ID_HI;
         icsort_registers__MODEL_ID_LO__in_t MODEL_ID_LO;
@@ -229,7 +234,6 @@ package icsort_registers_pkg;
         icsort_registers__TIMESTAMP_LO__in_t TIMESTAMP_LO;
         icsort_registers__TIMESTAMP_HI__in_t TIMESTAMP_HI;
         icsort_registers__STATUS__in_t STATUS;
-        icsort_registers__CONTROL__in_t CONTROL;
         icsort_registers__ACCEPTED__in_t ACCEPTED;
         icsort_registers__MISSED__in_t MISSED;
         icsort_registers__SORTED__in_t SORTED;
@@ -243,6 +247,7 @@ package icsort_registers_pkg;
         icsort_registers__LINE_STALLS__in_t LINE_STALLS;
         icsort_registers__LINK_BAD_FRAMES__in_t LINK_BAD_FRAMES;
         icsort_registers__LINK_GOOD_FRAMES__in_t LINK_GOOD_FRAMES;
+        icsort_registers__HEARTBEATS_LOST__in_t HEARTBEATS_LOST;
     } icsort_registers__in_t;
 
     typedef struct {
@@ -255,16 +260,27 @@ package icsort_registers_pkg;
 
     typedef struct {
         logic value;
-    } icsort_registers__CONTROL__arm__out_t;
+    } icsort_registers__SNAPSHOT__strobe__out_t;
+
+    typedef struct {
+        icsort_registers__SNAPSHOT__strobe__out_t strobe;
+    } icsort_registers__SNAPSHOT__out_t;
 
     typedef struct {
         logic value;
-    } icsort_registers__CONTROL__snapshot__out_t;
+    } icsort_registers__ARM__strobe__out_t;
 
     typedef struct {
-        icsort_registers__CONTROL__arm__out_t arm;
-        icsort_registers__CONTROL__snapshot__out_t snapshot;
-    } icsort_registers__CONTROL__out_t;
+        icsort_registers__ARM__strobe__out_t strobe;
+    } icsort_registers__ARM__out_t;
+
+    typedef struct {
+        logic value;
+    } icsort_registers__DISARM__strobe__out_t;
+
+    typedef struct {
+        icsort_registers__DISARM__strobe__out_t strobe;
+    } icsort_registers__DISARM__out_t;
 
     typedef struct {
         logic [31:0] value;
@@ -292,10 +308,10 @@ package icsort_registers_pkg;
 
     typedef struct {
         logic value;
-    } icsort_registers__GATE_COMMIT__commit__out_t;
+    } icsort_registers__GATE_COMMIT__strobe__out_t;
 
     typedef struct {
-        icsort_registers__GATE_COMMIT__commit__out_t commit;
+        icsort_registers__GATE_COMMIT__strobe__out_t strobe;
     } icsort_registers__GATE_COMMIT__out_t;
 
     typedef struct {
@@ -355,8 +371,18 @@ package icsort_registers_pkg;
     } icsort_registers__TRIGGER_THRESHOLD__out_t;
 
     typedef struct {
+        logic [31:0] value;
+    } icsort_registers__HEARTBEAT__value__out_t;
+
+    typedef struct {
+        icsort_registers__HEARTBEAT__value__out_t value;
+    } icsort_registers__HEARTBEAT__out_t;
+
+    typedef struct {
         icsort_registers__STATUS__out_t STATUS;
-        icsort_registers__CONTROL__out_t CONTROL;
+        icsort_registers__SNAPSHOT__out_t SNAPSHOT;
+        icsort_registers__ARM__out_t ARM;
+        icsort_registers__DISARM__out_t DISARM;
         icsort_registers__GATE_CLASSES_LO__out_t GATE_CLASSES_LO;
         icsort_registers__GATE_CLASSES_HI__out_t GATE_CLASSES_HI;
         icsort_registers__GATE_POSTERIOR__out_t GATE_POSTERIOR;
@@ -368,6 +394,7 @@ package icsort_registers_pkg;
         icsort_registers__PULSE_CYCLES__out_t PULSE_CYCLES;
         icsort_registers__TRIGGER_CHANNEL__out_t TRIGGER_CHANNEL;
         icsort_registers__TRIGGER_THRESHOLD__out_t TRIGGER_THRESHOLD;
+        icsort_registers__HEARTBEAT__out_t HEARTBEAT;
     } icsort_registers__out_t;
 endpackage
 
