@@ -16,7 +16,7 @@ from icsort.errors import IcsortError
 from icsort.hw import compile as compiler
 from icsort.hw.commands import compile as cli
 from icsort.hw.compile import compile_package, load_build
-from icsort.hw.netlist import generator
+from icsort.hw.netlist import verilog
 from icsort.hw.reference import finn_logits, finn_tensors, qonnx_logits
 from icsort.output import RECORD_FILE
 from tests.hw.networks import Network, random_images, write_manifest
@@ -93,7 +93,7 @@ def test_an_error_leaves_nothing_and_keeps_what_was_there(build, package, tmp_pa
         raise IcsortError(f"out of luck with {len(arguments)} arguments")
 
     with monkeypatch.context() as patch:
-        patch.setattr(generator, "build_wrapper", fail)
+        patch.setattr(verilog, "wrapper", fail)
         with pytest.raises(IcsortError, match="out of luck"):
             compile_package(package, tmp_path / "build", force=True)
     assert contents(tmp_path) == before

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from icsort.hw.compile import Build, compile_package
+from icsort.hw.folding.folding import MARGIN
 from icsort.hw.reference import finn_logits, qonnx_logits
 from icsort.sim.verilator.net import run_net
 from tests.hw.networks import Basic, BranchNetwork, Inverted, Network, make_package, random_images
@@ -141,3 +142,13 @@ def test_branches(name, tmp_path, seed):
     steady = outcome.steady  # later frames also wait where borders make more pixels than came
     assert steady.done[0] - steady.first[0] == pytest.approx(build.data["net_latency_cycles"], rel=0.05)
     assert np.diff(steady.first).mean() == pytest.approx(build.data["interval_cycles"], rel=0.05)
+
+
+def test_joins_hold_what_the_model_says(tmp_path):
+    """Beats that waited in the RTL while images followed each other, and the depths that the model chose for them."""
+    images = random_images(BRANCHES["depthwise"], 4, 5)
+    build = compile_package(make_package(tmp_path / "package", BRANCHES["depthwise"], 3), tmp_path / "build")
+    outcome = run_net(build, images)
+    peaks = {fifo.name: int(peak) for fifo, peak in zip(outcome.fifos, outcome.steady.peak, strict=True)}
+    joins = [fifo for layer in build.netlist.layers for fifo in build.netlist.join_fifos(layer)]
+    assert [fifo.parameters["DEPTH"] - MARGIN for fifo in joins] == [peaks[f"u_{fifo.name}"] for fifo in joins]
