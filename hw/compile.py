@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -186,9 +186,9 @@ def compile_package(
 
     out: must not exist; with `force` a build that is there is replaced, and nothing else is. folding: a folding file
     (see folding.folding) for what it names; the rest is chosen. rate, line_rate: cells and lines a second that must be
-    kept up with; fill: share of the board for the network (see search.target). pixels_per_beat: at the network's input
-    (see frontend.pixel_groups). checkpoints: folder, made where there is none, for the graph after each pass of the
-    front end; it stays if a pass fails. progress: called with the name of each step before it runs.
+    kept up with; fill: share of the board for the network (see folding.optimizer). pixels_per_beat: at the network's
+    input (see frontend.pixel_groups). checkpoints: folder, made where there is none, for the graph after each pass of
+    the front end; it stays if a pass fails. progress: called with the name of each step before it runs.
 
     Raises IcsortError for a bad package, board or folding, a network that is not covered, an output that cannot be
     written.
@@ -240,7 +240,7 @@ def _compile_into(
     progress: Callable[[str], None],
 ) -> None:
     # FINN takes seconds to import, and whoever only reads a build should not wait for it.
-    from icsort.hw.folding import cycles, search
+    from icsort.hw.folding import cycles, optimizer
     from icsort.hw.folding import folding as fold
     from icsort.hw.netlist import generator, verilog
 
@@ -249,8 +249,8 @@ def _compile_into(
     graph = front_end(package, model, pixels_per_beat, checkpoints, progress)
     progress("folding")
     layers = cycles.read(graph.model, graph.sources)
-    target = search.target(description, layers, rate, line_rate, fill)
-    chosen = search.fold(graph.model, layers, target, lambda reached: progress(f"folding: {reached}"))
+    target = optimizer.target(description, layers, rate, line_rate, fill)
+    chosen, effort = optimizer.fold(graph.model, layers, target, lambda reached: progress(f"folding: {reached}"))
     if folding:
         chosen = fold.load(folding, layers, chosen, target.line_cycles)
     fold.apply(graph.model, chosen)
@@ -259,8 +259,8 @@ def _compile_into(
     network = generator.generate(graph, chosen, target.family, target.ultra)
     netlist = network.netlist
     net = verilog.network(netlist, model.name)
-    resources, glue = search.resources(netlist, target.family)
-    search.check_budget(target, resources, glue)
+    resources, glue = optimizer.resources(netlist, target.family)
+    optimizer.check_budget(target, resources, glue)
 
     library = {str(path.relative_to(RTL)): path.read_bytes() for path in sorted(RTL.rglob("*.sv"))}
     tools = {name: version(name) for name in TOOLS}
@@ -324,6 +324,7 @@ def _compile_into(
             for instance in netlist.layers
         ],
         "folding": chosen,
+        "folding_search": asdict(effort),
         "netlist": netlist.to_json(),
         "tools": tools,
     }

@@ -83,4 +83,10 @@ def show(build: Build) -> None:
         console.warn(
             f"{ties} thresholds lie within float32 rounding of an integer, where the QONNX model itself is not exact"
         )
+    search = data["folding_search"]
+    if search["cut_short"]:
+        console.warn(
+            f"{search['cut_short']} of {search['programs']} steps of the folding search ended at the limit of their "
+            f"search trees, {search['largest_gap']:.1%} at most from the best cost: see --folding"
+        )
     console.show(f"build {build.build_id} of model {data['model_id']} in {build.folder}")

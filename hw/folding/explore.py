@@ -18,7 +18,7 @@ from qonnx.core.modelwrapper import ModelWrapper
 from icsort.errors import IcsortError
 from icsort.formats import package as manifest
 from icsort.hw.compile import front_end, load_board
-from icsort.hw.folding import cycles, search
+from icsort.hw.folding import cycles, optimizer
 from icsort.hw.folding import folding as fold
 
 mpl.use("Agg")
@@ -92,7 +92,7 @@ def explore(
             for rate in rates:
                 progress(f"{model.name} on {board['name']} at {'full rate' if rate is None else f'{rate:g} cells/s'}")
                 try:
-                    target = search.target(board, graph, rate, None, fill)
+                    target = optimizer.target(board, graph, rate, None, fill)
                     theirs = fold.complete(
                         graph,
                         fold.finn_throughput(hardware, board["part"], target.frame_cycles),
@@ -109,7 +109,7 @@ def explore(
                         ),
                     )
                     for kind, goal in ((OURS, target), (EQUAL, equal)):
-                        ours = search.fold(hardware, graph, goal)
+                        ours, _ = optimizer.fold(hardware, graph, goal)
                         points.append(_point(hardware, graph, board, goal, ours, (model.name, kind, accuracy), fill))
                 except IcsortError as reason:
                     refused.append((model.name, board["name"], str(reason)))
@@ -120,13 +120,13 @@ def _point(
     model: ModelWrapper,
     graph: cycles.Graph,
     board: Mapping[str, Any],
-    target: search.Target,
+    target: optimizer.Target,
     folding: fold.Folding,
     what: tuple[str, str, float | None],
     fill: float,
 ) -> Point:
     prediction = cycles.predict(graph, folding, target.line_cycles)
-    total = search.Inventory(model, graph, target.family, target.ultra).total(folding)
+    total = optimizer.Inventory(model, graph, target.family, target.ultra).total(folding)
     clock = board["clock_mhz"]
     return Point(
         network=what[0],

@@ -242,7 +242,7 @@ def apply(model: ModelWrapper, folding: Units) -> None:
 def finn_throughput(model: ModelWrapper, part: str, cycles: int) -> Folding:
     """PE and SIMD of the layers that multiply as FINN's own SetFolding chooses them for `cycles` cycles a frame.
 
-    FINN folds for throughput: each layer as narrow as that rate allows. For comparison with folding.search. part:
+    FINN folds for throughput: each layer as narrow as that rate allows. For comparison with folding.optimizer. part:
     FPGA. An MVAU behind a flatten takes no more at a time than a pixel has.
     """
     folded = ModelWrapper(model.model, make_deepcopy=True)

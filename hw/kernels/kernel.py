@@ -3,7 +3,7 @@
 
 A `Kernel` knows what it costs. A `LayerKernel` does the work of a FINN node besides: it reads the node, says how it may
 be folded, in which cycles it does what, and which parameters and memory its instance gets. The engines (folding.cycles,
-folding.search, netlist) ask through the registry in __init__.py and know no kernel.
+folding.optimizer, netlist) ask through the registry in __init__.py and know no kernel.
 """
 
 import random

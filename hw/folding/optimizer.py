@@ -9,7 +9,8 @@ line has come, and that is mostly the work of the last layers, whose rate is low
 2. spends the rest where it gains most: what each option of each layer alone would save is followed by the cycle model
    of the whole network, those that save most together within the budget are taken, and so on while it helps.
 
-Both choices are multiple-choice knapsacks, which SciPy's HiGHS solves.
+Both choices are multiple-choice knapsacks, which SciPy's HiGHS solves to within a gap or up to a number of nodes of its
+search tree, never up to a time: the same network gets the same folding on every machine, however busy.
 
 Resources are those of every kernel, FIFO and width converter that the generator will place (folding.resources).
 """
@@ -54,8 +55,9 @@ Amounts = npt.NDArray[np.float64]  # of RESOURCES, in that order
 DSP = RESOURCES.index("DSP")
 REST = 0.01  # what a share of any resource costs, beside one of the fullest
 CYCLES = 10.0  # of latency that are worth the whole of a resource, where all fits
-GAP = 2e-3  # between the solution that is taken and the best one
-SECONDS = 20.0  # for a solution, after which the best that was found is taken
+GAP = 2e-3  # between the solution that is taken and the best one, of the costs
+NODES = 500  # of a solution's search tree, after which the best that was found is taken
+OPTIMAL, INFEASIBLE = 0, 2  # states that milp ends in; any other: at the limit
 ROUNDS = 5  # of solutions, each with what the one before needs between its layers
 
 
@@ -246,7 +248,25 @@ def _out_lanes(node: Node, unit: Mapping[str, int | str]) -> int:
     return kernel_of(node, unit).out_lanes(node, unit)
 
 
-def fold(model: ModelWrapper, graph: Graph, target: Target, progress: Progress = lambda _: None) -> Folding:
+@dataclass(frozen=True)
+class Effort:
+    """How far the integer programs of a search were solved. programs: all of them; cut_short: those that ended at
+    NODES. largest_gap: of any solution from its bound, as a share of the costs; at most GAP where none was cut short.
+    """
+
+    programs: int
+    cut_short: int
+    largest_gap: float
+
+    @property
+    def proven(self) -> bool:
+        """Whether every program was solved."""
+        return self.cut_short == 0
+
+
+def fold(
+    model: ModelWrapper, graph: Graph, target: Target, progress: Progress = lambda _: None
+) -> tuple[Folding, Effort]:
     """The folding with the lowest latency from the last line that the search finds within the target's budget.
 
     Raises IcsortError where the budget does not allow the required rate: which resource is short, by how much, and
@@ -255,7 +275,7 @@ def fold(model: ModelWrapper, graph: Graph, target: Target, progress: Progress =
     search = _Search(Inventory(model, graph, target.family, target.ultra), target)
     if search.keep_up():
         search.spend(progress)
-    return complete(graph, search.chosen(), target.line_cycles)
+    return complete(graph, search.chosen(), target.line_cycles), search.effort()
 
 
 class _Search:
@@ -263,6 +283,11 @@ class _Search:
         self.inventory, self.target, self.graph = inventory, target, inventory.graph
         self.sites = {node.name: self._options(node) for node in self.graph.nodes if node.op in MULTIPLIERS}
         self.at: dict[str, Option] = {}
+        self.solutions: list[_Solution] = []
+
+    def effort(self) -> Effort:
+        gaps = [solution.gap for solution in self.solutions]
+        return Effort(len(gaps), sum(solution.cut_short for solution in self.solutions), max(gaps, default=0.0))
 
     def _options(self, node: Node) -> list[Option]:
         """Without those that use what the board has none of, unless all do."""
@@ -294,7 +319,7 @@ class _Search:
                 fastest = min(option.busy for option in options)
                 return f"{name} takes {fastest} cycles a cell however it is folded; the rate allows {frame_cycles}"
         knapsack = _Knapsack(self._able(frame_cycles), self.target.limits)
-        if self._settle(knapsack.emptiest, np.zeros(len(RESOURCES))):
+        if any(self._settle(partial(knapsack.emptiest, limit=limit)) for limit in (1.0, np.inf)):
             return None
         total = self._total()
         worst = int(np.argmax(total / np.maximum(self.target.limits, 1.0)))
@@ -309,16 +334,19 @@ class _Search:
     def _able(self, frame_cycles: int) -> dict[str, list[Option]]:
         return {name: [o for o in options if o.busy <= frame_cycles] for name, options in self.sites.items()}
 
-    def _settle(self, solve: Callable[[Amounts], dict[str, Option] | None], between: Amounts) -> bool:
-        """Sets `at` to a solution for what FIFOs and converters `between` the layers need. Returns whether all fits.
+    def _settle(self, solve: "Callable[[Amounts], _Solution]") -> bool:
+        """Sets `at` to a solution for what the layers and the FIFOs and converters between them need. Returns whether
+        all fits.
 
-        What they need depends on how the layers are folded, so it is counted after each solution.
+        What is between them depends on how the layers are folded, so it is counted after each solution.
         """
+        between = np.zeros(len(RESOURCES))
         for _ in range(ROUNDS):
             solution = solve(between)
-            if solution is None:
+            self.solutions.append(solution)
+            if solution.chosen is None:
                 return False
-            self.at = solution
+            self.at = solution.chosen
             total = self._total()
             if (total <= self.target.limits).all():
                 return True
@@ -339,7 +367,7 @@ class _Search:
         """
         able = self._able(self.target.frame_cycles)
         knapsack = _Knapsack(able, self.target.limits)
-        best, reached, between = self.at, self._latency(), self._total() - self._layers()
+        best, least = self.at, self._cost()
         # What each layer may lose where all are as fast as can be, then what each may gain where they are.
         self.at = {name: min(options, key=lambda option: option.busy) for name, options in able.items()}
         changes, measured = len(able), best
@@ -347,12 +375,17 @@ class _Search:
             if self.at is not measured:
                 measured, (about, gains) = self.at, self._gains(able)
             solve = partial(knapsack.fastest, reached=about, gains=gains, now=measured, changes=changes)
-            if self._settle(solve, between) and self._latency() < reached:
-                best, reached, between = self.at, self._latency(), self._total() - self._layers()
-                progress(f"{reached} cycles")
+            if self._settle(solve) and self._cost() < least:
+                best, least = self.at, self._cost()
+                progress(f"{self._latency()} cycles")
             else:
                 changes //= 2
             self.at = best
+
+    def _cost(self) -> float:
+        """What is minimized: the latency, and CYCLES for the whole of each resource."""
+        shares = self._total() / np.maximum(self.target.limits, 1.0)
+        return self._latency() + CYCLES * float(shares.sum())
 
     def _follow(self) -> Flow:
         return follow(self.graph, derive(self.graph, self.chosen()), self.target.line_cycles)
@@ -388,6 +421,15 @@ def _pace(option: Option) -> tuple[tuple[int | str | None, ...], ...]:
     return tuple(tuple(unit.get(key) for key in ("PE", "SIMD", "parallel_window")) for unit in option.units.values())
 
 
+@dataclass(frozen=True)
+class _Solution:
+    """chosen: an option of each layer, None where none was found. gap: from the bound, as a share of the costs."""
+
+    chosen: dict[str, Option] | None
+    gap: float
+    cut_short: bool
+
+
 class _Knapsack:
     """One option of each layer within a budget, by integer programming. `between` is what else must fit in."""
 
@@ -398,15 +440,13 @@ class _Knapsack:
         self.shares = np.stack([option.amounts for _, option in self.options]) / self.scale
         self.owned = np.array([[name == owner for owner, _ in self.options] for name in able])
 
-    def emptiest(self, between: Amounts) -> dict[str, Option]:
-        """Fills the fullest resource least, over its limit if it must be."""
-        solution = self._solved(REST * self.shares.sum(axis=1), 1.0, np.inf, between)
-        assert solution is not None  # every budget is large enough
-        return solution
+    def emptiest(self, between: Amounts, limit: float) -> _Solution:
+        """Fills the fullest resource least, and no more than the share `limit` of it."""
+        return self._solved(REST * self.shares.sum(axis=1), 1.0, limit, between)
 
     def fastest(
         self, between: Amounts, reached: int, gains: Amounts, now: Mapping[str, Option], changes: int
-    ) -> dict[str, Option] | None:
+    ) -> _Solution:
         """Gains most cycles of `reached`, with other options than `now` for so many layers; None where nothing fits."""
         kept = np.array([option is now[name] for name, option in self.options], float)
         costs = reached / len(self.able) - gains + CYCLES * self.shares.sum(axis=1)
@@ -414,19 +454,22 @@ class _Knapsack:
 
     def _solved(
         self, costs: Amounts, fullest: float, limit: float, between: Amounts, more: Sequence[LinearConstraint] = ()
-    ) -> dict[str, Option] | None:
+    ) -> _Solution:
         """Least sum of the costs of the options, and `fullest` times the largest share, which is at most `limit`."""
         one = LinearConstraint(np.pad(self.owned, ((0, 0), (0, 1))).astype(float), 1, 1)
         fits = LinearConstraint(np.pad(self.shares.T, ((0, 0), (0, 1)), constant_values=-1), ub=-between / self.scale)
         count = len(self.options)
-        solution = milp(
+        result = milp(
             np.append(costs, fullest),
             integrality=np.append(np.ones(count), 0),
             bounds=Bounds(0, np.append(np.ones(count), limit)),
             constraints=[one, fits, *more],
-            options={"mip_rel_gap": GAP, "time_limit": SECONDS},
-        ).x
-        return None if solution is None else dict(compress(self.options, solution[:-1] > 0.5))
+            options={"mip_rel_gap": GAP, "node_limit": NODES},
+        )
+        if result.x is None:
+            return _Solution(None, 0.0, result.status != INFEASIBLE)
+        chosen = dict(compress(self.options, result.x[:-1] > 0.5))
+        return _Solution(chosen, min(float(result.mip_gap or 0.0), 1.0), result.status != OPTIMAL)
 
 
 def options(inventory: Inventory, node: Node) -> list[Option]:

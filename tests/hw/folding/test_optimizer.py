@@ -1,0 +1,330 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The search against the generator (what is placed), the cycle model (what is gained) and all foldings (small ones)."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import product
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from qonnx.core.modelwrapper import ModelWrapper
+
+from icsort.errors import IcsortError
+from icsort.hw.compile import compile_package, load_board
+from icsort.hw.folding import cycles, folding, optimizer
+from icsort.hw.frontend.convert import HardwareGraph
+from icsort.hw.netlist import generator
+from tests.hw.networks import Basic, BranchNetwork, Inverted, Network, make_package
+
+NETWORK = BranchNetwork(height=7, width=8, blocks=(Basic(4), Inverted(6, stride=2)), head=8)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory) -> ModelWrapper:
+    folder = tmp_path_factory.mktemp("search")
+    return ModelWrapper(str(compile_package(make_package(folder / "package", NETWORK, 1), folder / "build").graph))
+
+
+@pytest.fixture(scope="module")
+def graph(model) -> cycles.Graph:
+    return cycles.read(model)
+
+
+def target(graph: cycles.Graph, budget: dict[str, int], frame_cycles: int) -> optimizer.Target:
+    return optimizer.Target("test", "xc7", budget, True, frame_cycles // graph.height, frame_cycles)
+
+
+def fold(model: ModelWrapper, graph: cycles.Graph, goal: optimizer.Target) -> folding.Folding:
+    return optimizer.fold(model, graph, goal)[0]
+
+
+PLENTY = {"LUT": 10**6, "DSP": 10**4, "BRAM_18K": 10**4, "URAM": 0}
+
+
+def test_inventory_is_what_the_generator_places(model, graph, seed):
+    random = np.random.default_rng(seed)
+    inventory = optimizer.Inventory(model, graph, "xc7")
+    for _ in range(5):
+        chosen = {}
+        for node in graph.nodes:
+            if node.op in folding.MULTIPLIERS:
+                options = optimizer.options(inventory, node)
+                chosen |= options[random.integers(len(options))].units
+        whole = folding.complete(graph, chosen, 100)
+        sources = {node.name: node.name for node in graph.nodes}
+        netlist = generator.generate(HardwareGraph(model, 1.0, sources, {}), whole, "xc7").netlist
+        placed = [(instance.module, instance.parameters) for instance in netlist.instances]
+        counted = [*inventory.glue(whole), *(inventory.kernel(node, whole[node.name]) for node in graph.nodes)]
+        frozen = [Counter((kernel, *sorted(made.items())) for kernel, made in made_of) for made_of in (placed, counted)]
+        assert frozen[0] == frozen[1]
+        layers, glue = optimizer.resources(netlist, "xc7")
+        total = {key: glue[key] + sum(layer[key] for layer in layers.values()) for key in glue}
+        assert list(total.values()) == list(inventory.total(whole))
+
+
+LINE = Network(height=8, width=8, channels=1, features=(2, 2), kernels=((2, 2), (2, 2)), classes=2, weight_bits=8)
+INVERTED = BranchNetwork(height=4, width=5, channels=1, stem=1, blocks=(Inverted(1),), classes=2)
+FREE = {"BRAM_18K": 100, "URAM": 0}
+
+
+@dataclass(frozen=True)
+class Tiny:
+    """A network and all its foldings. latencies, intervals: (N,) cycles; amounts: (N, 4) RESOURCES."""
+
+    model: ModelWrapper
+    graph: cycles.Graph
+    line_cycles: int
+    latencies: NDArray[np.int64]
+    intervals: NDArray[np.int64]
+    amounts: NDArray[np.float64]
+
+    @property
+    def inventory(self) -> optimizer.Inventory:
+        return optimizer.Inventory(self.model, self.graph, "xc7")
+
+    def target(self, luts: int, slices: int) -> optimizer.Target:
+        frame = self.graph.height * self.line_cycles
+        return optimizer.Target("test", "xc7", {**FREE, "LUT": luts, "DSP": slices}, True, self.line_cycles, frame)
+
+    def within(self, goal: optimizer.Target, share: float = 1.0) -> NDArray[np.bool_]:
+        """Which foldings keep the rate and take at most a share of each resource."""
+        return (self.intervals <= goal.frame_cycles) & (self.amounts <= share * goal.limits).all(axis=1)
+
+    def costs(self, goal: optimizer.Target) -> NDArray[np.float64]:
+        """What is to be as low as it can be: cycles, 10 for the whole of a resource."""
+        return self.latencies + 10 * (self.amounts / np.maximum(goal.limits, 1)).sum(axis=1)
+
+
+def ways(inventory: optimizer.Inventory, node: cycles.Node) -> Iterator[folding.Folding]:
+    """Every PE and SIMD of a layer, every PE of its thresholds; products in LUTs."""
+    graph = inventory.graph
+    rows, elements = (node.rows, node.elements) if node.op == "MVAU" else (node.channels, node.taps)
+    behind = graph.consumer.get(node.outputs[0])
+    for pe, simd in product(folding.divisors(rows), folding.divisors(elements)):
+        unit: folding.Unit = {"PE": pe, "SIMD": simd, "ram_style": "distributed", "mult_style": "lut"}
+        if behind is None or behind.op != "Thresholding":
+            yield {node.name: unit}
+            continue
+        for lanes in folding.divisors(pe):
+            yield {node.name: unit, behind.name: {"PE": lanes, "ram_style": "distributed"}}
+
+
+@pytest.fixture(scope="module", params=[(LINE, 24), (INVERTED, 15)], ids=["line", "inverted"])
+def tiny(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Tiny:
+    """All foldings of a network of so few weights that none is in block RAM, followed and counted one by one."""
+    network, line_cycles = request.param
+    folder = tmp_path_factory.mktemp("tiny")
+    model = ModelWrapper(str(compile_package(make_package(folder / "package", network, 1), folder / "build").graph))
+    graph = cycles.read(model)
+    inventory = optimizer.Inventory(model, graph, "xc7")
+    layers = [node for node in graph.nodes if node.op in folding.MULTIPLIERS]
+    latencies, intervals, amounts = [], [], []
+    for chosen in product(*(ways(inventory, node) for node in layers)):
+        units = {name: unit for layer in chosen for name, unit in layer.items()}
+        whole = folding.complete(graph, units, line_cycles)
+        prediction, total = cycles.predict(graph, whole, line_cycles), inventory.total(whole)
+        slices = [
+            inventory.amounts(node, {**whole[node.name], "mult_style": "dsp"})
+            - inventory.amounts(node, whole[node.name])
+            for node in layers
+        ]
+        for used in product((0, 1), repeat=len(layers)):
+            latencies.append(prediction.after_last_pixel)
+            intervals.append(prediction.interval)
+            amounts.append(total + np.array(used) @ np.array(slices))
+    return Tiny(model, graph, line_cycles, np.array(latencies), np.array(intervals), np.array(amounts))
+
+
+def test_no_folding_within_the_budget_is_better(tiny: Tiny, seed: int) -> None:
+    """Against all of them, for budgets drawn from what they take. What just fits may be missed: the comparison is with
+    those that leave 3 % of each resource."""
+    random = np.random.default_rng(seed)
+    kept = tiny.amounts[tiny.intervals <= tiny.graph.height * tiny.line_cycles]
+    compared = 0
+    for _ in range(25):
+        luts = int(random.integers(kept[:, 0].min(), 1.1 * kept[:, 0].max()))
+        goal = tiny.target(luts, int(random.integers(0, kept[:, 1].max() + 2)))
+        roomy = tiny.within(goal, 0.97)
+        try:
+            chosen, effort = optimizer.fold(tiny.model, tiny.graph, goal)
+        except IcsortError:
+            assert not roomy.any()
+            continue
+        assert effort.proven
+        prediction, total = cycles.predict(tiny.graph, chosen, goal.line_cycles), tiny.inventory.total(chosen)
+        assert prediction.interval <= goal.frame_cycles
+        assert (total <= goal.limits).all()
+        cost = prediction.after_last_pixel + 10 * (total / np.maximum(goal.limits, 1)).sum()
+        costs = tiny.costs(goal)
+        assert cost >= costs[tiny.within(goal)].min() - 1e-6
+        if roomy.any():
+            compared += 1
+            assert cost <= costs[roomy].min() + 1e-6, (goal.budget, prediction.after_last_pixel)
+    assert compared > 3
+
+
+def test_the_smallest_budget_is_kept_to_the_last_lut(tiny: Tiny) -> None:
+    """The fewest LUTs of all foldings that keep the rate, with slices enough; one fewer is refused."""
+    kept = tiny.intervals <= tiny.graph.height * tiny.line_cycles
+    fewest = int(tiny.amounts[kept, 0].min())
+    goal = tiny.target(fewest, 100)
+    chosen = fold(tiny.model, tiny.graph, goal)
+    assert tiny.inventory.total(chosen)[0] == fewest
+    with pytest.raises(IcsortError, match=f"board 'test' has {fewest - 1}"):
+        optimizer.fold(tiny.model, tiny.graph, tiny.target(fewest - 1, 100))
+
+
+def test_a_network_may_fill_its_board(graph) -> None:
+    """check_budget: all that is there may be taken, and not one LUT more."""
+    layers = {"MVAU_0": {"LUT": 70, "DSP": 2, "BRAM_18K": 0, "URAM": 0}}
+    glue = {"LUT": 30, "DSP": 0, "BRAM_18K": 0, "URAM": 0}
+    optimizer.check_budget(target(graph, {"LUT": 100, "DSP": 2}, 4000), layers, glue)
+    with pytest.raises(IcsortError, match=r"needs 100 LUT, board 'test' has 99; MVAU_0 takes 70"):
+        optimizer.check_budget(target(graph, {"LUT": 99, "DSP": 2}, 4000), layers, glue)
+
+
+def test_a_search_that_is_cut_short_says_so(model, graph, monkeypatch) -> None:
+    """By nodes, never by time; what it found is still within the budget."""
+    goal = target(graph, {**PLENTY, "LUT": 7_000, "DSP": 40}, 4000)
+    assert optimizer.fold(model, graph, goal)[1].proven
+    monkeypatch.setattr(optimizer, "NODES", 0)
+    chosen, effort = optimizer.fold(model, graph, goal)
+    assert not effort.proven
+    assert 0 < effort.cut_short <= effort.programs
+    assert (optimizer.Inventory(model, graph, "xc7").total(chosen) <= goal.limits).all()
+
+
+def test_a_larger_budget_is_never_slower_and_is_kept(model, graph):
+    inventory = optimizer.Inventory(model, graph, "xc7")
+    reached = []
+    for luts in (6_000, 9_000, 30_000):
+        budget = {**PLENTY, "LUT": luts}
+        goal = target(graph, budget, 4000)
+        found = fold(model, graph, goal)
+        assert (inventory.total(found) <= goal.limits).all()
+        prediction = cycles.predict(graph, found, goal.line_cycles)
+        assert prediction.interval <= 4000
+        reached.append(prediction.after_last_pixel)
+    assert reached == sorted(reached, reverse=True)
+    assert reached[0] > reached[-1]
+
+
+def test_with_plenty_nothing_faster_is_left_out(model, graph):
+    """No single layer can be folded otherwise and gain a thirtieth: checked with every option of every layer."""
+    goal = target(graph, PLENTY, 4000)
+    found = fold(model, graph, goal)
+    inventory = optimizer.Inventory(model, graph, "xc7")
+    chosen = {node.name: found[node.name] for node in graph.nodes if node.op in (*folding.MULTIPLIERS, "Thresholding")}
+    best = cycles.predict(graph, found, goal.line_cycles).after_last_pixel
+    for node in graph.nodes:
+        for option in optimizer.options(inventory, node) if node.op in folding.MULTIPLIERS else ():
+            other = folding.complete(graph, {**chosen, **option.units}, goal.line_cycles)
+            assert cycles.predict(graph, other, goal.line_cycles).after_last_pixel >= best * 29 // 30
+
+
+def test_a_board_without_a_limit_takes_what_is_too_large_for_it(model, graph):
+    """As cheap as its rate allows, in what is short: each layer by itself against every PE and SIMD that keeps up."""
+    goal = optimizer.Target("test", "xc7", {**PLENTY, "LUT": 50}, False, 60, 500)
+    found = fold(model, graph, goal)
+    inventory = optimizer.Inventory(model, graph, "xc7")
+    luts = folding.RESOURCES.index("LUT")
+    for node in graph.nodes:
+        if node.op in folding.MULTIPLIERS:
+            able = [option for option in optimizer.options(inventory, node) if option.busy <= 500]
+            mine = next(
+                option
+                for option in able
+                if all(found[name][key] == value for name, unit in option.units.items() for key, value in unit.items())
+            )
+            assert mine.amounts[luts] == min(option.amounts[luts] for option in able)
+
+
+def test_dsp_slices_take_work_where_luts_are_scarce(model, graph):
+    """The first budget of LUTs, in steps of a tenth, that is too small without DSP slices is kept with them."""
+    inventory = optimizer.Inventory(model, graph, "xc7")
+    luts, enough = 10_000, True
+    while enough:
+        try:
+            fold(model, graph, target(graph, {**PLENTY, "LUT": luts, "DSP": 0}, 200))
+            luts = luts * 9 // 10
+        except IcsortError:
+            enough = False
+    goal = target(graph, {**PLENTY, "LUT": luts}, 200)
+    found = fold(model, graph, goal)
+    assert (inventory.total(found) <= goal.limits).all()
+    assert any(unit.get("mult_style") == "dsp" for unit in found.values())
+
+
+def test_options_that_another_one_beats_are_left_out(model, graph, seed):
+    """Against a plain comparison of each with each."""
+    inventory = optimizer.Inventory(model, graph, "xcup")
+    random = np.random.default_rng(seed)
+    drawn = [optimizer.Option({}, int(busy), sizes) for busy, *sizes in random.integers(0, 4, (60, 5))]
+    for options in (drawn, optimizer.options(inventory, next(node for node in graph.nodes if node.op == "MVAU"))):
+        sizes = [(option.busy, *option.amounts) for option in options]
+        beaten = {mine for mine in sizes for other in sizes if other != mine and np.less_equal(other, mine).all()}
+        kept = [(option.busy, *option.amounts) for option in optimizer._undominated(options)]
+        assert sorted(kept) == sorted(set(sizes) - beaten)
+
+
+@pytest.mark.parametrize(
+    ("budget", "frame_cycles", "message"),
+    [
+        (
+            {**PLENTY, "LUT": 7_000},
+            100,
+            r"needs \d+ LUT for a cell each 100 cycles, board 'test' has 7000; .*what fits",
+        ),
+        ({**PLENTY, "LUT": 50}, 4000, "board 'test' has 50; .*it does not fit at any rate"),
+    ],
+)
+def test_a_budget_that_is_too_small(budget, frame_cycles, message, model, graph):
+    with pytest.raises(IcsortError, match=message):
+        fold(model, graph, target(graph, budget, frame_cycles))
+
+
+def test_what_is_said_to_fit_does_fit(model, graph):
+    goal = target(graph, {**PLENTY, "LUT": 7_000}, 100)
+    with pytest.raises(IcsortError) as refused:
+        fold(model, graph, goal)
+    fits = int(str(refused.value).rpartition("what fits takes ")[2].split()[0])
+    found = fold(model, graph, target(graph, dict(goal.budget), fits))
+    assert (optimizer.Inventory(model, graph, "xc7").total(found) <= goal.limits).all()
+
+
+@pytest.mark.parametrize(
+    ("rate", "line_rate", "message"),
+    [(3e6, None, "at most 1785714 cells/s at 100 MHz"), (1000.0, 2e7, "at most 12500000 lines/s at 100 MHz")],
+)
+def test_rates_that_no_folding_reaches(rate, line_rate, message, graph):
+    with pytest.raises(IcsortError, match=message):
+        optimizer.target(load_board("virtual"), graph, rate, line_rate)
+
+
+@pytest.mark.parametrize("fill", [0.0, -0.5, 1.01, float("nan")])
+def test_shares_that_no_network_can_take(fill, graph):
+    with pytest.raises(IcsortError, match=r"--fill .* more than 0 and at most 1"):
+        optimizer.target(load_board("zcu104"), graph, None, None, fill)
+
+
+def test_fill_leaves_room(model, graph):
+    """With half of a board a network is folded as on a board of half the size."""
+    small = {"LUT": 9_000, "DSP": 8, "BRAM_18K": 10, "URAM": 0}
+    double = {key: 2 * amount + 1 for key, amount in small.items()}
+    half = replace(target(graph, double, 4000), fill=0.5)
+    assert fold(model, graph, half) == fold(model, graph, target(graph, small, 4000))
+    with pytest.raises(IcsortError, match=r"board 'test' has 5 at --fill 0\.1; .*does not fit at any rate"):
+        fold(model, graph, replace(target(graph, {**PLENTY, "LUT": 50}, 4000), fill=0.1))
+
+
+def test_finn_folds_for_throughput_and_waits_longer(model, graph):
+    """FINN's own SetFolding at the same rate, placed on our kernels: fewer resources, and a longer wait at the end."""
+    goal = target(graph, PLENTY, 2000)
+    theirs = folding.complete(graph, folding.finn_throughput(model, "xc7z020clg400-1", 2000), goal.line_cycles)
+    ours = fold(model, graph, goal)
+    late, early = (cycles.predict(graph, found, goal.line_cycles).after_last_pixel for found in (theirs, ours))
+    assert early < late
+    busy = [cycles.predict(graph, theirs, goal.line_cycles).layers[name][0] for name in theirs]
+    assert max(busy) <= 2000
