@@ -60,6 +60,10 @@ class StoredImages(Sequence[Image]):
         """The images with these of their channels, in this order."""
         return replace(self, channels=tuple(order if self.channels is None else (self.channels[i] for i in order)))
 
+    def with_all_channels(self) -> "StoredImages":
+        """The images as they were stored."""
+        return replace(self, channels=None)
+
 
 @dataclass(frozen=True)
 class Dataset:
@@ -71,6 +75,7 @@ class Dataset:
     split), `pixel_types` (N,) (in which type its pixels were stored) and `parameters`, a table of N rows with the
     instrument's own figures. `skipped`: a line for each image that could not be read and was left out. `passed_over`: a
     line for each entry of the folder that was not tried, and for each cell left out for want of a label.
+    `known_identities` (N,): where the images are no longer those that were read.
     """
 
     source: str
@@ -85,6 +90,7 @@ class Dataset:
     pixel_types: NDArray[np.str_] | None = None
     skipped: tuple[str, ...] = ()
     passed_over: tuple[str, ...] = ()
+    known_identities: NDArray[np.uint64] | None = None
 
     def __post_init__(self) -> None:
         if not self.images:
@@ -101,6 +107,17 @@ class Dataset:
         if isinstance(self.images, StoredImages):
             return self.images.heights
         return np.asarray([len(image) for image in self.images], np.int64)
+
+    @cached_property
+    def identities(self) -> NDArray[np.uint64]:
+        """What each cell is known by, (N,): 64 bits over its pixels in all channels that were read, type and shape.
+
+        Not over file names, labels, the order of channels or the choice of them.
+        """
+        if self.known_identities is not None:
+            return self.known_identities
+        images = self.images.with_all_channels() if isinstance(self.images, StoredImages) else self.images
+        return np.asarray([_identity(image) for image in images], np.uint64)
 
     def sha256(self) -> str:
         """Over classes, channels, labels, shapes, pixels and groups; not over file names or the order of folders."""
@@ -135,6 +152,7 @@ class Dataset:
             groups=None if self.groups is None else self.groups[keep],
             pixel_types=None if self.pixel_types is None else self.pixel_types[keep],
             parameters=None if self.parameters is None else self.parameters.iloc[keep].reset_index(drop=True),
+            known_identities=None if self.known_identities is None else self.known_identities[keep],
         )
 
     def some(self, count: int, seed: int) -> "Dataset":
@@ -170,7 +188,7 @@ class Dataset:
         if isinstance(self.images, StoredImages):
             return replace(self, images=self.images.with_channels(order), channels=wanted)
         images = tuple(np.ascontiguousarray(image[..., order]) for image in self.images)
-        return replace(self, images=images, channels=wanted)
+        return replace(self, images=images, channels=wanted, known_identities=self.identities)
 
     def fitted_to(self, channels: tuple[str, ...], line_width: int) -> "Dataset":
         """The channels that a network takes, by name. Raises IcsortError where one is missing or lines differ."""
@@ -244,7 +262,17 @@ def concatenate(pieces: Iterable[Dataset]) -> Dataset:
         pixel_types=None if first.pixel_types is None else np.concatenate([cells.pixel_types for cells in every]),
         skipped=tuple(line for cells in every for line in cells.skipped),
         passed_over=tuple(line for cells in every for line in cells.passed_over),
+        known_identities=None
+        if all(cells.known_identities is None for cells in every)
+        else np.concatenate([cells.identities for cells in every]),
     )
+
+
+def _identity(image: Image) -> int:
+    kind = repr((image.dtype.name, image.shape)).encode()
+    planes = (np.ascontiguousarray(plane, plane.dtype.newbyteorder("<")).data for plane in np.moveaxis(image, -1, 0))
+    digests = sorted(hashlib.blake2b(plane).digest() for plane in planes)
+    return int.from_bytes(hashlib.blake2b(kind + b"".join(digests), digest_size=8).digest(), "little")
 
 
 def _kind(cells: Dataset) -> tuple[object, ...]:

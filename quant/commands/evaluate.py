@@ -4,16 +4,19 @@
 import json
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from icsort.errors import IcsortError
 from icsort.output import result_folder
 from icsort.quant.commands.words import ChannelsOption, DataOption, names, parse_merge, parse_prevalence
 
 
 def evaluate(
-    package: Annotated[Path, typer.Argument(help="Model package made by `icsort export`.")],
+    package: Annotated[
+        Path, typer.Argument(help="Model package of `icsort export`, or folder of `icsort train --folds`.")
+    ],
     data: DataOption,
     out: Annotated[Path | None, typer.Option(help="Folder for report.html and evaluation.json.")] = None,
     run: Annotated[
@@ -21,9 +24,6 @@ def evaluate(
     ] = None,
     merge: Annotated[
         list[str] | None, typer.Option(help="Classes that count as one: NAME=CLASS+CLASS; may be repeated.")
-    ] = None,
-    group_by: Annotated[
-        str | None, typer.Option(help="As given to `icsort train`, to find the test part of its cells.")
     ] = None,
     posterior: Annotated[float, typer.Option(min=0, max=1, help="Least posterior of the gates to check.")] = 0.9,
     prevalence: Annotated[
@@ -38,24 +38,42 @@ def evaluate(
 
     Example: icsort evaluate out/package --data images/ --out out/evaluation
     """
+    from icsort.quant.cells.find import read_folder
     from icsort.quant.evaluation import evaluation_page as evaluation_report
     from icsort.quant.evaluation.evaluate import EVALUATION_FILE
     from icsort.quant.evaluation.evaluate import evaluate as score
+    from icsort.quant.evaluation.folds import evaluate_folds
+    from icsort.quant.training.folds import folds_in, is_folds
     from icsort.report import page as report
 
+    merged, sample = parse_merge(merge or []), parse_prevalence(prevalence or [])
     with nullcontext() if out is None else result_folder(out, EVALUATION_FILE, force) as folder:
-        found, decisions = score(
-            package,
-            data,
-            channels=names(channels),
-            merged=parse_merge(merge or []),
-            group_by=group_by,
-            runs=run or [],
-            posterior=posterior,
-            sample=parse_prevalence(prevalence or []),
-        )
+        if is_folds(package):
+            if run:
+                raise IcsortError(f"{package}: of folds the runs are laid beside each other; leave --run out")
+            cells = read_folder(data, names(channels))
+            found, decisions = evaluate_folds(
+                folds_in(package), cells, merged=merged, posterior=posterior, sample=sample
+            )
+        else:
+            found, decisions = score(
+                package,
+                data,
+                channels=names(channels),
+                merged=merged,
+                runs=run or [],
+                posterior=posterior,
+                sample=sample,
+            )
         if folder is not None:
             report.write(folder, evaluation_report.page(found, decisions), EVALUATION_FILE, found)
+    print_evaluation(found, out, as_json)
+
+
+def print_evaluation(found: dict[str, Any], out: Path | None, as_json: bool) -> None:
+    """What the report says, in a few lines; as JSON, all of it."""
+    from icsort.report import page as report
+
     if as_json:
         typer.echo(json.dumps(found))
         return
@@ -69,7 +87,9 @@ def evaluate(
         f"{calibration['error_by_chance']['high']:.3f})"
     )
     pooled = found["gates"][0]
-    typer.echo(f"posterior >= {posterior:<8g}{pooled['sorted']} cells, pure {report.with_interval(pooled['purity'])}")
+    typer.echo(
+        f"posterior >= {pooled['posterior']:<8g}{pooled['sorted']} cells, pure {report.with_interval(pooled['purity'])}"
+    )
     if found["sample"] is not None:
         typer.echo(f"in the sample        accuracy {report.with_interval(found['sample']['accuracy'])}")
         for gate in found["sample"]["gates"][1:]:

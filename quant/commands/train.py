@@ -84,6 +84,11 @@ def train(
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the split, the weights and the order of cells.")] = 0,
     device: Annotated[str, typer.Option(help="cpu, cuda, or auto: a GPU where there is one.")] = "auto",
+    folds: Annotated[
+        int | None,
+        typer.Option(min=3, help="Cross-validation: so many trainings, which test every cell once. Goes on by itself."),
+    ] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Folds that train side by side, each in a process.")] = 1,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a training that was killed.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace an earlier run at --out.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the metrics as JSON, without a progress bar.")] = False,
@@ -92,9 +97,15 @@ def train(
 
     Example: icsort train --data images/ --out out/run --arch resnet8 --preset thorough
     """
+    from icsort.quant.commands.evaluate import print_evaluation
+    from icsort.quant.evaluation import evaluation_page
+    from icsort.quant.evaluation.evaluate import EVALUATION_FILE
+    from icsort.quant.evaluation.folds import evaluate_folds
     from icsort.quant.networks.architectures import Architecture
+    from icsort.quant.training.folds import train_folds
     from icsort.quant.training.recipe import preset_named
     from icsort.quant.training.train import Sources, train_run
+    from icsort.report import page as report
 
     changes = {
         "epochs": epochs,
@@ -123,12 +134,34 @@ def train(
         typer.echo(f"  {name:<16}{count:>6}  left out: fewer than {min_class} (--min-class)", err=as_json)
     if dataset.passed_over:
         typer.echo("\n".join(named("passed over", dataset.passed_over)), err=as_json)
+    sources = Sources(start, tuple(teacher or ()), weights)
+    if folds is not None:
+        every = train_folds(
+            dataset,
+            out,
+            folds,
+            recipe,
+            architecture,
+            sources,
+            jobs=jobs,
+            seed=seed,
+            height=height,
+            window=window,
+            brightest=brightest,
+            device=device,
+            force=force,
+            progress=not as_json,
+        )
+        figures, decisions = evaluate_folds(every, dataset)
+        report.write(out, evaluation_page.page(figures, decisions), EVALUATION_FILE, figures)
+        print_evaluation(figures, out, as_json)
+        return
     metrics = train_run(
         dataset,
         out,
         recipe,
         architecture,
-        Sources(start, tuple(teacher or ()), weights),
+        sources,
         seed=seed,
         height=height,
         window=window,

@@ -20,12 +20,11 @@ from icsort.errors import IcsortError
 from icsort.formats.package import Manifest
 from icsort.quant.acquire.choose import Constants, Cut, cut_cells
 from icsort.quant.cells.find import Dataset, read_folder
-from icsort.quant.cells.splits import split
 from icsort.quant.evaluation import metrics, prevalence
 from icsort.quant.evaluation.metrics import Decisions
 from icsort.quant.packaging.integer import BATCH, IntegerNetwork
 from icsort.quant.training.runs import HELDOUT_FILE, Run, load_run
-from icsort.quant.training.temperature import fit_temperature
+from icsort.quant.training.seen import SEEN_FILE, Seen, read_seen
 from icsort.sim.bit_true import gate
 from icsort.sim.bit_true.event import Trigger
 
@@ -38,38 +37,37 @@ EMPTY_CELLS = 20_000  # from which the counts between cells are found, at most
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a package or a run takes: classes, channels by name, lines, trigger, and the cells it was trained on."""
+    """What a package or a run takes: classes, channels by name, lines, trigger, and the cells it has seen."""
 
     classes: tuple[str, ...]
     channels: tuple[str, ...]
     line_width: int
     trigger: Trigger
-    data_hash: str
-    split_seed: int
+    seen: Seen
 
     @classmethod
-    def by_package(cls, package: Manifest) -> "Wanted":
-        data = package.data
+    def by_package(cls, package: Manifest, folder: Path) -> "Wanted":
         lines = package.line.width, package.event_trigger
-        return cls(package.classes, package.channels, *lines, data.hash, data.split_seed)
+        return cls(package.classes, package.channels, *lines, read_seen(folder / SEEN_FILE))
 
     @classmethod
-    def by_run(cls, run: Run) -> "Wanted":
-        data = run.config["data"]
+    def by_run(cls, run: Run, folder: Path) -> "Wanted":
         names = tuple(run.config["classes"]), tuple(run.config["channels"])
-        return cls(*names, run.constants.line_width, run.constants.trigger, data["hash"], data["split_seed"])
+        return cls(*names, run.constants.line_width, run.constants.trigger, read_seen(folder / SEEN_FILE))
 
 
 @dataclass(frozen=True)
 class Cells:
     """Labelled cells in the network's channels and classes, and the counts (C,) of an empty pixel between them.
 
-    part: which of the data's cells these are, in words.
+    part: which of the data's cells these are, in words. left_out: cells that the network was trained on, and that chose
+    its epoch: they are not among them.
     """
 
     dataset: Dataset
     background: tuple[int, ...]
     part: str
+    left_out: Mapping[str, int]
 
 
 @dataclass(frozen=True)
@@ -93,32 +91,53 @@ def read_cells(
     wanted: Wanted,
     channels: Sequence[str] | None = None,
     merged: Mapping[str, Sequence[str]] | None = None,
-    group_by: str | None = None,
 ) -> Cells:
-    """Cells for a package or run: a folder of labelled images, or the heldout.npz of a run.
-
-    Channels are put in the wanted order by name, classes too; a class without cells here is left empty. Where the
-    folder holds the very cells that the network was trained on, only their test part is taken. Raises IcsortError for
-    channels that are missing, classes that the network does not know, or lines of another width.
+    """Cells for a package or run: of a folder of labelled images, or of the heldout.npz of a run; see `unseen`.
 
     channels: names of those of class stacks, in order. merged: classes of a folder that count as one (name -> classes).
-    group_by: see icsort.quant.cells.groups.
     """
     if path.is_file():
         dataset, background = _read_heldout(path)
-        empty = tuple(background[i] for i in dataset.channel_order(wanted.channels))
-        return Cells(align(dataset, wanted), empty, "held-out cells of a training run")
-    every = read_folder(path, channels, group_by=group_by)
-    if merged:
-        every = every.with_merged_classes(merged)
-    trained = align(_known(every, wanted.classes), wanted)
-    if trained.sha256() != wanted.data_hash:
-        dataset = align(every, wanted)
-        words = "all of them; whether some were trained on cannot be told"
-        return Cells(dataset, empty_pixel(dataset, wanted.trigger), words)
-    part = split(trained.labels, trained.classes, wanted.split_seed, trained.groups)["test"]
-    words = f"the test part (split seed {wanted.split_seed}); the network was trained on the others"
-    return Cells(trained.subset(part), empty_pixel(trained, wanted.trigger), words)
+        return unseen(dataset, wanted, tuple(background[i] for i in dataset.channel_order(wanted.channels)))
+    dataset = read_folder(path, channels)
+    return unseen(dataset.with_merged_classes(merged) if merged else dataset, wanted)
+
+
+def unseen(dataset: Dataset, wanted: Wanted, background: tuple[int, ...] | None = None) -> Cells:
+    """The cells that the network has not seen in its training, whatever they are called now.
+
+    Channels are put in the wanted order by name, classes too; a class without cells here is left empty. background: the
+    counts (C,) between cells, found in the images where None. Raises IcsortError for channels that are missing, classes
+    that the network does not know (but for those that its own training left out), lines of another width, and where
+    no cell is left.
+    """
+    dataset = replace(dataset, known_identities=dataset.identities)
+    taught, chose = (np.isin(dataset.identities, cells) for cells in (wanted.seen.taught, wanted.seen.validation))
+    chose &= ~taught
+    seen = taught | chose
+    small = _classes_left_out(dataset, wanted.classes, seen)
+    if small:
+        known = np.isin(dataset.labels, small, invert=True)
+        dataset, seen, taught, chose = _known(dataset, wanted.classes), seen[known], taught[known], chose[known]
+    every = align(dataset, wanted)
+    if seen.all():
+        raise IcsortError(
+            f"{dataset.origin}: the network has seen all {len(seen)} cells in its training; give others, or the "
+            f"{HELDOUT_FILE} of its run"
+        )
+    left_out = {"trained_on": int(taught.sum()), "validation": int(chose.sum())}
+    if seen.any():
+        words = (
+            f"those that the network has not seen; left out: {left_out['trained_on']} that it was trained on, "
+            f"{left_out['validation']} that chose its epoch"
+        )
+    elif len(wanted.seen.taught):
+        words = "all of them; the network was trained on none"
+    else:
+        words = "all of them; the package names no cells that it was trained on"
+    if small:
+        words += f"; {(~known).sum()} of classes that its training left out, too"
+    return Cells(every.subset(np.flatnonzero(~seen)), background or empty_pixel(every, wanted.trigger), words, left_out)
 
 
 def align(dataset: Dataset, wanted: Wanted) -> Dataset:
@@ -182,6 +201,12 @@ def merge_classes(classes: Sequence[str], merged: Mapping[str, Sequence[str]]) -
     return Groups(names, np.asarray([names.index(name) for name in new]))
 
 
+def groups_of(classes: Sequence[str], merged: Mapping[str, Sequence[str]]) -> tuple[dict[str, Sequence[str]], Groups]:
+    """What of `merged` the network of these classes was trained on as one class, and groups for the rest."""
+    trained_as = {name: members for name, members in merged.items() if name in classes}
+    return trained_as, merge_classes(classes, {name: merged[name] for name in merged if name not in trained_as})
+
+
 def gate_decisions(package: Manifest, cells: Cells, scored: Scored, groups: Groups) -> Decisions:
     """Best class and posteriors as the hardware's gate computes them."""
     numbers = package.posterior
@@ -207,42 +232,63 @@ def evaluate(
     channels: Sequence[str] | None = None,
     merged: Mapping[str, Sequence[str]] | None = None,
     runs: Sequence[Path] = (),
-    group_by: str | None = None,
     posterior: float = 0.9,
     sample: Mapping[str, float] | None = None,
 ) -> tuple[dict[str, Any], Decisions]:
     """Score a package on labelled cells (a folder, or a run's heldout.npz).
 
     merged: classes that count as one: of the data where the network was trained on them as one, else of the network.
-    group_by: the rule with which the training's data was split, where it is not the data's own. runs: training runs,
-    float or quantized, to lay beside on the same cells. posterior: least posterior of the gates whose promise is
-    checked. sample: prevalence of classes in the sample to be sorted, where it is another than in the data (see
-    icsort.quant.evaluation.prevalence). Returns the machine-readable report and the decisions that it counts.
+    runs: training runs, float or quantized, to lay beside on the same cells. posterior: least posterior of the gates
+    whose promise is checked. sample: prevalence of classes in the sample to be sorted, where it is another than in the
+    data (see icsort.quant.evaluation.prevalence). Returns the machine-readable report and the decisions that it counts.
     """
     network = IntegerNetwork(package_folder)
     package = network.manifest
     merged = merged or {}
-    trained_as = {name: members for name, members in merged.items() if name in package.classes}
-    groups = merge_classes(package.classes, {name: merged[name] for name in merged if name not in trained_as})
-    cells = read_cells(data, Wanted.by_package(package), channels, trained_as, group_by)
+    trained_as, groups = groups_of(package.classes, merged)
+    cells = read_cells(data, Wanted.by_package(package, package_folder), channels, trained_as)
     scored = score(network, cells)
     found = gate_decisions(package, cells, scored, groups)
     raw = float_decisions(cells, scored.events, scored.logits * package.logits.scale, 1.0, groups)
-    report = {
+    comparison = [
+        row("integer, as in hardware", package.name, found),
+        *(row(*run_decisions(run, cells, package.classes, package.channels, groups)) for run in runs),
+    ]
+    data_row = {
+        "origin": cells.dataset.origin,
+        "part": cells.part,
+        "left_out": dict(cells.left_out),
+        "cells": len(cells.dataset.images),
+        "channels": list(package.channels),
+        "hash": cells.dataset.sha256(),
+    }
+    subject = {"name": package.name, "model_id": package.model_id}
+    return figures(
+        subject, data_row, merged, found, raw, package.logits.temperature, posterior, sample, comparison
+    ), found
+
+
+def figures(
+    subject: Mapping[str, str],
+    data: Mapping[str, Any],
+    merged: Mapping[str, Sequence[str]],
+    found: Decisions,
+    raw: Decisions,
+    temperature: float,
+    posterior: float,
+    sample: Mapping[str, float] | None,
+    comparison: Sequence[Mapping[str, Any]],
+) -> dict[str, Any]:
+    """The machine-readable report of decisions, `raw` those without the temperature."""
+    return {
         "format": FORMAT,
         "version": VERSION,
-        "package": {"name": package.name, "model_id": package.model_id},
-        "data": {
-            "origin": cells.dataset.origin,
-            "part": cells.part,
-            "cells": len(cells.dataset.images),
-            "channels": list(package.channels),
-            "hash": cells.dataset.sha256(),
-        },
+        "package": dict(subject),
+        "data": dict(data),
         "merged": {name: list(members) for name, members in merged.items()},
         **metrics.summary(found),
         "calibration": {
-            "temperature": package.logits.temperature,
+            "temperature": temperature,
             "error_before": metrics.calibration_error(raw),
             "error": metrics.calibration_error(found),
             "error_by_chance": metrics.chance_calibration_error(found),
@@ -250,18 +296,24 @@ def evaluate(
         },
         "gates": [metrics.gate_check(found, index, posterior) for index in (None, *range(len(found.names)))],
         "sample": prevalence.in_sample(found, sample, posterior) if sample else None,
-        "comparison": [
-            _row("integer, as in hardware", package.name, found),
-            *(_row(*_run_decisions(run, cells, package, groups)) for run in runs),
-        ],
+        "comparison": list(comparison),
     }
-    return report, found
 
 
-def _run_decisions(folder: Path, cells: Cells, package: Manifest, groups: Groups) -> tuple[str, str, Decisions]:
-    """A training run's own network on the cells, with its own trigger and preprocessing and a fitted temperature."""
+def run_decisions(
+    folder: Path,
+    cells: Cells,
+    classes: tuple[str, ...],
+    channels: tuple[str, ...],
+    groups: Groups,
+    temperature: float | None = None,
+) -> tuple[str, str, Decisions]:
+    """A training run's own network on the cells, with its own trigger and preprocessing; a fitted temperature if None.
+
+    Returns the network's title, the run's name, and the decisions.
+    """
     run = load_run(folder)
-    if tuple(run.config["classes"]) != package.classes or tuple(run.config["channels"]) != package.channels:
+    if tuple(run.config["classes"]) != classes or tuple(run.config["channels"]) != channels:
         raise IcsortError(f"{folder}: is a run of other classes or channels than the package; give a run of the same")
     events, logits = [], []
     for begin, cut in cut_some(cells, run.constants):
@@ -269,12 +321,13 @@ def _run_decisions(folder: Path, cells: Cells, package: Manifest, groups: Groups
         with torch.inference_mode():
             logits.append(torch.cat([run.model(part.float()) for part in torch.split(pixels, BATCH)]).numpy())
         events.append(begin + cut.cells)
-    temperature = fit_temperature(run.validation_logits, run.validation_labels)
+    if temperature is None:
+        temperature = run.temperature
     found = float_decisions(cells, np.concatenate(events), np.concatenate(logits), temperature, groups)
     return run.config["model"], run.name, found
 
 
-def _row(arithmetic: str, name: str, found: Decisions) -> dict[str, Any]:
+def row(arithmetic: str, name: str, found: Decisions) -> dict[str, Any]:
     scores = metrics.summary(found)
     return {
         "arithmetic": arithmetic,
@@ -301,16 +354,24 @@ def cut_some(cells: Cells, constants: Constants) -> Iterator[tuple[int, Cut]]:
 def _read_heldout(path: Path) -> tuple[Dataset, tuple[int, ...]]:
     try:
         with np.load(path, allow_pickle=False) as stored:
-            images, labels, classes, channels, background = (
-                stored[name] for name in ("images", "labels", "classes", "channels", "background")
+            images, labels, classes, channels, background, identities = (
+                stored[name] for name in ("images", "labels", "classes", "channels", "background", "identities")
             )
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise IcsortError(
             f"{path}: is not the {HELDOUT_FILE} of a training run ({error}); give that or a folder"
         ) from None
     names = tuple(map(str, classes))
-    dataset = Dataset(path.stem, str(path), tuple(images), labels, names, tuple(map(str, channels)))
+    dataset = Dataset(
+        path.stem, str(path), tuple(images), labels, names, tuple(map(str, channels)), known_identities=identities
+    )
     return dataset, tuple(int(value) for value in background)
+
+
+def _classes_left_out(dataset: Dataset, classes: Sequence[str], seen: NDArray[np.bool_]) -> list[int]:
+    """Which classes of a training's own data its network does not know, since they were too small."""
+    unknown = [label for label, name in enumerate(dataset.classes) if name not in classes]
+    return unknown if seen.any() and not seen[np.isin(dataset.labels, unknown)].any() else []
 
 
 def _known(dataset: Dataset, classes: Sequence[str]) -> Dataset:

@@ -32,7 +32,6 @@ from icsort.quant.evaluation.evaluate import (
 from icsort.quant.evaluation.metrics import Decisions
 from icsort.quant.packaging.integer import BATCH, IntegerNetwork
 from icsort.quant.training.runs import CONFIG_FILE, load_run
-from icsort.quant.training.temperature import fit_temperature
 
 EXPLANATION_FILE = "explanation.json"
 FORMAT = "icsort-explanation"
@@ -81,15 +80,14 @@ def read_subject(folder: Path) -> Subject:
     """The network of a training run or of a model package. Raises IcsortError for a folder that is neither."""
     if (folder / CONFIG_FILE).is_file():
         run = load_run(folder)
-        fitted = fit_temperature(run.validation_logits, run.validation_labels)
         return Subject(
             run.name,
-            Wanted.by_run(run),
+            Wanted.by_run(run, folder),
             lambda _: run.constants,
             run.model,
             run.model.embed,
             True,
-            fitted,
+            run.temperature,
         )
     network = IntegerNetwork(folder)
     package = network.manifest
@@ -99,7 +97,7 @@ def read_subject(folder: Path) -> Subject:
 
     return Subject(
         package.model_id,
-        Wanted.by_package(package),
+        Wanted.by_package(package, folder),
         lambda background: constants_of(package, background),
         lambda pixels: torch.from_numpy(network.logits(integers(pixels)) * package.logits.scale),
         lambda pixels: torch.from_numpy(network.features(integers(pixels))),

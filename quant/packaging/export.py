@@ -9,6 +9,7 @@ import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,7 @@ from icsort.quant.networks.architectures import Network
 from icsort.quant.networks.published import PublishedNetwork
 from icsort.quant.packaging.integer import INTEGER_TOLERANCE
 from icsort.quant.training.runs import CHECKED_CELLS, load_run
-from icsort.quant.training.temperature import fit_temperature
+from icsort.quant.training.seen import SEEN_FILE, Seen, read_seen
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # brevitas names a CUDA package that is of no use here
@@ -64,10 +65,11 @@ def export_package(run_folder: Path, out: Path, name: str | None = None, force: 
         classes=tuple(classes),
         channels=tuple(channels),
         constants=run.constants,
-        temperature=fit_temperature(run.validation_logits, run.validation_labels),
+        temperature=run.temperature,
         accuracy=accuracy,
         data=source,
         pixels=run.heldout_pixels,
+        seen=replace(read_seen(run_folder / SEEN_FILE), test=np.empty(0, np.uint64)),
         force=force,
     )
 
@@ -84,9 +86,13 @@ def write_package(
     accuracy: manifest.AccuracySpec,
     data: manifest.DataSpec,
     pixels: torch.Tensor,
+    seen: Seen,
     force: bool = False,
 ) -> manifest.Manifest:
-    """Write a model package of a quantized network, checked on pixels (N, C, H, W). Returns the manifest."""
+    """Write a model package of a quantized network, checked on pixels (N, C, H, W). Returns the manifest.
+
+    seen: the cells that it was trained on, kept beside the manifest.
+    """
     with result_folder(out, manifest.MANIFEST_FILE, force) as folder:
         path = folder / manifest.MODEL_FILE
         write_qonnx(model, tuple(pixels.shape[1:]), path)
@@ -109,6 +115,7 @@ def write_package(
             model_sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
         )
         manifest.save(package, folder)
+        seen.write(folder / SEEN_FILE)
     return package
 
 
@@ -145,7 +152,8 @@ def check_export(model: Network | PublishedNetwork, path: Path, pixels: torch.Te
     found = run_qonnx(path, pixels.numpy())
     span = float(np.abs(expected).max()) or 1.0
     worst = float(np.abs(found - expected).max())
-    if worst > LOGIT_TOLERANCE * span or (found.argmax(axis=1) != expected.argmax(axis=1)).any():
+    integers = [np.rint(logits.astype(np.float64) / scale) for logits in (found, expected)]  # equal logits tie exactly
+    if worst > LOGIT_TOLERANCE * span or (integers[0].argmax(axis=1) != integers[1].argmax(axis=1)).any():
         raise IcsortError(
             f"the exported logits differ from the trained network's by up to {worst:.3g}; this is a bug, report it"
         )

@@ -20,6 +20,7 @@ from icsort.quant.networks.architectures import Architecture, Network
 from icsort.quant.networks.blocks import fit_norms, fit_steps
 from icsort.quant.networks.published import Published, PublishedNetwork
 from icsort.quant.packaging.export import write_package
+from icsort.quant.training.seen import Seen
 
 CALIBRATED = 256
 BATCH = 64
@@ -65,6 +66,7 @@ def untrained_package(
         accuracy=manifest.AccuracySpec(0.0, 0.0, 0),
         data=manifest.DataSpec(dataset.source, dataset.sha256(), seed),
         pixels=pixels,
+        seen=Seen(),
         force=force,
     )
 

@@ -4,7 +4,7 @@
 import csv
 import io
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -18,6 +18,7 @@ from icsort.errors import IcsortError
 from icsort.quant.acquire.choose import Constants, cut_cells
 from icsort.quant.cells.find import Dataset
 from icsort.quant.networks.architectures import Architecture, Network
+from icsort.quant.training.temperature import fit_temperature
 from icsort.sim.bit_true.event import Trigger
 
 CONFIG_FILE = "config.json"
@@ -28,6 +29,7 @@ SPLIT_FILE = "split.json"
 CHECKPOINT_FILE = "checkpoint.pt"
 HELDOUT_FILE = "heldout.npz"
 VALIDATION_FILE = "validation.npz"
+FOLDS_FILE = "folds.json"  # of a folder of runs, see training.folds
 RUN_FORMAT = "icsort-run"
 RUN_VERSION = 2
 CHECKED_CELLS = 64
@@ -47,11 +49,23 @@ class Run:
     validation_logits: NDArray[np.float32]
     validation_labels: NDArray[np.int64]
 
+    @property
+    def temperature(self) -> float:
+        """Of its logits, fitted to the validation cells."""
+        return fit_temperature(self.validation_logits, self.validation_labels)
+
+
+def check_run(folder: Path) -> None:
+    """Raise IcsortError for a folder that is not a run."""
+    if (folder / FOLDS_FILE).is_file():
+        raise IcsortError(f"{folder}: holds folds; give one of its runs, or train with --folds too")
+    if not (folder / CONFIG_FILE).is_file():
+        raise IcsortError(f"{folder}: is not a run (no {CONFIG_FILE}); make one with `icsort train --out {folder}`")
+
 
 def load_run(folder: Path) -> Run:
     """Read a run folder. Raises IcsortError for one that is missing, incomplete or of another version."""
-    if not (folder / CONFIG_FILE).is_file():
-        raise IcsortError(f"{folder}: is not a run (no {CONFIG_FILE}); make one with `icsort train --out {folder}`")
+    check_run(folder)
     try:
         config = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
         if (config["format"], config["version"]) != (RUN_FORMAT, RUN_VERSION):
@@ -93,7 +107,7 @@ def load_run(folder: Path) -> Run:
 
 def write_heldout(path: Path, dataset: Dataset, indices: NDArray[np.int64], constants: Constants) -> None:
     """The test cells as raw images, at most HELDOUT_CELLS; shorter ones are filled with background lines."""
-    cells = dataset.subset(indices).some(HELDOUT_CELLS, seed=0)
+    cells = replace(dataset, known_identities=dataset.identities).subset(indices).some(HELDOUT_CELLS, seed=0)
     background = np.asarray(constants.background_line, np.uint16)
     stack = np.empty((len(cells.labels), cells.heights.max(), *cells.images[0].shape[1:]), np.uint16)
     stack[:] = background
@@ -106,6 +120,7 @@ def write_heldout(path: Path, dataset: Dataset, indices: NDArray[np.int64], cons
         classes=np.asarray(dataset.classes),
         channels=np.asarray(dataset.channels),
         background=background,
+        identities=cells.identities,
     )
 
 

@@ -3,6 +3,7 @@
 
 Every cell becomes what the hardware would give the network (acquire.choose). Backgrounds, gains, trigger channel and
 threshold come from the training part alone. The epoch is chosen on the validation part; the test part is used once.
+Where a training begins from another or follows one, cells keep the part they had there (training.seen).
 """
 
 import dataclasses
@@ -22,7 +23,7 @@ from icsort.errors import IcsortError
 from icsort.output import check_target, result_folder
 from icsort.quant.acquire.choose import BRIGHTEST, Constants, choose_constants
 from icsort.quant.cells.find import Dataset
-from icsort.quant.cells.splits import split
+from icsort.quant.cells.splits import Split, split
 from icsort.quant.networks.architectures import Architecture, Network
 from icsort.quant.networks.blocks import fit_steps, turn_gammas_positive
 from icsort.quant.networks.pretrained import load_published
@@ -39,7 +40,7 @@ from icsort.quant.training.runs import (
     RUN_VERSION,
     SPLIT_FILE,
     VALIDATION_FILE,
-    Run,
+    check_run,
     load_run,
     write_heldout,
     write_history,
@@ -47,6 +48,7 @@ from icsort.quant.training.runs import (
     write_weights,
 )
 from icsort.quant.training.samples import Samples, class_weights, make_samples
+from icsort.quant.training.seen import SEEN_FILE, Seen, check_unseen, parts_had, read_seen
 
 CONSTANTS_CELLS = 20_000  # at most so many training cells say what the hardware is set to
 FITTED = 256  # cells from which the first steps of activations are found
@@ -64,6 +66,17 @@ class Sources:
     teacher: tuple[Path, ...] = ()
     weights: Path | None = None
 
+    def seen(self) -> dict[str, Seen]:
+        """The cells that the runs have seen, by the words for each; also of a run whose file of weights is taken."""
+        runs = {f"--teacher {folder}": folder for folder in self.teacher}
+        if self.start is not None:
+            runs[f"--start {self.start}"] = self.start
+        if self.weights is not None and (self.weights.parent / CONFIG_FILE).is_file():
+            runs[f"--weights {self.weights}"] = self.weights.parent
+        for folder in runs.values():
+            check_run(folder)
+        return {words: read_seen(folder / SEEN_FILE) for words, folder in runs.items()}
+
 
 def train_run(
     dataset: Dataset,
@@ -72,6 +85,7 @@ def train_run(
     architecture: Architecture | None = None,
     sources: Sources | None = None,
     *,
+    parts: Split | None = None,
     seed: int = 0,
     height: int | None = None,
     window: str = "trigger",
@@ -83,9 +97,10 @@ def train_run(
 ) -> dict[str, Any]:
     """Train a network on a dataset and write the run folder `out`, whole or not at all. Returns the metrics.
 
-    height: lines of the window; window, brightest: see acquire.choose. The state of each epoch is kept beside `out`
-    until the end; with `resume` a training that was killed goes on from it. Same data, recipe, seed and machine give
-    the same weights, resumed or not. Under torchrun all processes share each batch, and the first one writes.
+    parts: of the cells, where they are not split here. height: lines of the window; window, brightest: see
+    acquire.choose. The state of each epoch is kept beside `out` until the end; with `resume` a training that was killed
+    goes on from it. Same data, recipe, seed and machine give the same weights, resumed or not. Under torchrun all
+    processes share each batch, and the first one writes.
 
     Raises IcsortError for data that cannot be split or triggered on, a training that diverges, sources that do not fit,
     and an output that exists or cannot be written.
@@ -97,7 +112,12 @@ def train_run(
     began = time.monotonic()
     check_target(out, CONFIG_FILE, force)
     with processes(device) as group:
-        parts = split(dataset.labels, dataset.classes, seed, dataset.groups)
+        identities, earlier = dataset.identities, sources.seen()
+        kept = parts_had(identities, earlier)
+        if parts is None:
+            parts = split(dataset.labels, dataset.classes, seed, dataset.groups, identities, kept)
+        check_unseen(parts, kept)
+        seen = Seen(**{name: identities[indices] for name, indices in parts.items()}).with_earlier([*earlier.values()])
         training = dataset.subset(parts["train"])
         constants = choose_constants(
             list(training.some(CONSTANTS_CELLS, seed).images), height or int(training.heights.max()), window, brightest
@@ -121,7 +141,7 @@ def train_run(
             )
             for name, indices in parts.items()
         }
-        _begin(model, samples["train"], sources, configuration, seed)
+        _begin(model, samples["train"], sources, seed)
         weights = class_weights(samples["train"].labels, dataset.classes, recipe.balance)
         teacher = _teacher(sources.teacher, configuration, group)
         fitting = Fitting(model, samples["train"], samples["validation"], recipe, weights, seed, group, teacher)
@@ -145,6 +165,7 @@ def train_run(
         metrics |= _metrics(logits, samples)
         with result_folder(out, CONFIG_FILE, force) as folder:
             write_heldout(folder / HELDOUT_FILE, dataset, parts["test"], constants)
+            seen.write(folder / SEEN_FILE)
             np.savez_compressed(
                 folder / VALIDATION_FILE,
                 logits=logits["validation"].numpy(),
@@ -160,13 +181,12 @@ def train_run(
     return metrics
 
 
-def _begin(model: Network, training: Samples, sources: Sources, configuration: dict[str, Any], seed: int) -> None:
+def _begin(model: Network, training: Samples, sources: Sources, seed: int) -> None:
     """First weights, and the steps of the activations that fit them."""
     if sources.weights is not None:
         load_published(model, sources.weights)
     if sources.start is not None:
         run = load_run(sources.start)
-        _check_same_split(run, configuration, "--start")
         known, wanted = run.model.state_dict(), model.state_dict()
         fits = {key: value for key, value in known.items() if key in wanted and value.shape == wanted[key].shape}
         if not any(key.startswith("trunk.") and key.endswith("conv.weight") for key in fits):
@@ -184,7 +204,6 @@ def _teacher(folders: tuple[Path, ...], configuration: dict[str, Any], group: Pr
         return None
     runs = [load_run(folder) for folder in folders]
     for run in runs:
-        _check_same_split(run, configuration, "--teacher")
         for key in ("classes", "channels", "input", "trigger", "preprocess"):
             if run.config[key] != configuration[key]:
                 raise IcsortError(f"--teacher {run.name}: was trained with another {key}; train it like this one")
@@ -195,16 +214,6 @@ def _teacher(folders: tuple[Path, ...], configuration: dict[str, Any], group: Pr
         return logits
 
     return answer
-
-
-def _check_same_split(run: Run, configuration: dict[str, Any], option: str) -> None:
-    """A run on the same cells with another split has seen cells that are held out here."""
-    theirs, ours = run.config["data"], configuration["data"]
-    if theirs["hash"] == ours["hash"] and theirs["split_seed"] != ours["split_seed"]:
-        raise IcsortError(
-            f"{option} {run.name}: was trained on this data with split seed {theirs['split_seed']} and has seen cells "
-            f"that are held out here; use --seed {theirs['split_seed']}"
-        )
 
 
 def _metrics(logits: dict[str, Tensor], samples: dict[str, Samples]) -> dict[str, Any]:

@@ -17,13 +17,14 @@ from icsort.cli.root import app
 from icsort.errors import IcsortError
 from icsort.formats import package as manifest
 from icsort.quant.cells.dataset import Dataset, concatenate
-from icsort.quant.cells.splits import split
+from icsort.quant.cells.find import generated_dataset
 from icsort.quant.commands.words import parse_merge
-from icsort.quant.evaluation.evaluate import Wanted, evaluate, read_cells
+from icsort.quant.evaluation.evaluate import Wanted, evaluate, read_cells, unseen
 from icsort.quant.networks.architectures import Architecture
 from icsort.quant.packaging.export import run_qonnx
 from icsort.quant.packaging.integer import BATCH, IntegerNetwork
 from icsort.quant.packaging.untrained import untrained_package
+from icsort.quant.training.runs import load_run
 from icsort.sim.bit_true.preprocess import preprocess
 
 Images = dict[str, np.ndarray]
@@ -70,45 +71,60 @@ def test_integers_of_deep_networks_equal_qonnx(name: str, dataset: Dataset, tmp_
     assert len(np.unique(found, axis=0)) > len(pixels) // 2
 
 
-def test_own_training_cells_count_only_their_test_part(
+def test_own_training_cells_are_left_out(
     package_folder: Path, run_folder: Path, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     package = manifest.load(package_folder)
     monkeypatch.setattr("icsort.quant.evaluation.evaluate.read_folder", lambda *_, **__: dataset)
     found, _ = evaluate(package_folder, Path("cells"))
     heldout, _ = evaluate(package_folder, run_folder / "heldout.npz")
-    assert "test part" in found["data"]["part"]
+    assert "left out: 160 that it was trained on, 20 that chose its epoch" in found["data"]["part"]
+    assert found["data"]["left_out"] == {"trained_on": 160, "validation": 20}
     assert found["data"]["hash"] == heldout["data"]["hash"]
     assert found["confusion"] == heldout["confusion"]
     assert found["accuracy"]["value"] == pytest.approx(package.accuracy.accuracy)
     assert found["balanced_accuracy"]["value"] == pytest.approx(package.accuracy.balanced_accuracy)
 
 
-def test_training_cells_are_found_behind_choices_of_the_training(
-    package_folder: Path, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+def test_training_cells_are_left_out_whatever_they_are_called(
+    package_folder: Path, run_folder: Path, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Channels left out, classes counted as one, a small class left out: the rest are still the cells trained on."""
-    trained = dataset.with_channels(("DNA", "Darkfield")).with_merged_classes({"Big": ["Large", "Mitotic"]})
-    trained = dataclasses.replace(trained, groups=np.arange(len(trained.labels)).astype(str))
-    package = Wanted.by_package(manifest.load(package_folder))
-    wanted = dataclasses.replace(
-        package, classes=trained.classes, channels=trained.channels, data_hash=trained.sha256(), split_seed=4
-    )
-    rare = dataset.subset([0, 1])
-    every = concatenate([dataset, dataclasses.replace(rare, labels=np.array([5, 5]), classes=dataset.classes)])
-    every = dataclasses.replace(
-        every, classes=(*dataset.classes, "Rare"), groups=np.arange(len(every.labels)).astype(str)
-    )
+    """Some of the cells, in another order and of other names, among new ones, with a class too small to learn."""
+    split = json.loads((run_folder / "split.json").read_text())
+    tested = {dataset.images[i].tobytes() for i in split["test"]}
+    new = generated_dataset(per_class=3, seed=99)
+    rare = dataclasses.replace(new.subset([0, 1]), labels=np.array([5, 5]), classes=(*dataset.classes, "Rare"))
+    known = dataclasses.replace(dataset.subset(np.arange(len(dataset.images))[::-2]), classes=rare.classes)
+    every = concatenate([dataclasses.replace(new, classes=rare.classes), known, rare])
     monkeypatch.setattr("icsort.quant.evaluation.evaluate.read_folder", lambda *_, **__: every)
-    cells = read_cells(Path("cells"), wanted, merged={"Big": ["Large", "Mitotic"]})
-    expected = trained.subset(split(trained.labels, trained.classes, 4, trained.groups)["test"])
-    assert cells.dataset.sha256() == expected.sha256()
-    with pytest.raises(IcsortError, match="not know the class Rare"):
-        read_cells(Path("cells"), dataclasses.replace(wanted, data_hash="0" * 64), merged={"Big": ["Large", "Mitotic"]})
+    cells = read_cells(Path("cells"), Wanted.by_package(manifest.load(package_folder), package_folder))
+    expected = {image.tobytes() for image in new.images} | (tested & {image.tobytes() for image in known.images})
+    assert {image.tobytes() for image in cells.dataset.images} == expected
+    assert sum(cells.left_out.values()) == len(known.images) - len(expected) + len(new.images)
+    strangers = dataclasses.replace(every.subset([*range(15), len(every.images) - 1]))
+    monkeypatch.setattr("icsort.quant.evaluation.evaluate.read_folder", lambda *_, **__: strangers)
+    with pytest.raises(IcsortError, match="not know the class Rare"):  # only its own data may hold others
+        read_cells(Path("cells"), Wanted.by_package(manifest.load(package_folder), package_folder))
+
+
+def test_cells_of_another_choice_of_channels_are_the_same_cells(dataset: Dataset, run_folder: Path) -> None:
+    run = load_run(run_folder)
+    wanted = Wanted.by_run(run, run_folder)
+    chosen = dataset.with_channels(("Darkfield", "DNA", "Brightfield")).with_channels(wanted.channels)
+    assert unseen(chosen, wanted).dataset.sha256() == unseen(dataset, wanted).dataset.sha256()
+
+
+def test_nothing_is_left_to_score(package_folder: Path, dataset: Dataset, run_folder: Path) -> None:
+    taught = dataset.subset(json.loads((run_folder / "split.json").read_text())["train"])
+    wanted = Wanted.by_package(manifest.load(package_folder), package_folder)
+    with pytest.raises(IcsortError, match="has seen all 160 cells"):
+        unseen(taught, wanted)
+    with pytest.raises(IcsortError, match=r"cells\.npz: cannot be read"):
+        Wanted.by_package(manifest.load(package_folder), run_folder.parent)
 
 
 def test_channels_are_found_by_name(package_folder: Path, stacks: Images, tmp_path: Path) -> None:
-    package = Wanted.by_package(manifest.load(package_folder))
+    package = Wanted.by_package(manifest.load(package_folder), package_folder)
     straight = read_cells(write(tmp_path / "a", few(stacks)), package, CHANNELS)
     turned = {name: stack[:, [2, 0, 1]] for name, stack in few(stacks).items()}
     cells = read_cells(write(tmp_path / "b", turned), package, ["Darkfield", "Brightfield", "DNA"])
@@ -121,7 +137,7 @@ def test_channels_are_found_by_name(package_folder: Path, stacks: Images, tmp_pa
 
 
 def test_classes_are_found_by_name(package_folder: Path, stacks: Images, tmp_path: Path) -> None:
-    package = Wanted.by_package(manifest.load(package_folder))
+    package = Wanted.by_package(manifest.load(package_folder), package_folder)
     fewer = {name: stack for name, stack in few(stacks).items() if name != "Large"}
     found, decisions = evaluate(package_folder, write(tmp_path / "fewer", fewer), channels=CHANNELS)
     large = found["classes"][package.classes.index("Large")]

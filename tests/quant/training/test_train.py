@@ -29,6 +29,7 @@ from icsort.sim.bit_true.event import Trigger
 
 RUN_FILES = {
     RECORD_FILE,
+    "cells.npz",
     "checkpoint.pt",
     "config.json",
     "heldout.npz",

@@ -21,7 +21,7 @@ def test_evaluation_equals_the_rtl(system: System) -> None:
     records = events(run_batch(build, stream.lines, setup_frames(build)))
 
     network = IntegerNetwork(system.package)
-    cells = read_cells(system.run / "heldout.npz", Wanted.by_package(package))
+    cells = read_cells(system.run / "heldout.npz", Wanted.by_package(package, system.package))
     scored = score(network, cells)
     decided = gate_decisions(package, cells, scored, merge_classes(package.classes, {}))
     assert np.array_equal(scored.events, stream.cells)
