@@ -40,7 +40,7 @@ def _from_pattern(names: Sequence[str], rule: str) -> list[str]:
         ) from None
     if pattern.groups == 0:
         raise IcsortError(f"--group-by {rule}: has no group in parentheses; write one around what names the group")
-    return ["/".join(found.groups(default="")) if (found := pattern.search(name)) else "" for name in names]
+    return ["/".join(match.groups(default="")) if (match := pattern.search(name)) else "" for name in names]
 
 
 def _from_table(names: Sequence[str], path: Path) -> list[str]:
@@ -50,8 +50,9 @@ def _from_table(names: Sequence[str], path: Path) -> list[str]:
         raise IcsortError(f"{path}: cannot be read as a table ({str(error).splitlines()[0]})") from None
     if not {"name", "group"} <= set(table.columns):
         raise IcsortError(f"{path}: needs the columns name and group; it has {', '.join(map(str, table.columns))}")
+    table["name"] = table["name"].str.replace("\\", "/", regex=False)
     if table["name"].duplicated().any():
         twice = table["name"][table["name"].duplicated()].iloc[0]
         raise IcsortError(f"{path}: names {twice} twice; give each cell one group")
-    known = dict(zip(table["name"], table["group"], strict=True))
-    return [known.get(name, "") for name in names]
+    group_of = dict(zip(table["name"], table["group"], strict=True))
+    return [group_of.get(name, "") for name in names]

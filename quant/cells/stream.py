@@ -108,7 +108,7 @@ def measure(folder: Path, images: int, batch: int, workers: int, seed: int) -> I
         for _, labels in DataLoader(stream, batch_size=None, num_workers=workers):
             done += len(labels)
             if done - reported >= images / 10 or done >= images:
-                memory = sum(each.memory_info().rss for each in [process, *process.children(recursive=True)])
+                memory = sum(member.memory_info().rss for member in [process, *process.children(recursive=True)])
                 speed = done / (time.monotonic() - began)
                 yield {"images": done, "images_per_second": round(speed, 1), "rss_mb": round(memory / 1e6, 1)}
                 reported = done

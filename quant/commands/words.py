@@ -41,7 +41,7 @@ def digitization(words: str | None) -> "Digitization | None":
 
 def named(what: str, entries: Sequence[str]) -> list[str]:
     """Lines that count entries and name the first few."""
-    more = [f"  and {len(entries) - SHOWN} more (--json names all)"] if len(entries) > SHOWN else []
+    more = [f"  and {len(entries) - SHOWN} more (`icsort data info --json` names all)"] if len(entries) > SHOWN else []
     return [f"{what}: {len(entries) or 'none'}", *(f"  {entry}" for entry in entries[:SHOWN]), *more]
 
 

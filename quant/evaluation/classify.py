@@ -132,10 +132,10 @@ def _decided(
     triggered[events] = True
     best = np.zeros(len(names), np.int64)
     posteriors = np.zeros(shape, np.uint16)
-    every = np.zeros(shape, np.int64)
-    every[events] = logits
+    accumulators = np.zeros(shape, np.int64)
+    accumulators[events] = logits
     for label in range(len(package.classes)):
         _, best[events], posteriors[events, label] = gate.decide(
             logits, 1 << label, 0, numbers.multiplier, numbers.shift
         )
-    return Classified(names, triggered, best, posteriors, every)
+    return Classified(names, triggered, best, posteriors, accumulators)

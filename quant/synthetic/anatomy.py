@@ -97,9 +97,9 @@ def paint(kind: Kind, count: int, height: int, instrument: Instrument, random: n
     if kind.mixture:
         which = random.integers(len(kind.mixture), size=count)
         for index, part in enumerate(kind.mixture):
-            mine = np.flatnonzero(which == index)
-            if len(mine):
-                light[mine] = paint(part, len(mine), height, instrument, random)
+            members = np.flatnonzero(which == index)
+            if len(members):
+                light[members] = paint(part, len(members), height, instrument, random)
         return light
     cells = _Cells(kind, count, height, instrument, random)
     light[:, 0], light[:, 1], light[:, 2] = cells.light_loss(), cells.forward_scatter(), cells.side_scatter()

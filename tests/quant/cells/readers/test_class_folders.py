@@ -90,6 +90,8 @@ def test_groups_by_table(folder: Path, tmp_path: Path) -> None:
     groups = read_folder(folder, group_by=str(table)).groups
     assert groups is not None
     assert groups.tolist() == [f"donor{i % 4}" for i in range(len(names))]
+    table.write_text(table.read_text().replace("/", "\\"))
+    assert (read_folder(folder, group_by=str(table)).groups == groups).all()
 
 
 @pytest.mark.parametrize(
