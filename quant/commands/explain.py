@@ -16,7 +16,7 @@ def explain(
     subject: Annotated[Path, typer.Argument(help="Run folder of `icsort train`, or model package of `icsort export`.")],
     data: Data,
     out: Annotated[Path, out("Folder to make, for report.html and explanation.json.")],
-    each: Annotated[int, typer.Option(min=1, help="Saliency maps of each class.")] = 3,
+    maps: Annotated[int, typer.Option(min=1, help="Saliency maps of each class.")] = 3,
     count: Count = 2000,
     seed: Seed = 0,
     channels: Channels = None,
@@ -28,14 +28,16 @@ def explain(
     A run is explained by gradients, a package by hiding parts of the cell. Example: icsort explain out/package --data
     images/ --out out/explanation
     """
-    from icsort.quant.evaluation import explanation_page as explanation_report
+    from icsort.quant.evaluation import explanation_page
     from icsort.quant.evaluation.explain import EXPLANATION_FILE
-    from icsort.quant.evaluation.explain import explain as find
+    from icsort.quant.evaluation.explain import explain as explain_network
     from icsort.report import page as report
 
     with result_folder(out, EXPLANATION_FILE, force) as folder:
-        figures, found = find(subject, data, channels=names(channels), each=each, limit=count, seed=seed)
-        report.write(folder, explanation_report.page(figures, found), EXPLANATION_FILE, figures)
+        figures, explanation = explain_network(
+            subject, data, channels=names(channels), maps=maps, limit=count, seed=seed
+        )
+        report.write(folder, explanation_page.page(figures, explanation), EXPLANATION_FILE, figures)
     if as_json:
         console.show_json(figures)
         return

@@ -160,12 +160,12 @@ def _sample_section(sample: dict[str, Any], posterior: float) -> Section:
 def _purity_figure(decisions: Decisions, posterior: float, weights: NDArray[np.float64] | None) -> Figure:
     figure, axes = _square("yield", "purity")
     for index, colour in zip(decisions.present, colours(len(decisions.present)), strict=True):
-        purity, found, thresholds = metrics.purity_and_yield(decisions, index, weights)
+        purity, yields, thresholds = metrics.purity_and_yield(decisions, index, weights)
         shown = np.unique(np.linspace(0, len(purity) - 1, min(POINTS, len(purity))).astype(int))
-        axes.plot(found[shown], purity[shown], color=colour, label=decisions.names[index])
+        axes.plot(yields[shown], purity[shown], color=colour, label=decisions.names[index])
         at = np.searchsorted(thresholds, posterior)
         if at < len(purity):
-            axes.plot(found[at], purity[at], "o", color=colour)
+            axes.plot(yields[at], purity[at], "o", color=colour)
     axes.set_title(f"dots: posterior {posterior:g}", fontsize=9)
     legend(axes)
     return figure

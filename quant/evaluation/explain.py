@@ -107,11 +107,11 @@ def read_subject(folder: Path) -> Subject:
 
 
 def explain(
-    folder: Path, data: Path, *, channels: Sequence[str] | None = None, each: int = 3, limit: int = 2000, seed: int = 0
+    folder: Path, data: Path, *, channels: Sequence[str] | None = None, maps: int = 3, limit: int = 2000, seed: int = 0
 ) -> tuple[dict[str, Any], Explanation]:
     """Explain a package or a run on labelled cells.
 
-    each: saliency maps of a class. limit: at most this many cells, drawn with the seed. Returns the machine-readable
+    maps: saliency maps of a class. limit: at most this many cells, drawn with the seed. Returns the machine-readable
     report and what the pictures are made of. Raises IcsortError as icsort.quant.evaluation.evaluate.read_cells does.
     """
     subject = read_subject(folder)
@@ -119,17 +119,17 @@ def explain(
     cells = replace(cells, dataset=cells.dataset.some(limit, seed))
     constants = subject.constants(cells.background)
     cuts = [(begin + cut.cells, cut.windows) for begin, cut in cut_some(cells, constants)]
-    events = np.concatenate([found for found, _ in cuts])
+    events = np.concatenate([cells_of for cells_of, _ in cuts])
     pixels = constants.pixels(np.concatenate([windows for _, windows in cuts]))
     groups = merge_classes(subject.wanted.classes, {})
     logits = in_batches(subject.logits, pixels)
     decisions = float_decisions(cells, events, logits, subject.temperature, groups)
     empty = constants.pixels(np.asarray([cells.background], np.uint16))[0]
-    shown = choose(decisions, each, seed)
-    maps = saliency(subject, pixels[shown], decisions.labels[shown], empty)
+    shown = choose(decisions, maps, seed)
+    saliency_maps = saliency(subject, pixels[shown], decisions.labels[shown], empty)
     pairs = confusions(decisions)
     features = in_batches(subject.features, pixels)
-    found = Explanation(pixels, decisions, shown, maps, embed(features, seed), pairs)
+    explanation = Explanation(pixels, decisions, shown, saliency_maps, embed(features, seed), pairs)
     names = decisions.names
     report = {
         "format": FORMAT,
@@ -155,10 +155,10 @@ def explain(
         ],
         "map": [
             {"class": names[label], "decision": names[best], "x": float(x), "y": float(y)}
-            for label, best, (x, y) in zip(decisions.labels, decisions.best, found.places, strict=True)
+            for label, best, (x, y) in zip(decisions.labels, decisions.best, explanation.places, strict=True)
         ],
     }
-    return report, found
+    return report, explanation
 
 
 def in_batches(network: Callable[[Tensor], Tensor], pixels: NDArray[np.uint8]) -> NDArray[np.floating]:
@@ -177,21 +177,21 @@ def saliency(
     """
     inputs, classes = _tensor(pixels), torch.from_numpy(targets)
     if subject.differentiable:
-        found = captum.attr.Saliency(subject.logits).attribute(inputs.requires_grad_(), classes)
+        attribution = captum.attr.Saliency(subject.logits).attribute(inputs.requires_grad_(), classes)
     else:
         patch = (inputs.shape[1], *(min(PATCH, side) for side in inputs.shape[2:]))
         hidden = torch.from_numpy(empty).float()[None, :, None, None].expand(1, *inputs.shape[1:])
-        found = captum.attr.Occlusion(subject.logits).attribute(
+        attribution = captum.attr.Occlusion(subject.logits).attribute(
             inputs, patch, strides=(patch[0], STRIDE, STRIDE), baselines=hidden, target=classes
         )
-    return np.asarray(found.detach().abs().amax(dim=1).numpy(), np.float64)
+    return np.asarray(attribution.detach().abs().amax(dim=1).numpy(), np.float64)
 
 
-def choose(decisions: Decisions, each: int, seed: int) -> NDArray[np.int64]:
-    """Events to show: of each class at most `each` that were recognized, drawn with a seed."""
+def choose(decisions: Decisions, count: int, seed: int) -> NDArray[np.int64]:
+    """Events to show: of each class at most `count` that were recognized, drawn with a seed."""
     draw = np.random.default_rng(seed)
     right = [np.flatnonzero(decisions.right & (decisions.labels == index)) for index in decisions.present]
-    return np.concatenate([draw.permutation(where)[:each] for where in right])
+    return np.concatenate([draw.permutation(where)[:count] for where in right])
 
 
 def confusions(decisions: Decisions) -> list[tuple[int, int, NDArray[np.int64]]]:
@@ -200,11 +200,11 @@ def confusions(decisions: Decisions) -> list[tuple[int, int, NDArray[np.int64]]]
     share = np.where(np.eye(len(table), dtype=bool), 0, table / np.maximum(1, table.sum(axis=1, keepdims=True)))
     worst = np.argsort(share, axis=None)[::-1][:PAIRS]
     pairs = [divmod(int(at), len(table)) for at in worst if share.flat[at] > 0]
-    found = []
+    confused = []
     for true, taken in pairs:
         where = np.flatnonzero((decisions.labels == true) & (decisions.best == taken))
-        found.append((true, taken, where[np.argsort(-decisions.confidence[where], kind="stable")]))
-    return found
+        confused.append((true, taken, where[np.argsort(-decisions.confidence[where], kind="stable")]))
+    return confused
 
 
 def embed(features: NDArray[np.floating], seed: int) -> NDArray[np.float64]:

@@ -14,7 +14,7 @@ from icsort.report.page import Page, Section, Tile, percent
 SHOWN_OF_A_PAIR = 8
 
 
-def page(report: dict[str, Any], found: Explanation) -> Page:
+def page(report: dict[str, Any], explanation: Explanation) -> Page:
     """The report of icsort.quant.evaluation.explain as a page."""
     data, scores = report["data"], report["with_all_channels"]
     how = {
@@ -50,20 +50,20 @@ def page(report: dict[str, Any], found: Explanation) -> Page:
                 "Where the network looks",
                 f"Cells that were recognized, a row a class: each cell, and beside it its saliency map. {how} Maps "
                 "that light up off the cell mean that the network has learned something else than the cell.",
-                [png(_saliency_figure(found))],
+                [png(_saliency_figure(explanation))],
             ),
             Section(
                 "Cells as the last layer sees them",
                 "Each dot is a cell; cells that the last layer finds alike lie close together (t-SNE: near is "
                 "meaningful, far and the size of groups are not). Crosses are cells taken for another class.",
-                [png(_map_figure(found))],
+                [png(_map_figure(explanation))],
             ),
             Section(
                 "Most confused",
                 "A row a pair, the surest mistakes first, with their posterior."
                 if report["confused"]
                 else "No cell was taken for one of another class.",
-                [png(_pairs_figure(found))] if report["confused"] else [],
+                [png(_pairs_figure(explanation))] if report["confused"] else [],
                 head=["true class", "taken for", "cells", "of its class"],
                 rows=[
                     [entry["class"], entry["taken_for"], str(entry["cells"]), percent(entry["share"])]
@@ -74,44 +74,44 @@ def page(report: dict[str, Any], found: Explanation) -> Page:
     )
 
 
-def _saliency_figure(found: Explanation) -> Figure:
-    labels = found.decisions.labels[found.shown]
+def _saliency_figure(explanation: Explanation) -> Figure:
+    labels = explanation.decisions.labels[explanation.shown]
     rows = {index: np.flatnonzero(labels == index) for index in np.unique(labels)}
     columns = 2 * max(map(len, rows.values()))
     figure = Figure(figsize=(1.2 * columns + 1, 1.25 * len(rows)), layout="constrained")
     axes = figure.subplots(len(rows), columns, squeeze=False)
     for row, (index, members) in zip(axes, rows.items(), strict=True):
         _bare(row)
-        row[0].set_ylabel(found.decisions.names[index], rotation=0, ha="right", va="center", fontsize=9)
+        row[0].set_ylabel(explanation.decisions.names[index], rotation=0, ha="right", va="center", fontsize=9)
         for place, member in enumerate(members):
-            row[2 * place].imshow(composite(found.pixels[found.shown[member]]))
-            row[2 * place + 1].imshow(found.maps[member], cmap="inferno")
+            row[2 * place].imshow(composite(explanation.pixels[explanation.shown[member]]))
+            row[2 * place + 1].imshow(explanation.maps[member], cmap="inferno")
     return figure
 
 
-def _map_figure(found: Explanation) -> Figure:
+def _map_figure(explanation: Explanation) -> Figure:
     figure = Figure(figsize=(8, 6), layout="constrained")
     axes = figure.subplots()
-    decisions = found.decisions
+    decisions = explanation.decisions
     for index, colour in zip(decisions.present, colours(len(decisions.present)), strict=True):
         right, wrong = ((decisions.labels == index) & (decisions.right == which) for which in (True, False))
-        axes.plot(*found.places[right].T, ".", color=colour, markersize=4, label=decisions.names[index])
-        axes.plot(*found.places[wrong].T, "x", color=colour, markersize=5)
+        axes.plot(*explanation.places[right].T, ".", color=colour, markersize=4, label=decisions.names[index])
+        axes.plot(*explanation.places[wrong].T, "x", color=colour, markersize=5)
     axes.set(xticks=[], yticks=[])
     legend(axes)
     return figure
 
 
-def _pairs_figure(found: Explanation) -> Figure:
-    figure = Figure(figsize=(1.2 * SHOWN_OF_A_PAIR + 1.5, 1.5 * len(found.pairs)), layout="constrained")
-    axes = figure.subplots(len(found.pairs), SHOWN_OF_A_PAIR, squeeze=False)
-    names = found.decisions.names
-    for row, (true, taken, events) in zip(axes, found.pairs, strict=True):
+def _pairs_figure(explanation: Explanation) -> Figure:
+    figure = Figure(figsize=(1.2 * SHOWN_OF_A_PAIR + 1.5, 1.5 * len(explanation.pairs)), layout="constrained")
+    axes = figure.subplots(len(explanation.pairs), SHOWN_OF_A_PAIR, squeeze=False)
+    names = explanation.decisions.names
+    for row, (true, taken, events) in zip(axes, explanation.pairs, strict=True):
         _bare(row)
         row[0].set_ylabel(f"{names[true]}\nas {names[taken]}", rotation=0, ha="right", va="center", fontsize=9)
         for axis, event in zip(row, events, strict=False):
-            axis.imshow(composite(found.pixels[event]))
-            axis.set_title(f"{found.decisions.confidence[event]:.2f}", fontsize=8)
+            axis.imshow(composite(explanation.pixels[event]))
+            axis.set_title(f"{explanation.decisions.confidence[event]:.2f}", fontsize=8)
     return figure
 
 

@@ -103,10 +103,10 @@ def purity_and_yield(
     if not wanted.any():
         return np.empty(0), np.empty(0), np.empty(0)
     score = np.where(decisions.best == index, decisions.posterior[:, index], -1)
-    purity, found, thresholds = precision_recall_curve(wanted, score, sample_weight=weights)
+    purity, recall, thresholds = precision_recall_curve(wanted, score, sample_weight=weights)
     sortable = thresholds >= 0
     seen = wanted.sum() / (wanted.sum() + decisions.missed[index])
-    return purity[:-1][sortable], found[:-1][sortable] * seen, thresholds[sortable]
+    return purity[:-1][sortable], recall[:-1][sortable] * seen, thresholds[sortable]
 
 
 def sorted_cells(decisions: Decisions, index: int | None, posterior: float) -> NDArray[np.bool_]:

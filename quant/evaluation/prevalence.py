@@ -78,8 +78,8 @@ def _gate(
         wanted, of = taken * share_draws(random, right, sorted_), 1.0
     else:
         wanted, of = taken * (np.arange(len(cells)) == index), shares[index]
-    each = shares / np.maximum(1, cells)
-    caught, every = float(each @ right), float(each @ sorted_)
+    cell_weights = shares / np.maximum(1, cells)
+    caught, every = float(cell_weights @ right), float(cell_weights @ sorted_)
     purity = _ratio(caught, every, wanted @ shares, taken @ shares)
     high = purity["high"]
     return {

@@ -26,7 +26,7 @@ def planted(differentiable: bool) -> Subject:
         spot = (pixels * mask).sum(dim=(1, 2, 3))
         return torch.stack([torch.zeros_like(spot), spot], dim=1)
 
-    wanted = Wanted(("A", "B"), ("X", "Y"), 16, None, "", 0)  # type: ignore[arg-type]
+    wanted = Wanted(("A", "B"), ("X", "Y"), 16, None, None)  # type: ignore[arg-type]
     return Subject("planted", wanted, lambda _: None, logits, logits, differentiable, 1.0)  # type: ignore[arg-type,return-value]
 
 
@@ -63,8 +63,8 @@ def test_the_map_keeps_apart_what_is_apart(seed: int) -> None:
 
 def test_a_package_and_its_run_agree(package_folder: Path, run_folder: Path, dataset: Dataset) -> None:
     heldout = run_folder / "heldout.npz"
-    of_package, found = explain(package_folder, heldout, each=1)
-    of_run, _ = explain(run_folder, heldout, each=1)
+    of_package, found = explain(package_folder, heldout, maps=1)
+    of_run, _ = explain(run_folder, heldout, maps=1)
     assert (of_package["method"], of_run["method"]) == ("occlusion", "gradient")
     assert of_package["with_all_channels"] == of_run["with_all_channels"]
     assert [entry["channel"] for entry in of_package["without_channel"]] == list(dataset.channels)
@@ -74,7 +74,7 @@ def test_a_package_and_its_run_agree(package_folder: Path, run_folder: Path, dat
 
 
 def test_hiding_a_channel_that_decides_costs_accuracy(package_folder: Path, run_folder: Path) -> None:
-    report, _ = explain(package_folder, run_folder / "heldout.npz", each=1, limit=12, seed=3)
+    report, _ = explain(package_folder, run_folder / "heldout.npz", maps=1, limit=12, seed=3)
     assert report["data"]["cells"] == 12
     hidden = [entry["accuracy"] for entry in report["without_channel"]]
     assert min(hidden) < report["with_all_channels"]["accuracy"]
@@ -82,7 +82,7 @@ def test_hiding_a_channel_that_decides_costs_accuracy(package_folder: Path, run_
 
 def test_command(package_folder: Path, run_folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "explanation"
-    words = ["explain", package_folder, "--data", run_folder / "heldout.npz", "--out", out, "--each", 1, "--json"]
+    words = ["explain", package_folder, "--data", run_folder / "heldout.npz", "--out", out, "--maps", 1, "--json"]
     result = CliRunner().invoke(app, [str(word) for word in words], catch_exceptions=False)
     assert result.exit_code == 0, result.output
     figures = json.loads(result.stdout)
