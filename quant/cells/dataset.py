@@ -119,6 +119,12 @@ class Dataset:
         images = self.images.with_all_channels() if isinstance(self.images, StoredImages) else self.images
         return np.asarray([_identity(image) for image in images], np.uint64)
 
+    def copies(self) -> list[NDArray[np.int64]]:
+        """Cells with one identity: their indices, for each identity that occurs more than once."""
+        order = np.argsort(self.identities, kind="stable")
+        begins = np.flatnonzero(np.diff(self.identities[order])) + 1
+        return sorted((alike for alike in np.split(order, begins) if len(alike) > 1), key=lambda alike: alike[0])
+
     def sha256(self) -> str:
         """Over classes, channels, labels, shapes, pixels and groups; not over file names or the order of folders."""
         digest = hashlib.sha256(repr((self.classes, self.channels)).encode())

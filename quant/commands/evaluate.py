@@ -86,6 +86,8 @@ def print_evaluation(found: dict[str, Any], out: Path | None, as_json: bool) -> 
         f"calibration error    {calibration['error']:.3f} ({calibration['error_before']:.3f} before; by chance up to "
         f"{calibration['error_by_chance']['high']:.3f})"
     )
+    if calibration["remark"] is not None:
+        typer.echo(f"note: {calibration['remark']}")
     pooled = found["gates"][0]
     typer.echo(
         f"posterior >= {pooled['posterior']:<8g}{pooled['sorted']} cells, pure {report.with_interval(pooled['purity'])}"

@@ -22,10 +22,13 @@ def export(
     Example: icsort export out/run --out out/package
     """
     from icsort.quant.packaging.export import export_package
+    from icsort.quant.training.temperature import remark
 
     package = export_package(run, out, name, force)
     if as_json:
         console.show_json(package.to_json())
         return
     print(f"model {package.model_id}: {len(package.classes)} classes, temperature {package.logits.temperature:.3f}")
+    if (note := remark(package.logits.temperature)) is not None:
+        print(f"note: {note}")
     print(f"package: {out}")

@@ -134,6 +134,8 @@ def train(
         typer.echo(f"  {name:<16}{count:>6}  left out: fewer than {min_class} (--min-class)", err=as_json)
     if dataset.passed_over:
         typer.echo("\n".join(named("passed over", dataset.passed_over)), err=as_json)
+    for line in _copies(dataset):
+        typer.echo(line, err=as_json)
     sources = Sources(start, tuple(teacher or ()), weights)
     if folds is not None:
         every = train_folds(
@@ -182,7 +184,20 @@ def train(
         f"{test['not_triggered']} never triggered (epoch {metrics['best_epoch']:.0f}, "
         f"{metrics['parameters']} parameters, {metrics['seconds']:.0f} s)"
     )
+    if metrics["temperature_remark"] is not None:
+        typer.echo(f"note: {metrics['temperature_remark']}")
     typer.echo(f"run: {out}")
+
+
+def _copies(dataset: "Dataset") -> list[str]:
+    """Which cells are copies of one another; nothing where none is."""
+    copies = dataset.copies()
+    if not copies:
+        return []
+    across = sum(len(set(dataset.labels[alike].tolist())) > 1 for alike in copies)
+    equal = [" = ".join(dataset.name_of(index) for index in alike.tolist()) for alike in copies]
+    note = [f"of these, {across} with more than one label: correct the labels"] if across else []
+    return [*named("cells with the same pixels, kept in one part each", equal), *note]
 
 
 def _training_cells(

@@ -25,6 +25,7 @@ from icsort.quant.evaluation.metrics import Decisions
 from icsort.quant.packaging.integer import BATCH, IntegerNetwork
 from icsort.quant.training.runs import HELDOUT_FILE, Run, load_run
 from icsort.quant.training.seen import SEEN_FILE, Seen, read_seen
+from icsort.quant.training.temperature import remark
 from icsort.sim.bit_true import gate
 from icsort.sim.bit_true.event import Trigger
 
@@ -264,7 +265,7 @@ def evaluate(
     }
     subject = {"name": package.name, "model_id": package.model_id}
     return figures(
-        subject, data_row, merged, found, raw, package.logits.temperature, posterior, sample, comparison
+        subject, data_row, merged, found, raw, [package.logits.temperature], posterior, sample, comparison
     ), found
 
 
@@ -274,12 +275,12 @@ def figures(
     merged: Mapping[str, Sequence[str]],
     found: Decisions,
     raw: Decisions,
-    temperature: float,
+    temperatures: Sequence[float],
     posterior: float,
     sample: Mapping[str, float] | None,
     comparison: Sequence[Mapping[str, Any]],
 ) -> dict[str, Any]:
-    """The machine-readable report of decisions, `raw` those without the temperature."""
+    """The machine-readable report of decisions, `raw` those without the temperature; of folds, each has its own."""
     return {
         "format": FORMAT,
         "version": VERSION,
@@ -288,7 +289,8 @@ def figures(
         "merged": {name: list(members) for name, members in merged.items()},
         **metrics.summary(found),
         "calibration": {
-            "temperature": temperature,
+            "temperature": float(np.mean(temperatures)),
+            "remark": next(filter(None, map(remark, temperatures)), None),
             "error_before": metrics.calibration_error(raw),
             "error": metrics.calibration_error(found),
             "error_by_chance": metrics.chance_calibration_error(found),

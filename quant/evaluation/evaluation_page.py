@@ -22,6 +22,8 @@ def page(report: dict[str, Any], decisions: Decisions) -> Page:
     classes, posterior = report["classes"], pooled["posterior"]
     few = [entry["name"] for entry in classes if entry["cells"] < 30]
     notices = [f"Few cells (under 30) show {', '.join(few)}: what is said of them is uncertain."] if few else []
+    if calibration["remark"] is not None:
+        notices.append(f"Calibration: {calibration['remark']}.")
     if data["origin"].startswith("generated"):
         notices.insert(0, "These are generated cells: the figures show that the system works, not how well it sorts.")
     tones = {True: "good", False: "bad", None: ""}

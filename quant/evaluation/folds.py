@@ -77,7 +77,7 @@ def evaluate_folds(
         merged,
         decisions,
         raw,
-        float(np.mean([result.temperature for result in results])),
+        [result.temperature for result in results],
         posterior,
         sample,
         [

@@ -8,7 +8,6 @@ mean over red, green and blue, three over the channels' number times as strong, 
 """
 
 from pathlib import Path
-from pickle import UnpicklingError
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 from icsort.errors import IcsortError
 from icsort.quant.networks.architectures import Network
 from icsort.quant.networks.blocks import Unit
+from icsort.quant.networks.stored import load_stored
 
 NORM = ("weight", "bias", "running_mean", "running_var")
 COLOURS = 3
@@ -24,11 +24,7 @@ COLOURS = 3
 def load_published(model: Network, path: Path) -> None:
     """Copy a torchvision state dictionary into the trunk. Raises IcsortError for a file of another network."""
     refused = f"{path}: is not a state dictionary of this architecture at width 1"
-    try:
-        state = torch.load(path, weights_only=True, map_location="cpu")
-    except (OSError, RuntimeError, EOFError, ValueError, UnpicklingError) as error:
-        detail = (str(error).splitlines() or [type(error).__name__])[0]
-        raise IcsortError(f"{path}: cannot be read as torch weights ({detail}); give a state dictionary") from None
+    state = load_stored(path, "give a state dictionary")
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise IcsortError(f"{refused}: it holds other things than tensors")
     convolutions = [value for value in state.values() if value.ndim == 4]

@@ -6,13 +6,13 @@ import io
 import os
 import shutil
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import torch
 
 from icsort.errors import IcsortError
 from icsort.output import write_record
+from icsort.quant.networks.stored import load_stored
 
 STATE_FILE = "state.pt"
 
@@ -35,10 +35,7 @@ class Checkpoint:
         if resume:
             if not path.is_file():
                 raise IcsortError(f"{self.out}: there is no unfinished training to resume; leave --resume out")
-            try:
-                state: dict[str, Any] = torch.load(path, weights_only=False)  # our own file, with Python's random state
-            except (OSError, RuntimeError, EOFError, UnpicklingError) as error:
-                raise IcsortError(f"{path}: cannot be read ({error}); start again with --force") from None
+            state: dict[str, Any] = load_stored(path, "start again with --force")
             return state
         if path.is_file() and not force:
             raise IcsortError(
@@ -48,7 +45,10 @@ class Checkpoint:
         return None
 
     def write(self, state: dict[str, Any]) -> None:
-        """Replace the state as a whole. Raises IcsortError for a full disk, and leaves the earlier state intact."""
+        """Replace the state as a whole. Raises IcsortError for a full disk, and leaves the earlier state intact.
+
+        state: tensors, numbers, text, and lists and dictionaries of these: what is read without running code.
+        """
         content = io.BytesIO()  # torch's own writer turns a full disk into an error of its own
         torch.save(state, content)
         partial = self.folder / f"{STATE_FILE}.partial"

@@ -44,7 +44,7 @@ class Progress:
     history: list[Row] = field(default_factory=list)
     best: dict[str, Tensor] = field(default_factory=dict)
     best_epoch: int = 0
-    least: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+    least: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.float64))
 
     def add(self, row: Row, losses: NDArray[np.float64]) -> bool:
         """Take up an epoch and the losses (N,) of the validation cells. Returns whether it is now the chosen one.
@@ -52,13 +52,20 @@ class Progress:
         The last epoch within one standard error of the least loss (the rule of Breiman et al. 1984, section 3.4.3, for
         the size of trees). A few hundred cells cannot tell epochs apart that are closer, and of these the last is the
         most settled; the least loss itself, or the best accuracy, is often an unfinished epoch with lucky cells.
+
+        Raises IcsortError for a loss that is no finite number: such an epoch can be neither chosen nor passed over.
         """
+        if not np.isfinite(losses).all():
+            raise IcsortError(
+                f"training diverged in epoch {row['epoch']:.0f} (the validation loss is {losses.mean()}); "
+                "try a smaller --learning-rate"
+            )
         self.history.append(row)
         if not len(self.least):
-            self.least = losses
-        worse = losses - self.least
+            self.least = torch.from_numpy(losses)
+        worse = losses - self.least.numpy()
         if worse.mean() < 0:
-            self.least = losses
+            self.least = torch.from_numpy(losses)
         if worse.mean() > 0 and (len(worse) < 2 or worse.mean() > sem(worse)):
             return False
         self.best_epoch = int(row["epoch"])
@@ -205,9 +212,9 @@ class Fitting:
             return loss
         softness, share = self.recipe.softness, self.recipe.distillation
         with torch.no_grad():
-            wanted = self.teacher(pixels)
-        found = log_softmax(logits / softness, dim=1)
-        follow = kl_div(found, softmax(wanted / softness, dim=1), reduction="batchmean") * softness**2
+            teacher_logits = self.teacher(pixels)
+        student = log_softmax(logits / softness, dim=1)
+        follow = kl_div(student, softmax(teacher_logits / softness, dim=1), reduction="batchmean") * softness**2
         return (1 - share) * loss + share * follow
 
 

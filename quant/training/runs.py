@@ -6,7 +6,6 @@ import io
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 from zipfile import BadZipFile
 
@@ -18,6 +17,7 @@ from icsort.errors import IcsortError
 from icsort.quant.acquire.choose import Constants, cut_cells
 from icsort.quant.cells.find import Dataset
 from icsort.quant.networks.architectures import Architecture, Network
+from icsort.quant.networks.stored import load_stored
 from icsort.quant.training.temperature import fit_temperature
 from icsort.sim.bit_true.event import Trigger
 
@@ -89,7 +89,7 @@ def load_run(folder: Path) -> Run:
         model = Architecture(**config["architecture"]).build(
             shape["channels"], len(config["classes"]), shape["height"], shape["width"]
         )
-        model.load_state_dict(torch.load(folder / CHECKPOINT_FILE, weights_only=True))
+        model.load_state_dict(load_stored(folder / CHECKPOINT_FILE, "train again"))
         model.eval()
         with np.load(folder / HELDOUT_FILE, allow_pickle=False) as stored:
             images = stored["images"]
@@ -100,7 +100,7 @@ def load_run(folder: Path) -> Run:
         return Run(
             folder.resolve().name, config, metrics, model, constants, pixels, validation_logits, validation_labels
         )
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, EOFError, UnpicklingError, BadZipFile) as error:
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, EOFError, BadZipFile) as error:
         detail = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise IcsortError(f"{folder}: is not a complete run ({detail}); train again") from None
 

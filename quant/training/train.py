@@ -49,6 +49,7 @@ from icsort.quant.training.runs import (
 )
 from icsort.quant.training.samples import Samples, class_weights, make_samples
 from icsort.quant.training.seen import SEEN_FILE, Seen, check_unseen, parts_had, read_seen
+from icsort.quant.training.temperature import fit_temperature, remark
 
 CONSTANTS_CELLS = 20_000  # at most so many training cells say what the hardware is set to
 FITTED = 256  # cells from which the first steps of activations are found
@@ -160,9 +161,15 @@ def train_run(
         model.load_state_dict(done.best)
         if model.quantized:
             model.settle_thresholds()
-        metrics: dict[str, Any] = {"best_epoch": done.best_epoch, "parameters": model.weights}
+        metrics: dict[str, Any] = {
+            "best_epoch": done.best_epoch,
+            "parameters": model.weights,
+            "copies": [alike.tolist() for alike in dataset.copies()],
+        }
         logits = {name: predict(model, samples[name].upright()) for name in ("validation", "test")}
         metrics |= _metrics(logits, samples)
+        metrics["temperature"] = fit_temperature(logits["validation"].numpy(), samples["validation"].labels.numpy())
+        metrics["temperature_remark"] = remark(metrics["temperature"])
         with result_folder(out, CONFIG_FILE, force) as folder:
             write_heldout(folder / HELDOUT_FILE, dataset, parts["test"], constants)
             seen.write(folder / SEEN_FILE)

@@ -17,13 +17,19 @@ from icsort.formats import package as manifest
 from icsort.output import RECORD_FILE
 from icsort.quant.networks.architectures import build_model
 from icsort.quant.packaging import export
+from icsort.quant.training.seen import SEEN_FILE
 
 
 def test_package(package_folder: Path, run_folder: Path) -> None:
     package = manifest.load(package_folder)
     config = json.loads((run_folder / "config.json").read_text())
     metrics = json.loads((run_folder / "metrics.json").read_text())
-    assert sorted(path.name for path in package_folder.iterdir()) == [RECORD_FILE, "manifest.json", "model.onnx"]
+    assert sorted(path.name for path in package_folder.iterdir()) == [
+        RECORD_FILE,
+        SEEN_FILE,
+        "manifest.json",
+        "model.onnx",
+    ]
     assert list(package.classes) == config["classes"]
     assert list(package.channels) == config["channels"]
     assert package.data.hash == config["data"]["hash"]
@@ -107,7 +113,7 @@ def test_a_scale_out_of_range_is_refused(scale: float) -> None:
 def test_runs_that_cannot_be_exported(run_folder: Path, tmp_path: Path) -> None:
     with pytest.raises(IcsortError, match="is not a run"):
         export.export_package(tmp_path / "nowhere", tmp_path / "package")
-    for name in ("metrics.json", "checkpoint.pt", "heldout.npz", "validation.npz"):
+    for name in ("metrics.json", "checkpoint.pt", "heldout.npz", "validation.npz", SEEN_FILE):
         for damage in ("missing", "half", "text"):
             broken = tmp_path / "broken"
             shutil.copytree(run_folder, broken)
@@ -115,7 +121,7 @@ def test_runs_that_cannot_be_exported(run_folder: Path, tmp_path: Path) -> None:
             (broken / name).unlink()
             if damage != "missing":
                 (broken / name).write_bytes(content[: len(content) // 2] if damage == "half" else b"nonsense")
-            with pytest.raises(IcsortError, match="not a complete run") as caught:
+            with pytest.raises(IcsortError, match="not a complete run|cannot be read.*train") as caught:
                 export.export_package(broken, tmp_path / "package")
             assert "\n" not in str(caught.value)
             shutil.rmtree(broken)

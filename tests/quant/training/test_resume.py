@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -16,8 +17,10 @@ from icsort.errors import IcsortError
 from icsort.output import RECORD_FILE
 from icsort.quant.cells.find import Dataset
 from icsort.quant.networks.architectures import Architecture
+from icsort.quant.training import fitting
 from icsort.quant.training.checkpoint import STATE_FILE, Checkpoint
-from icsort.quant.training.recipe import Recipe
+from icsort.quant.training.fitting import Progress
+from icsort.quant.training.recipe import SCHEDULES, Recipe
 from icsort.quant.training.train import train_run
 
 REPOSITORY = Path(__file__).parents[3]
@@ -42,7 +45,7 @@ def test_a_killed_training_goes_on_to_the_same_weights(tmp_path: Path) -> None:
         process.send_signal(signal.SIGKILL)
     assert process.returncode == -signal.SIGKILL
     assert not (tmp_path / "cut").exists()
-    done = len(torch.load(state, weights_only=False)["fitting"]["progress"]["history"])
+    done = len(torch.load(state, weights_only=True)["fitting"]["progress"]["history"])
     assert 2 <= done < 6
     refused = subprocess.run(command(tmp_path / "cut"), cwd=REPOSITORY, capture_output=True, text=True, check=False)
     assert refused.returncode == 2
@@ -113,4 +116,52 @@ def test_a_loss_that_is_no_number_ends_the_training(
     monkeypatch.setattr(torch.nn.CrossEntropyLoss, "forward", no_number)
     with pytest.raises(IcsortError, match=r"diverged in epoch 1.*learning-rate"):
         train_run(dataset, tmp_path / "run", Recipe(epochs=3), Architecture("resnet8").as_float(), progress=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_a_state_holds_nothing_that_runs(schedule: str, dataset: Dataset, tmp_path: Path) -> None:
+    """Every state can be read without running code, and one that would run code is refused."""
+    out, few = tmp_path / "run", dataset.limited(12, seed=0)
+    recipe = Recipe(epochs=2, batch=16, schedule=schedule, average=0.9, turns=1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("icsort.quant.training.train.write_heldout", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            train_run(few, out, recipe, progress=False)
+    state = torch.load(Checkpoint(out).folder / STATE_FILE, weights_only=True)
+    assert len(state["fitting"]["progress"]["history"]) == 2
+    train_run(few, out, recipe, resume=True, progress=False)
+
+
+def test_a_state_that_would_run_code_is_refused(tmp_path: Path) -> None:
+    checkpoint = Checkpoint(tmp_path / "run")
+    checkpoint.write({"configuration": Opens(tmp_path / "opened")})
+    with pytest.raises(IcsortError, match=r"cannot be read.*--force") as caught:
+        checkpoint.begin(resume=True, force=False)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "opened").exists()
+
+
+class Opens:
+    """Makes a file where it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, tuple[str, str]]:
+        return open, (str(self.path), "w")
+
+
+def test_an_epoch_whose_validation_loss_is_no_number_is_never_chosen(
+    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    progress = Progress()
+    assert progress.add({"epoch": 1}, np.asarray([1.0, 2.0]))
+    for wrong in (np.nan, np.inf):
+        with pytest.raises(IcsortError, match=r"diverged in epoch 2 \(the validation loss is"):
+            progress.add({"epoch": 2}, np.asarray([1.0, wrong]))
+    assert (progress.best_epoch, len(progress.history)) == (1, 1)
+    monkeypatch.setattr(fitting, "predict", lambda *_: torch.full((5, 5), float("nan")))
+    with pytest.raises(IcsortError, match=r"diverged in epoch 1.*learning-rate"):
+        train_run(dataset.limited(10, seed=0), tmp_path / "run", Recipe(epochs=1, turns=1), progress=False)
     assert list(tmp_path.iterdir()) == []
