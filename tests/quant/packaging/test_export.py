@@ -121,7 +121,7 @@ def test_runs_that_cannot_be_exported(run_folder: Path, tmp_path: Path) -> None:
             (broken / name).unlink()
             if damage != "missing":
                 (broken / name).write_bytes(content[: len(content) // 2] if damage == "half" else b"nonsense")
-            with pytest.raises(IcsortError, match="not a complete run|cannot be read.*train") as caught:
+            with pytest.raises(IcsortError, match=r"not a complete run|cannot be read.*train") as caught:
                 export.export_package(broken, tmp_path / "package")
             assert "\n" not in str(caught.value)
             shutil.rmtree(broken)
