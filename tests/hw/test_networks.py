@@ -152,3 +152,16 @@ def test_joins_hold_what_the_model_says(tmp_path):
     peaks = {fifo.name: int(peak) for fifo, peak in zip(outcome.fifos, outcome.steady.peak, strict=True)}
     joins = [fifo for layer in build.netlist.layers for fifo in build.netlist.join_fifos(layer)]
     assert [fifo.parameters["DEPTH"] - MARGIN for fifo in joins] == [peaks[f"u_{fifo.name}"] for fifo in joins]
+
+
+def test_pools_tap_by_tap(images, tmp_path):
+    """A folding file may let windows come tap by tap, half of the channels at a time, and the pool takes them so."""
+    halves = {"parallel_window": 0}
+    folding = {"Pool_0": {"PE": 2, **halves}, "ConvolutionInputGenerator_1": {"SIMD": 2, **halves}}
+    (tmp_path / "folding.json").write_text(json.dumps(folding))
+    package = make_package(tmp_path / "package", Network(), 1)
+    build = compile_package(package, tmp_path / "build", folding=tmp_path / "folding.json")
+    assert "max_pool_folded" in {instance.module for instance in build.netlist.layers}
+    run = run_net(build, images).steady
+    np.testing.assert_array_equal(run.logits, finn_logits(build, images))
+    assert run.done[0] - run.first[0] == build.data["net_latency_cycles"]  # later images wait for the slow pool

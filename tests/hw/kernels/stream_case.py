@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from icsort.cache import cache_folder
+from icsort.hw.kernels import KERNELS
 from icsort.sim.verilator.bench import RTL, run_bench
 
 
@@ -30,20 +31,15 @@ class StreamCase:
         assert len(self.outputs) == len(self.output_cycles)
 
 
-PARTS = {
-    "mvau": ["dot_product", "rom"],
-    "vvau": ["dot_product", "rom"],
-    "threshold": ["rom"],
-    "channel_add": ["rom", "stream_add"],
-    "depthwise_layer": ["sliding_window_folded", "vvau", "dot_product", "rom", "max_pool_folded"],
-}
+PARTS = {"depthwise_layer": ("sliding_window_folded", "vvau", "dot_product", "rom", "max_pool_folded")}
 
 
 def sources(module: str) -> list[Path]:
     """The file of a kernel, or of a module of these tests, and those of the kernels inside it."""
     here = Path(__file__).with_name(f"{module}.sv")
     top = here if here.exists() else RTL / "kernels" / f"{module}.sv"
-    return [top, *(RTL / "kernels" / f"{part}.sv" for part in PARTS.get(module, []))]
+    parts = PARTS[module] if module in PARTS else KERNELS[module].parts
+    return [top, *(RTL / "kernels" / f"{part}.sv" for part in parts)]
 
 
 def check(module: str, parameters: Mapping[str, int | str], case: StreamCase, folder: Path, seed: int) -> None:
