@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Final
 
 from icsort.errors import IcsortError
+from icsort.formats.gate import class_mask, posterior_threshold
 from icsort.host.link.protocol import Answer, EventRecord, Nack, parse, read_request, write_request
 from icsort.host.link.registers import REGISTERS
 from icsort.host.link.transport import BAUDS, SerialTransport, Transport, send_past
@@ -30,7 +31,6 @@ DEFAULT_DROP_DELAY_US: Final = 500.0
 """Assumption: the path from the laser to the sorting point is the instrument's, not ours; set it for yours."""
 DEFAULT_PULSE_US: Final = 5.0
 """Assumption, as above: the actuator decides."""
-MAX_POSTERIOR: Final = 2**16 - 1
 OUTCOME_COUNTERS: Final = ("SORTED", "REJECTED", "DISARMED", "LATE", "ABORTED", "CONFLICT")
 COUNTERS: Final = (
     *("ACCEPTED", "MISSED", *OUTCOME_COUNTERS),
@@ -471,22 +471,6 @@ def _why_no_answer(port: str, noise: int, request: str) -> str:
             "another device's port, the wrong --baud, or a bad cable"
         )
     return f"{port}: no answer to {request}; check that an icsort board is on this port, its power, and --baud"
-
-
-def class_mask(wanted: Sequence[str], classes: Sequence[str]) -> int:
-    """Bit set of class names. Raises IcsortError for an unknown one or none at all."""
-    unknown = [name for name in wanted if name not in classes]
-    if unknown or not wanted:
-        what = f"the model has no class {unknown[0]!r}" if unknown else "no class was given"
-        raise IcsortError(f"{what}; its classes are: {', '.join(classes)}")
-    return sum(1 << classes.index(name) for name in set(wanted))
-
-
-def posterior_threshold(posterior: float) -> int:
-    """Least posterior as unsigned 0.16, never below what was asked (1 becomes 65535/65536, the most there is)."""
-    if not 0.0 <= posterior <= 1.0:  # NaN is not
-        raise IcsortError(f"posterior {posterior} is not within 0..1; give a probability such as 0.9")
-    return min(MAX_POSTERIOR, math.ceil(posterior * 2**16))
 
 
 def build_key(folder: Path) -> tuple[str, int] | None:

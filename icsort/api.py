@@ -145,7 +145,8 @@ def board(
 
     Cells of the heldout.npz `cells` flow, `rate` a second, once the board is armed. Needs icsort[sim].
     """
-    from icsort.sim.simulate.lines import CELLS_PER_SECOND, flow, load_cells
+    from icsort.formats.background import CELLS_PER_SECOND
+    from icsort.sim.simulate.lines import flow, load_cells
     from icsort.sim.verilator.board import virtual_board
 
     loaded = _build(build)

@@ -40,7 +40,7 @@ def gate_set(
 
     Example: icsort gate set Mitotic --posterior 0.8 --port /dev/ttyUSB0 --model out/build
     """
-    from icsort.host.sorter import class_mask, posterior_threshold
+    from icsort.formats.gate import class_mask, posterior_threshold
 
     target = read_target(model)
     manifest = target.manifest

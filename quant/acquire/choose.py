@@ -1,9 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the hardware is set to before the network, chosen from the training cells, and cells cut as it would cut them.
-
-Every cell becomes what the hardware would give the network: its lines, followed by lines of background, go through the
-bit-true trigger and window of icsort.sim.bit_true.event, then through icsort.sim.bit_true.preprocess.
-"""
+"""What the hardware in front of the network is set to, chosen from the training cells."""
 
 import math
 from collections.abc import Sequence
@@ -13,113 +9,140 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icsort.errors import IcsortError
-from icsort.sim.bit_true.event import Trigger, cut_events
-from icsort.sim.bit_true.preprocess import GAIN_MAX, preprocess
+from icsort.formats.acquisition import Acquisition, InputSpec, LineSpec, PreprocessSpec, TriggerSpec
+from icsort.formats.background import Background, FalseTriggers
+from icsort.formats.document import refusals
+from icsort.sim.bit_true.event import Trigger
+from icsort.sim.bit_true.preprocess import GAIN_MAX
 
 WINDOWS = ("trigger", "image")
-TRIGGER_NOISE = 6.0  # the threshold lies this many standard deviations of a background line's sum above it
+TRIGGER_NOISE = 6.0  # the threshold lies this many standard deviations of an empty line's sum above it
+LEAST_NOISE = 5.0  # or lower, where cells are dimmer, but never below this many: 3 of 10 million lines of white noise
+DIMMEST = 1.0  # percentage of cells that may be dimmer than the threshold: empty crops are among the images
 DARKEST, BRIGHTEST = 0.1, 99.9  # percentiles of the training pixels that map to 0 and 255
 FEW = 3.0  # percentage of images that may begin with empty lines where each is a window
 MAX_SHIFT = 16
+BANK_LINES = 1024  # background lines that are kept, at most
 
 
 @dataclass(frozen=True)
-class Constants:
-    """What the hardware is set to: trigger and window, line width, preprocessing, and the value of empty lines.
+class Setup:
+    """Acquisition settings, the lines that flow between cells, and how often those trigger."""
 
-    background_line: (C,) counts of a pixel between cells. background, gain, shift: see icsort.sim.bit_true.preprocess.
-    """
-
-    trigger: Trigger
-    line_width: int
-    background_line: tuple[int, ...]
-    background: tuple[int, ...]
-    gain: tuple[int, ...]
-    shift: int
-
-    def pixels(self, windows: NDArray[np.uint16]) -> NDArray[np.uint8]:
-        """Raw windows (N, H, W, C) to network pixels of that shape."""
-        return preprocess(windows, self.background, self.gain, self.shift)
+    acquisition: Acquisition
+    background: Background
+    false_triggers: FalseTriggers
 
 
-@dataclass(frozen=True)
-class Cut:
-    """Windows of the cells that triggered, uint16 (M, H, W, C); `cells` (M,) their index; `missed` the other cells."""
-
-    windows: NDArray[np.uint16]
-    cells: NDArray[np.int64]
-    missed: NDArray[np.int64]
-
-
-def choose_constants(
+def choose_setup(
     images: Sequence[NDArray[np.uint16]],
+    channels: Sequence[str],
     height: int | None = None,
     window: str = "trigger",
     brightest: float = BRIGHTEST,
-) -> Constants:
-    """Constants of trigger, window and preprocessing from the training cells.
+) -> Setup:
+    """Trigger, window and preprocessing from the training cells, and what they show beside cells.
 
     images: (height_i, width, C) raw counts. The window is as wide as the images and `height` (the tallest image) high.
     window: "trigger" cuts cells out of the background around them; "image" takes each image as the window, for images
     that show neighbours too: lines between images are empty (zero), and the first that is not starts the window.
     brightest: percentile of each channel's pixels that maps to 255; whatever is brighter cannot be told apart.
 
-    Raises IcsortError where no trigger finds the cells, and for a percentile that is none.
+    Raises IcsortError where no trigger tells the cells from noise, for a window that the hardware cannot hold, and for
+    a percentile that is none.
     """
     if not 50 < brightest <= 100:
         raise IcsortError(f"--brightest {brightest:g}: give a percentile above 50 and at most 100")
     if window not in WINDOWS:
         raise IcsortError(f"there is no window {window!r}: choose one of {', '.join(WINDOWS)}")
-    width, channels = images[0].shape[1], images[0].shape[2]
-    channel, threshold, background_line = (_line_trigger if window == "trigger" else _frame_trigger)(images)
+    width = images[0].shape[1]
+    with refusals("the window over the images", "crop the images, or give a smaller --height"):
+        shape = InputSpec(
+            height=height or max(image.shape[0] for image in images), width=width, channels=images[0].shape[2]
+        )
+    if window == "trigger":
+        channel, threshold = _line_trigger(images, channels)
+        trigger = Trigger(channel, threshold, shape.height, width)
+        background, false_triggers = measure_background(images, trigger)
+    else:
+        channel, threshold = _frame_trigger(images)
+        background, false_triggers = _nothing(images), FalseTriggers(0, 0)
+    with refusals("the images", "give images that an instrument can have made"):
+        acquisition = Acquisition(
+            channels=tuple(channels),
+            input=shape,
+            line=LineSpec(width=width),
+            trigger=TriggerSpec(channel=channel, threshold=threshold),
+            preprocess=_preprocessing(images, brightest),
+        )
+    return Setup(acquisition, background, false_triggers)
+
+
+def measure_background(images: Sequence[NDArray[np.uint16]], trigger: Trigger) -> tuple[Background, FalseTriggers]:
+    """Lines without a cell among the first and last lines of images (height_i, LINE_W, C), and how often they trigger.
+
+    Such a line shows a cell where it and the one beside it would trigger; noise rarely makes two. Images most of whose
+    edges show something are frames without a border: between them nothing is seen.
+    """
+    columns = slice(trigger.x_offset, trigger.x_offset + trigger.width)
+    edges = [image[rows] for image in images for rows in ([0, min(1, len(image) - 1)], [-1, max(-2, -len(image))])]
+    sums = np.stack([pair[:, columns, trigger.channel].sum(axis=1, dtype=np.int64) for pair in edges])
+    over = sums >= trigger.threshold
+    empty = np.flatnonzero(~over.all(axis=1))
+    if 2 * len(empty) < len(edges):
+        return _nothing(images), FalseTriggers(0, 0)
+    kept = np.random.default_rng(0).permutation(empty)[:BANK_LINES]
+    false_triggers = FalseTriggers(len(empty), int(over[empty, 0].sum()))
+    return Background(np.stack([edges[index][0] for index in kept])), false_triggers
+
+
+def _nothing(images: Sequence[NDArray[np.uint16]]) -> Background:
+    return Background(np.zeros((1, *images[0].shape[1:]), np.uint16))
+
+
+def _preprocessing(images: Sequence[NDArray[np.uint16]], brightest: float) -> PreprocessSpec:
     # a generator, so that one channel is in memory at a time
-    planes = (np.concatenate([image[..., each].ravel() for image in images]) for each in range(channels))
+    planes = (np.concatenate([image[..., c].ravel() for image in images]) for c in range(images[0].shape[2]))
     low, high = np.transpose([np.percentile(plane, [DARKEST, brightest]) for plane in planes])
     gains = 255.0 / np.maximum(high - low, 1.0)
     shift = MAX_SHIFT
     while shift > 1 and np.rint(gains.max() * 2**shift) > GAIN_MAX:
         shift -= 1
-    tallest = max(image.shape[0] for image in images)
-    return Constants(
-        trigger=Trigger(channel, threshold, height or tallest, width),
-        line_width=width,
-        background_line=background_line,
+    return PreprocessSpec(
         background=tuple(int(value) for value in np.rint(low)),
         gain=tuple(int(value) for value in np.rint(gains * 2**shift)),
         shift=shift,
     )
 
 
-def _line_trigger(images: Sequence[NDArray[np.uint16]]) -> tuple[int, int, tuple[int, ...]]:
-    """Channel and threshold that tell a cell's lines from background, and the counts of a background pixel.
+def _line_trigger(images: Sequence[NDArray[np.uint16]], channels: Sequence[str]) -> tuple[int, int]:
+    """Channel and threshold that tell a cell's lines from empty ones.
 
-    Background of a channel: the median of the first and last lines of all images. Trigger channel: the one whose
-    dimmest cells (first percentile of the brightest line) stand out most from background lines, in units of the
-    background line's robust standard deviation. Threshold: TRIGGER_NOISE of these above a background line, so that
-    little of the cell's top is lost; lower where a training cell would stay below it, but always above the
-    background itself.
+    Noise of a channel: the robust standard deviation of the sums of all images' first and last lines about their
+    median. Trigger channel: the one whose dim cells (percentile DIMMEST of the brightest line) stand out most from that
+    median, in units of the noise. Threshold: TRIGGER_NOISE of these above it, so that little of the cell's top is lost;
+    lower where the dim cells would stay below, down to LEAST_NOISE.
     """
-    edges = np.concatenate([np.concatenate([image[:1], image[-1:]]) for image in images])
-    background_line = np.median(edges, axis=(0, 1))
-    width, channels = images[0].shape[1], images[0].shape[2]
-    best_channel, best_contrast, thresholds = 0, -np.inf, []
-    for channel in range(channels):
-        level = float(np.rint(background_line[channel])) * width
-        sums = edges[:, :, channel].sum(axis=1, dtype=np.int64)
-        noise = max(1.0, 1.4826 * float(np.median(np.abs(sums - np.median(sums)))))
-        peaks = np.asarray([image[:, :, channel].sum(axis=1, dtype=np.int64).max() for image in images])
-        contrast = (float(np.percentile(peaks, 1)) - level) / noise
-        lowest = max(level + noise, float(peaks.min()))
-        thresholds.append(math.ceil(min(level + TRIGGER_NOISE * noise, lowest)))
-        if contrast > best_contrast:
-            best_channel, best_contrast = channel, contrast
-    if best_contrast <= 1.0:
-        raise IcsortError("no channel tells cells from empty lines, so no trigger can be set; check the images")
-    return best_channel, thresholds[best_channel], tuple(int(value) for value in np.rint(background_line))
+    levels, noises, contrasts = [], [], []
+    for channel in range(len(channels)):
+        sums = [image[:, :, channel].sum(axis=1, dtype=np.int64) for image in images]
+        edges = np.asarray([[lines[0], lines[-1]] for lines in sums])
+        levels.append(float(np.median(edges)))
+        noises.append(max(1.0, 1.4826 * float(np.median(np.abs(edges - levels[-1])))))
+        dim = float(np.percentile([lines.max() for lines in sums], DIMMEST))
+        contrasts.append((dim - levels[-1]) / noises[-1])
+    best = int(np.argmax(contrasts))
+    if contrasts[best] < LEAST_NOISE:
+        raise IcsortError(
+            f"no channel tells cells from empty lines: the dimmest {DIMMEST:g} % stand out most in {channels[best]}, "
+            f"by {contrasts[best]:.1f} standard deviations of an empty line, and a trigger needs {LEAST_NOISE:g}; take "
+            "out images without a cell, or, where images show neighbours too, use --window image"
+        )
+    return best, math.ceil(levels[best] + min(TRIGGER_NOISE, contrasts[best]) * noises[best])
 
 
-def _frame_trigger(images: Sequence[NDArray[np.uint16]]) -> tuple[int, int, tuple[int, ...]]:
-    """Channel and threshold that find the first line of images between empty (zero) lines, and such a pixel.
+def _frame_trigger(images: Sequence[NDArray[np.uint16]]) -> tuple[int, int]:
+    """Channel and threshold that find the first line of images between empty (zero) lines.
 
     The channel whose dim first lines (percentile FEW) are brightest, and half of that as threshold: of the few images
     that begin with empty lines these are cut off.
@@ -132,23 +155,4 @@ def _frame_trigger(images: Sequence[NDArray[np.uint16]]) -> tuple[int, int, tupl
             f"more than {FEW:g} % of the images begin with an empty line, as what lies between images does; use "
             "--window trigger"
         )
-    return channel, math.ceil(dim[channel] / 2), (0,) * images[0].shape[2]
-
-
-def cut_cells(images: Sequence[NDArray[np.uint16]], constants: Constants) -> Cut:
-    """Send cells through the trigger as the line stream does: each one's lines, then a window of background lines.
-
-    images: (height_i, width, C) raw counts. A tall cell that triggers again after its window keeps its first event.
-    """
-    trigger = constants.trigger
-    heights = np.asarray([image.shape[0] + trigger.height for image in images])
-    begins = np.concatenate([[0], np.cumsum(heights)])
-    lines = np.empty((begins[-1], constants.line_width, len(constants.background_line)), np.uint16)
-    lines[:] = np.asarray(constants.background_line, np.uint16)
-    for begin, image in zip(begins, images, strict=False):
-        lines[begin : begin + len(image)] = image
-    starts = cut_events(lines, trigger)
-    cells, first = np.unique(np.searchsorted(begins, starts, side="right") - 1, return_index=True)
-    rows = starts[first][:, None] + np.arange(trigger.height)
-    windows = lines[rows, trigger.x_offset : trigger.x_offset + trigger.width]
-    return Cut(windows, cells, np.setdiff1d(np.arange(len(images)), cells))
+    return channel, math.ceil(dim[channel] / 2)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from icsort.formats.background import in_words
 from icsort.quant.commands.words import DigitizeOption, named
 
 if TYPE_CHECKING:
@@ -186,6 +187,8 @@ def train(
     )
     if metrics["temperature_remark"] is not None:
         typer.echo(f"note: {metrics['temperature_remark']}")
+    false_triggers = metrics["false_triggers"]
+    typer.echo(f"false triggers: {in_words(false_triggers)} and {false_triggers['lines_per_second']:,g} lines/s")
     typer.echo(f"run: {out}")
 
 

@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 
 from icsort.formats.package import Manifest
 from icsort.output import result_file
-from icsort.quant.acquire.choose import cut_cells
+from icsort.quant.acquire.cut import cut_cells
 from icsort.quant.cells.counts import Digitization
 from icsort.quant.cells.dataset import Dataset
 from icsort.quant.cells.find import read_pieces
 from icsort.quant.cells.readers.reading import Unreadable
-from icsort.quant.evaluation.evaluate import CHUNK, constants_of, empty_pixel
+from icsort.quant.evaluation.evaluate import CHUNK, background_of
 from icsort.quant.packaging.integer import IntegerNetwork
 from icsort.sim.bit_true import gate
 
@@ -111,14 +111,14 @@ def classify(
 def classified(network: IntegerNetwork, pieces: Iterator[Dataset]) -> Iterator[Classified]:
     """What the package says of cells, CHUNK at a time. Raises IcsortError for channels or lines that are not its."""
     package = network.manifest
-    done, constants = 0, None
+    done, background = 0, None
     for whole in pieces:
         piece = whole.fitted_to(package.channels, package.line.width)
-        constants = constants or constants_of(package, empty_pixel(piece, package.event_trigger))
+        background = background or background_of(piece, package.event_trigger)
         for begin in range(0, len(piece.images), CHUNK):
             images = piece.images[begin : begin + CHUNK]
-            cut = cut_cells(images, constants)
-            logits = network.logits(constants.pixels(cut.windows))
+            cut = cut_cells(images, package, background, done)
+            logits = network.logits(package.pixels(cut.windows))
             names = [piece.name_of(begin + i) if piece.names else f"cell {done + i}" for i in range(len(images))]
             yield _decided(package, tuple(names), cut.cells, logits)
             done += len(images)

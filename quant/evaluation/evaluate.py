@@ -5,7 +5,6 @@ Each cell goes through the bit-true trigger, window and preprocessing, the integ
 integer posterior of icsort.sim.bit_true.gate, exactly what the hardware computes of the same lines.
 """
 
-import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,13 +16,19 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 
 from icsort.errors import IcsortError
+from icsort.formats import heldout
+from icsort.formats.acquisition import Acquisition
+from icsort.formats.background import Background
+from icsort.formats.gate import index_mask
+from icsort.formats.heldout import HELDOUT_FILE
 from icsort.formats.package import Manifest
-from icsort.quant.acquire.choose import Constants, Cut, cut_cells
+from icsort.quant.acquire.choose import measure_background
+from icsort.quant.acquire.cut import Cut, cut_cells
 from icsort.quant.cells.find import Dataset, read_folder
 from icsort.quant.evaluation import metrics, prevalence
 from icsort.quant.evaluation.metrics import Decisions
 from icsort.quant.packaging.integer import BATCH, IntegerNetwork
-from icsort.quant.training.runs import HELDOUT_FILE, Run, load_run
+from icsort.quant.training.runs import Run, load_run
 from icsort.quant.training.seen import SEEN_FILE, Seen, read_seen
 from icsort.quant.training.temperature import remark
 from icsort.sim.bit_true import gate
@@ -53,20 +58,21 @@ class Wanted:
 
     @classmethod
     def by_run(cls, run: Run, folder: Path) -> "Wanted":
-        names = tuple(run.config["classes"]), tuple(run.config["channels"])
-        return cls(*names, run.constants.line_width, run.constants.trigger, read_seen(folder / SEEN_FILE))
+        config = run.config
+        lines = config.line.width, config.event_trigger
+        return cls(config.classes, config.channels, *lines, read_seen(folder / SEEN_FILE))
 
 
 @dataclass(frozen=True)
 class Cells:
-    """Labelled cells in the network's channels and classes, and the counts (C,) of an empty pixel between them.
+    """Labelled cells in the network's channels and classes, and the lines between them.
 
     part: which of the data's cells these are, in words. left_out: cells that the network was trained on, and that chose
     its epoch: they are not among them.
     """
 
     dataset: Dataset
-    background: tuple[int, ...]
+    background: Background
     part: str
     left_out: Mapping[str, int]
 
@@ -99,16 +105,17 @@ def read_cells(
     """
     if path.is_file():
         dataset, background = _read_heldout(path)
-        return unseen(dataset, wanted, tuple(background[i] for i in dataset.channel_order(wanted.channels)))
+        lines = Background(background.lines[..., dataset.channel_order(wanted.channels)])
+        return unseen(dataset, wanted, lines)
     dataset = read_folder(path, channels)
     return unseen(dataset.with_merged_classes(merged) if merged else dataset, wanted)
 
 
-def unseen(dataset: Dataset, wanted: Wanted, background: tuple[int, ...] | None = None) -> Cells:
+def unseen(dataset: Dataset, wanted: Wanted, background: Background | None = None) -> Cells:
     """The cells that the network has not seen in its training, whatever they are called now.
 
     Channels are put in the wanted order by name, classes too; a class without cells here is left empty. background: the
-    counts (C,) between cells, found in the images where None. Raises IcsortError for channels that are missing, classes
+    lines between cells, found in the images where None. Raises IcsortError for channels that are missing, classes
     that the network does not know (but for those that its own training left out), lines of another width, and where
     no cell is left.
     """
@@ -138,7 +145,9 @@ def unseen(dataset: Dataset, wanted: Wanted, background: tuple[int, ...] | None 
         words = "all of them; the package names no cells that it was trained on"
     if small:
         words += f"; {(~known).sum()} of classes that its training left out, too"
-    return Cells(every.subset(np.flatnonzero(~seen)), background or empty_pixel(every, wanted.trigger), words, left_out)
+    return Cells(
+        every.subset(np.flatnonzero(~seen)), background or background_of(every, wanted.trigger), words, left_out
+    )
 
 
 def align(dataset: Dataset, wanted: Wanted) -> Dataset:
@@ -154,26 +163,18 @@ def align(dataset: Dataset, wanted: Wanted) -> Dataset:
     return replace(cells, labels=index[dataset.labels], classes=wanted.classes)
 
 
-def empty_pixel(dataset: Dataset, trigger: Trigger) -> tuple[int, ...]:
-    """Counts (C,) of a pixel between cells: the median of the images' first and last lines, as training finds it.
-
-    Images that are frames without a border would trigger with those lines too: between them nothing is seen.
-    """
-    cells = dataset.some(EMPTY_CELLS, seed=0)
-    edges = np.concatenate([np.concatenate([image[:1], image[-1:]]) for image in cells.images])
-    found = np.rint(np.median(edges, axis=(0, 1))).astype(np.int64)
-    if found[trigger.channel] * trigger.width >= trigger.threshold:
-        found[:] = 0
-    return tuple(found.tolist())
+def background_of(dataset: Dataset, trigger: Trigger) -> Background:
+    """The lines between the cells of a folder, from the edges of its images."""
+    return measure_background(list(dataset.some(EMPTY_CELLS, seed=0).images), trigger)[0]
 
 
 def score(network: IntegerNetwork, cells: Cells) -> Scored:
     """Send all cells through the package. A tall cell that triggers again after its window keeps its first event."""
-    constants = constants_of(network.manifest, cells.background)
+    package = network.manifest
     events, logits = [], []
-    for begin, cut in cut_some(cells, constants):
+    for begin, cut in cut_some(cells, package):
         events.append(begin + cut.cells)
-        logits.append(network.logits(constants.pixels(cut.windows)))
+        logits.append(network.logits(package.pixels(cut.windows)))
     found = Scored(np.concatenate(events), np.concatenate(logits))
     if not len(found.events):
         raise IcsortError(
@@ -181,14 +182,6 @@ def score(network: IntegerNetwork, cells: Cells) -> Scored:
             "set for"
         )
     return found
-
-
-def constants_of(package: Manifest, background_line: tuple[int, ...]) -> Constants:
-    """The package's trigger, window and preprocessing as training has them."""
-    numbers = package.preprocess
-    return Constants(
-        package.event_trigger, package.line.width, background_line, numbers.background, numbers.gain, numbers.shift
-    )
 
 
 def merge_classes(classes: Sequence[str], merged: Mapping[str, Sequence[str]]) -> Groups:
@@ -211,7 +204,7 @@ def groups_of(classes: Sequence[str], merged: Mapping[str, Sequence[str]]) -> tu
 def gate_decisions(package: Manifest, cells: Cells, scored: Scored, groups: Groups) -> Decisions:
     """Best class and posteriors as the hardware's gate computes them."""
     numbers = package.posterior
-    masks = [sum(1 << int(c) for c in np.flatnonzero(groups.of == group)) for group in range(len(groups.names))]
+    masks = [index_mask(np.flatnonzero(groups.of == group)) for group in range(len(groups.names))]
     decided = [gate.decide(scored.logits, mask, 0, numbers.multiplier, numbers.shift) for mask in masks]
     posterior = np.stack([of_group for _, _, of_group in decided], axis=1) / gate.POSTERIOR_ONE
     return _decisions(cells, scored.events, decided[0][1], posterior, groups)
@@ -315,18 +308,18 @@ def run_decisions(
     Returns the network's title, the run's name, and the decisions.
     """
     run = load_run(folder)
-    if tuple(run.config["classes"]) != classes or tuple(run.config["channels"]) != channels:
+    if run.config.classes != classes or run.config.channels != channels:
         raise IcsortError(f"{folder}: is a run of other classes or channels than the package; give a run of the same")
     events, logits = [], []
-    for begin, cut in cut_some(cells, run.constants):
-        pixels = torch.from_numpy(run.constants.pixels(cut.windows)).permute(0, 3, 1, 2)
+    for begin, cut in cut_some(cells, run.config):
+        pixels = torch.from_numpy(run.config.pixels(cut.windows)).permute(0, 3, 1, 2)
         with torch.inference_mode():
             logits.append(torch.cat([run.model(part.float()) for part in torch.split(pixels, BATCH)]).numpy())
         events.append(begin + cut.cells)
     if temperature is None:
         temperature = run.temperature
     found = float_decisions(cells, np.concatenate(events), np.concatenate(logits), temperature, groups)
-    return run.config["model"], run.name, found
+    return run.config.model, run.name, found
 
 
 def row(arithmetic: str, name: str, found: Decisions) -> dict[str, Any]:
@@ -347,27 +340,17 @@ def _decisions(
     return Decisions(groups.names, truth[events], groups.of[best], posterior, missed)
 
 
-def cut_some(cells: Cells, constants: Constants) -> Iterator[tuple[int, Cut]]:
+def cut_some(cells: Cells, acquisition: Acquisition) -> Iterator[tuple[int, Cut]]:
     """Windows of the cells, some at a time, with the index of the first cell of each time."""
     for begin in range(0, len(cells.dataset.images), CHUNK):
-        yield begin, cut_cells(cells.dataset.images[begin : begin + CHUNK], constants)
+        yield begin, cut_cells(cells.dataset.images[begin : begin + CHUNK], acquisition, cells.background, begin)
 
 
-def _read_heldout(path: Path) -> tuple[Dataset, tuple[int, ...]]:
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            images, labels, classes, channels, background, identities = (
-                stored[name] for name in ("images", "labels", "classes", "channels", "background", "identities")
-            )
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise IcsortError(
-            f"{path}: is not the {HELDOUT_FILE} of a training run ({error}); give that or a folder"
-        ) from None
-    names = tuple(map(str, classes))
-    dataset = Dataset(
-        path.stem, str(path), tuple(images), labels, names, tuple(map(str, channels)), known_identities=identities
-    )
-    return dataset, tuple(int(value) for value in background)
+def _read_heldout(path: Path) -> tuple[Dataset, Background]:
+    cells = heldout.load(path)
+    names = cells.classes, cells.channels
+    dataset = Dataset(path.stem, str(path), cells.images, cells.labels, *names, known_identities=cells.identities)
+    return dataset, cells.background
 
 
 def _classes_left_out(dataset: Dataset, classes: Sequence[str], seen: NDArray[np.bool_]) -> list[int]:

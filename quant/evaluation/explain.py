@@ -18,12 +18,12 @@ from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 from torch import Tensor
 
-from icsort.quant.acquire.choose import Constants
+from icsort.formats.acquisition import Acquisition
+from icsort.formats.run import CONFIG_FILE
 from icsort.quant.evaluation import metrics
 from icsort.quant.evaluation.evaluate import (
     Cells,
     Wanted,
-    constants_of,
     cut_some,
     float_decisions,
     merge_classes,
@@ -31,7 +31,7 @@ from icsort.quant.evaluation.evaluate import (
 )
 from icsort.quant.evaluation.metrics import Decisions
 from icsort.quant.packaging.integer import BATCH, IntegerNetwork
-from icsort.quant.training.runs import CONFIG_FILE, load_run
+from icsort.quant.training.runs import load_run
 
 EXPLANATION_FILE = "explanation.json"
 FORMAT = "icsort-explanation"
@@ -52,7 +52,7 @@ class Subject:
 
     identity: str
     wanted: Wanted
-    constants: Callable[[tuple[int, ...]], Constants]
+    acquisition: Acquisition
     logits: Callable[[Tensor], Tensor]
     features: Callable[[Tensor], Tensor]
     differentiable: bool
@@ -83,7 +83,7 @@ def read_subject(folder: Path) -> Subject:
         return Subject(
             run.name,
             Wanted.by_run(run, folder),
-            lambda _: run.constants,
+            run.config,
             run.model,
             run.model.embed,
             True,
@@ -98,7 +98,7 @@ def read_subject(folder: Path) -> Subject:
     return Subject(
         package.model_id,
         Wanted.by_package(package, folder),
-        lambda background: constants_of(package, background),
+        package,
         lambda pixels: torch.from_numpy(network.logits(integers(pixels)) * package.logits.scale),
         lambda pixels: torch.from_numpy(network.features(integers(pixels))),
         False,
@@ -117,14 +117,14 @@ def explain(
     subject = read_subject(folder)
     cells = read_cells(data, subject.wanted, channels)
     cells = replace(cells, dataset=cells.dataset.some(limit, seed))
-    constants = subject.constants(cells.background)
-    cuts = [(begin + cut.cells, cut.windows) for begin, cut in cut_some(cells, constants)]
+    acquisition = subject.acquisition
+    cuts = [(begin + cut.cells, cut.windows) for begin, cut in cut_some(cells, acquisition)]
     events = np.concatenate([cells_of for cells_of, _ in cuts])
-    pixels = constants.pixels(np.concatenate([windows for _, windows in cuts]))
+    pixels = acquisition.pixels(np.concatenate([windows for _, windows in cuts]))
     groups = merge_classes(subject.wanted.classes, {})
     logits = in_batches(subject.logits, pixels)
     decisions = float_decisions(cells, events, logits, subject.temperature, groups)
-    empty = constants.pixels(np.asarray([cells.background], np.uint16))[0]
+    empty = acquisition.pixels(np.asarray([cells.background.pixel], np.uint16))[0]
     shown = choose(decisions, maps, seed)
     saliency_maps = saliency(subject, pixels[shown], decisions.labels[shown], empty)
     pairs = confusions(decisions)

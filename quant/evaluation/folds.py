@@ -99,7 +99,7 @@ def _one(fold: Fold, dataset: Dataset, merged: Mapping[str, Sequence[str]]) -> F
         found = gate_decisions(package, cells, scored, groups)
         return FoldResult(cells, found, raw, package.logits.temperature, package.model_id)
     run = load_run(fold.run)
-    classes, channels = tuple(run.config["classes"]), tuple(run.config["channels"])
+    classes, channels = run.config.classes, run.config.channels
     trained_as, groups = groups_of(classes, merged)
     cells = _cells(dataset, trained_as, Wanted.by_run(run, fold.run))
     _, _, found = run_decisions(fold.run, cells, classes, channels, groups)

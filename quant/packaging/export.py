@@ -1,10 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """From a run folder to a model package: QONNX file, manifest, and the checks that both mean the trained network."""
 
-import hashlib
 import io
 import logging
-import math
 import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
@@ -22,8 +20,9 @@ from qonnx.util.cleanup import cleanup_model
 
 from icsort.errors import IcsortError
 from icsort.formats import package as manifest
+from icsort.formats.acquisition import Acquisition
+from icsort.formats.document import refusals
 from icsort.output import result_folder
-from icsort.quant.acquire.choose import Constants
 from icsort.quant.networks.architectures import Network
 from icsort.quant.networks.published import PublishedNetwork
 from icsort.quant.packaging.integer import INTEGER_TOLERANCE
@@ -37,8 +36,6 @@ with warnings.catch_warnings():
 OPSET = 18
 CREATED_BY = "icsort 0.1.0"
 LOGIT_TOLERANCE = 1e-4
-MULTIPLIER_BITS = 18
-FRACTION_BITS = 8
 
 
 def export_package(run_folder: Path, out: Path, name: str | None = None, force: bool = False) -> manifest.Manifest:
@@ -51,9 +48,8 @@ def export_package(run_folder: Path, out: Path, name: str | None = None, force: 
     run = load_run(run_folder)
     config, scores = run.config, run.metrics["test"]
     try:
-        classes, channels, data = config["classes"], config["channels"], config["data"]
-        accuracy = manifest.AccuracySpec(scores["accuracy"], scores["balanced_accuracy"], scores["cells"])
-        source = manifest.DataSpec(data["source"], data["hash"], data["split_seed"])
+        keys = ("accuracy", "balanced_accuracy", "cells")
+        accuracy = manifest.AccuracySpec(**{key: scores[key] for key in keys})
     except (KeyError, TypeError) as error:
         raise IcsortError(f"{run_folder}: is not a complete run ({error}); train again") from None
     if not run.model.quantized:
@@ -62,12 +58,11 @@ def export_package(run_folder: Path, out: Path, name: str | None = None, force: 
         run.model,
         out,
         name=name or run.name,
-        classes=tuple(classes),
-        channels=tuple(channels),
-        constants=run.constants,
+        classes=config.classes,
+        acquisition=config,
         temperature=run.temperature,
         accuracy=accuracy,
-        data=source,
+        data=manifest.DataSpec(source=config.data.source, hash=config.data.hash, split_seed=config.data.split_seed),
         pixels=run.heldout_pixels,
         seen=replace(read_seen(run_folder / SEEN_FILE), test=np.empty(0, np.uint64)),
         force=force,
@@ -80,8 +75,7 @@ def write_package(
     *,
     name: str,
     classes: tuple[str, ...],
-    channels: tuple[str, ...],
-    constants: Constants,
+    acquisition: Acquisition,
     temperature: float,
     accuracy: manifest.AccuracySpec,
     data: manifest.DataSpec,
@@ -98,22 +92,19 @@ def write_package(
         write_qonnx(model, tuple(pixels.shape[1:]), path)
         scale = model.logit_scale()
         check_export(model, path, pixels[:CHECKED_CELLS], scale)
-        trigger = constants.trigger
-        package = manifest.Manifest(
-            name=name,
-            created_by=CREATED_BY,
-            classes=classes,
-            channels=channels,
-            input=manifest.InputSpec(trigger.height, trigger.width, len(channels)),
-            line=manifest.LineSpec(constants.line_width, trigger.x_offset),
-            trigger=manifest.TriggerSpec(trigger.channel, trigger.threshold),
-            preprocess=manifest.PreprocessSpec(constants.background, constants.gain, constants.shift),
-            logits=manifest.LogitsSpec(scale, temperature),
-            posterior=posterior_constants(scale, temperature),
-            accuracy=accuracy,
-            data=data,
-            model_sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
-        )
+        with refusals(str(out), "such a package cannot be built"):
+            logits = manifest.LogitsSpec(scale=scale, temperature=temperature)
+            package = manifest.Manifest(
+                **{key: getattr(acquisition, key) for key in Acquisition.model_fields},
+                name=name,
+                created_by=CREATED_BY,
+                classes=classes,
+                logits=logits,
+                posterior=manifest.PosteriorSpec.of(logits),
+                accuracy=accuracy,
+                data=data,
+                files={manifest.MODEL_FILE: manifest.sha256_of_model(folder)},
+            )
         manifest.save(package, folder)
         seen.write(folder / SEEN_FILE)
     return package
@@ -171,17 +162,3 @@ def run_qonnx(path: Path, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
     model = ModelWrapper(str(path))
     source, sink = model.graph.input[0].name, model.graph.output[0].name
     return np.concatenate([execute_onnx(model, {source: cell[np.newaxis]})[sink] for cell in pixels])
-
-
-def posterior_constants(scale: float, temperature: float) -> manifest.PosteriorSpec:
-    """Multiplier and shift so that (d * multiplier) >> shift is d * scale / temperature / ln 2 with 8 fraction bits.
-
-    The multiplier has 18 significant bits. Raises IcsortError for a scale that is out of the hardware's range.
-    """
-    factor = scale / temperature / math.log(2) * 2**FRACTION_BITS
-    shift = MULTIPLIER_BITS - (math.frexp(factor)[1])
-    if round(math.ldexp(factor, shift)) > manifest.MAX_POSTERIOR_MULTIPLIER:
-        shift -= 1
-    if not 0 <= shift <= manifest.MAX_POSTERIOR_SHIFT:
-        raise IcsortError(f"a logit step of {scale:.3g} at temperature {temperature:.3g} is out of range; train again")
-    return manifest.PosteriorSpec(round(math.ldexp(factor, shift)), shift)

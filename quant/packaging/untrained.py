@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 
 from icsort.errors import IcsortError
 from icsort.formats import package as manifest
-from icsort.quant.acquire.choose import choose_constants, cut_cells
+from icsort.formats.acquisition import MAX_GEOMETRY
+from icsort.quant.acquire.choose import choose_setup
+from icsort.quant.acquire.cut import cut_cells
 from icsort.quant.cells.find import Dataset
 from icsort.quant.networks.architectures import Architecture, Network
 from icsort.quant.networks.blocks import fit_norms, fit_steps
@@ -45,9 +47,9 @@ def untrained_package(
     names = dataset.classes if count == len(dataset.classes) else tuple(f"class{i}" for i in range(count))
     chosen = np.random.default_rng(seed).permutation(len(dataset.images))[:CALIBRATED]
     images = list(dataset.subset(chosen).images)
-    constants = choose_constants(images)
-    cut = cut_cells(images, constants)
-    pixels = torch.from_numpy(constants.pixels(cut.windows).transpose(0, 3, 1, 2).astype(np.float32))
+    setup = choose_setup(images, dataset.channels)
+    cut = cut_cells(images, setup.acquisition, setup.background)
+    pixels = torch.from_numpy(setup.acquisition.pixels(cut.windows).transpose(0, 3, 1, 2).astype(np.float32))
     torch.manual_seed(seed)
     model: Network | PublishedNetwork
     if isinstance(architecture, Published):
@@ -60,11 +62,10 @@ def untrained_package(
         out,
         name=name or out.resolve().name,
         classes=names,
-        channels=dataset.channels,
-        constants=constants,
+        acquisition=setup.acquisition,
         temperature=1.0,
-        accuracy=manifest.AccuracySpec(0.0, 0.0, 0),
-        data=manifest.DataSpec(dataset.source, dataset.sha256(), seed),
+        accuracy=manifest.AccuracySpec(accuracy=0.0, balanced_accuracy=0.0, cells=0),
+        data=manifest.DataSpec(source=dataset.source, hash=dataset.sha256(), split_seed=seed),
         pixels=pixels,
         seen=Seen(),
         force=force,
@@ -107,7 +108,7 @@ def _fitted(image: NDArray[np.uint16], channels: int, height: int, width: int) -
 def parse_shape(text: str) -> tuple[int, int, int]:
     """CHANNELSxHEIGHTxWIDTH as three numbers. Raises IcsortError for anything else."""
     parts = text.split("x")
-    if len(parts) != 3 or not all(part.isdecimal() and 0 < int(part) <= manifest.MAX_GEOMETRY for part in parts):
+    if len(parts) != 3 or not all(part.isdecimal() and 0 < int(part) <= MAX_GEOMETRY for part in parts):
         raise IcsortError(f"--input {text}: give channels, height and width, each 1 to 255, for example 7x64x64")
     channels, height, width = map(int, parts)
     return channels, height, width

@@ -136,12 +136,10 @@ def _result(training: Training, dataset: Dataset, folder: Path, plan: Plan) -> d
         )
     run = load_run(folder)
     timed = folder.with_suffix(".time.json")
-    shape = run.config["input"]
+    shape = run.config.input
     if not timed.is_file():
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        times = inference_time(
-            run.model.to(device), (shape["channels"], shape["height"], shape["width"]), plan.timed, plan.seed
-        )
+        times = inference_time(run.model.to(device), (shape.channels, shape.height, shape.width), plan.timed, plan.seed)
         timed.write_text(json.dumps(times), encoding="utf-8")
     table = np.asarray(run.metrics["confusion_test"])
     return {

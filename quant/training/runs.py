@@ -14,37 +14,40 @@ import torch
 from numpy.typing import NDArray
 
 from icsort.errors import IcsortError
-from icsort.quant.acquire.choose import Constants, cut_cells
+from icsort.formats import heldout
+from icsort.formats.background import Background
+from icsort.formats.document import read
+from icsort.formats.heldout import HELDOUT_FILE, HeldOut
+from icsort.formats.run import CONFIG_FILE, RunConfig
+from icsort.quant.acquire.cut import cut_cells
 from icsort.quant.cells.find import Dataset
 from icsort.quant.networks.architectures import Architecture, Network
 from icsort.quant.networks.stored import load_stored
 from icsort.quant.training.temperature import fit_temperature
-from icsort.sim.bit_true.event import Trigger
 
-CONFIG_FILE = "config.json"
 METRICS_FILE = "metrics.json"
 HISTORY_FILE = "history.csv"
 PLOT_FILE = "history.png"
 SPLIT_FILE = "split.json"
 CHECKPOINT_FILE = "checkpoint.pt"
-HELDOUT_FILE = "heldout.npz"
 VALIDATION_FILE = "validation.npz"
 FOLDS_FILE = "folds.json"  # of a folder of runs, see training.folds
-RUN_FORMAT = "icsort-run"
-RUN_VERSION = 2
 CHECKED_CELLS = 64
 HELDOUT_CELLS = 10_000  # that a run keeps as images, at most
 
 
 @dataclass(frozen=True)
 class Run:
-    """A run folder as read back: configuration, metrics, network, held-out pixels (N, C, H, W), validation logits."""
+    """A run folder as read back: configuration, metrics, network, held-out pixels (N, C, H, W), validation logits.
+
+    background: the lines between its cells.
+    """
 
     name: str
-    config: dict[str, Any]
+    config: RunConfig
     metrics: dict[str, Any]
     model: Network
-    constants: Constants
+    background: Background
     heldout_pixels: torch.Tensor
     validation_logits: NDArray[np.float32]
     validation_labels: NDArray[np.int64]
@@ -66,62 +69,40 @@ def check_run(folder: Path) -> None:
 def load_run(folder: Path) -> Run:
     """Read a run folder. Raises IcsortError for one that is missing, incomplete or of another version."""
     check_run(folder)
+    config = read(RunConfig, folder / CONFIG_FILE, "train again")
+    cells = heldout.load(folder / HELDOUT_FILE)
     try:
-        config = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
-        if (config["format"], config["version"]) != (RUN_FORMAT, RUN_VERSION):
-            raise IcsortError(f"{folder}: was made by another version of icsort; train again")
         metrics = json.loads((folder / METRICS_FILE).read_text(encoding="utf-8"))
-        shape = config["input"]
-        constants = Constants(
-            trigger=Trigger(
-                config["trigger"]["channel"],
-                config["trigger"]["threshold"],
-                shape["height"],
-                shape["width"],
-                config["line"]["x_offset"],
-            ),
-            line_width=config["line"]["width"],
-            background_line=tuple(config["background_line"]),
-            background=tuple(config["preprocess"]["background"]),
-            gain=tuple(config["preprocess"]["gain"]),
-            shift=config["preprocess"]["shift"],
-        )
-        model = Architecture(**config["architecture"]).build(
-            shape["channels"], len(config["classes"]), shape["height"], shape["width"]
+        shape = config.input
+        model = Architecture(**config.architecture).build(
+            shape.channels, len(config.classes), shape.height, shape.width
         )
         model.load_state_dict(load_stored(folder / CHECKPOINT_FILE, "train again"))
         model.eval()
-        with np.load(folder / HELDOUT_FILE, allow_pickle=False) as stored:
-            images = stored["images"]
         with np.load(folder / VALIDATION_FILE, allow_pickle=False) as stored:
             validation_logits, validation_labels = stored["logits"], stored["labels"]
-        windows = cut_cells(list(images[:CHECKED_CELLS]), constants).windows
-        pixels = torch.from_numpy(constants.pixels(windows).transpose(0, 3, 1, 2).astype(np.float32))
+        windows = cut_cells(cells.images[:CHECKED_CELLS], config, cells.background).windows
+        pixels = torch.from_numpy(config.pixels(windows).transpose(0, 3, 1, 2).astype(np.float32))
         return Run(
-            folder.resolve().name, config, metrics, model, constants, pixels, validation_logits, validation_labels
+            folder.resolve().name,
+            config,
+            metrics,
+            model,
+            cells.background,
+            pixels,
+            validation_logits,
+            validation_labels,
         )
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, EOFError, BadZipFile) as error:
         detail = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise IcsortError(f"{folder}: is not a complete run ({detail}); train again") from None
 
 
-def write_heldout(path: Path, dataset: Dataset, indices: NDArray[np.int64], constants: Constants) -> None:
-    """The test cells as raw images, at most HELDOUT_CELLS; shorter ones are filled with background lines."""
+def write_heldout(path: Path, dataset: Dataset, indices: NDArray[np.int64], background: Background) -> None:
+    """The test cells as raw images, at most HELDOUT_CELLS."""
     cells = replace(dataset, known_identities=dataset.identities).subset(indices).some(HELDOUT_CELLS, seed=0)
-    background = np.asarray(constants.background_line, np.uint16)
-    stack = np.empty((len(cells.labels), cells.heights.max(), *cells.images[0].shape[1:]), np.uint16)
-    stack[:] = background
-    for cell, image in zip(stack, cells.images, strict=True):
-        cell[: len(image)] = image
-    np.savez_compressed(
-        path,
-        images=stack,
-        labels=cells.labels,
-        classes=np.asarray(dataset.classes),
-        channels=np.asarray(dataset.channels),
-        background=background,
-        identities=cells.identities,
-    )
+    names = dataset.classes, dataset.channels
+    heldout.save(path, HeldOut(tuple(cells.images), cells.labels, *names, background, cells.identities))
 
 
 def write_weights(path: Path, model: Network) -> None:

@@ -17,7 +17,9 @@ from torch import Tensor
 from tqdm import tqdm
 
 from icsort.errors import IcsortError
-from icsort.quant.acquire.choose import Constants, cut_cells
+from icsort.formats.acquisition import Acquisition
+from icsort.formats.background import Background
+from icsort.quant.acquire.cut import cut_cells
 from icsort.quant.cells.find import Dataset
 
 CHUNK = 256  # cells that are cut at once
@@ -60,7 +62,12 @@ class Samples:
 
 
 def make_samples(
-    part: Dataset, constants: Constants, turns: int = 0, folder: Path | None = None, progress: bool = False
+    part: Dataset,
+    acquisition: Acquisition,
+    background: Background,
+    turns: int = 0,
+    folder: Path | None = None,
+    progress: bool = False,
 ) -> Samples:
     """Cut one part of a data set, a few cells at a time.
 
@@ -73,8 +80,8 @@ def make_samples(
     square = bool((part.heights == part.images[0].shape[1]).all())
     upside_down = bool(turns) and (bool(turns % 2) or not square)  # otherwise half a turn, mirrored, is the same
     angles = [360.0 * step / turns for step in range(1, turns if square else 0)]
-    shape = (1 + upside_down + len(angles), len(part.images), len(constants.gain))
-    pixels = _on_disk((*shape, constants.trigger.height, constants.trigger.width), folder)
+    shape = (1 + upside_down + len(angles), len(part.images), acquisition.input.channels)
+    pixels = _on_disk((*shape, acquisition.input.height, acquisition.input.width), folder)
     found: list[NDArray[np.int64]] = []
     done = missed = 0
     begins = range(0, len(part.images), CHUNK)
@@ -84,10 +91,10 @@ def make_samples(
         if upside_down:
             orientations.append([image[::-1] for image in images])
         orientations += [[_turned(image, degrees) for image in images] for degrees in angles]
-        cuts = [cut_cells(orientation, constants) for orientation in orientations]
+        cuts = [cut_cells(orientation, acquisition, background, begin) for orientation in orientations]
         cells = reduce(np.intersect1d, (cut.cells for cut in cuts))
         for orientation, cut in zip(pixels, cuts, strict=True):
-            windows = constants.pixels(cut.windows[np.isin(cut.cells, cells)])
+            windows = acquisition.pixels(cut.windows[np.isin(cut.cells, cells)])
             orientation[done : done + len(cells)] = windows.transpose(0, 3, 1, 2)
         found.append(begin + cells)
         done += len(cells)
@@ -95,7 +102,7 @@ def make_samples(
     cells = np.concatenate(found)
     if len(cells) == 0:
         raise IcsortError("no cell of a part triggers an event; check that the images show cells on a background")
-    empty = constants.pixels(np.asarray([constants.background_line], np.uint16))[0]
+    empty = acquisition.pixels(np.asarray([background.pixel], np.uint16))[0]
     return Samples(
         pixels=torch.from_numpy(pixels)[:, : len(cells)],
         labels=torch.from_numpy(part.labels[cells]),

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Training: from labelled cells to a run folder.
 
-Every cell becomes what the hardware would give the network (acquire.choose). Backgrounds, gains, trigger channel and
+Every cell becomes what the hardware would give the network (quant.acquire). Backgrounds, gains, trigger channel and
 threshold come from the training part alone. The epoch is chosen on the validation part; the test part is used once.
 Where a training begins from another or follows one, cells keep the part they had there (training.seen).
 """
 
 import dataclasses
+import json
 import platform
 import time
 from dataclasses import dataclass
@@ -20,8 +21,12 @@ from sklearn.metrics import confusion_matrix
 from torch import Tensor
 
 from icsort.errors import IcsortError
+from icsort.formats.acquisition import Acquisition
+from icsort.formats.document import refusals
+from icsort.formats.heldout import HELDOUT_FILE
+from icsort.formats.run import CONFIG_FILE, RunConfig, RunData, RunSources
 from icsort.output import check_target, result_folder
-from icsort.quant.acquire.choose import BRIGHTEST, Constants, choose_constants
+from icsort.quant.acquire.choose import BRIGHTEST, choose_setup
 from icsort.quant.cells.find import Dataset
 from icsort.quant.cells.splits import Split, split
 from icsort.quant.networks.architectures import Architecture, Network
@@ -33,11 +38,7 @@ from icsort.quant.training.processes import Processes, processes
 from icsort.quant.training.recipe import Recipe
 from icsort.quant.training.runs import (
     CHECKPOINT_FILE,
-    CONFIG_FILE,
-    HELDOUT_FILE,
     METRICS_FILE,
-    RUN_FORMAT,
-    RUN_VERSION,
     SPLIT_FILE,
     VALIDATION_FILE,
     check_run,
@@ -51,7 +52,7 @@ from icsort.quant.training.samples import Samples, class_weights, make_samples
 from icsort.quant.training.seen import SEEN_FILE, Seen, check_unseen, parts_had, read_seen
 from icsort.quant.training.temperature import fit_temperature, remark
 
-CONSTANTS_CELLS = 20_000  # at most so many training cells say what the hardware is set to
+SETUP_CELLS = 20_000  # at most so many training cells say what the hardware is set to
 FITTED = 256  # cells from which the first steps of activations are found
 
 
@@ -120,22 +121,22 @@ def train_run(
         check_unseen(parts, kept)
         seen = Seen(**{name: identities[indices] for name, indices in parts.items()}).with_earlier([*earlier.values()])
         training = dataset.subset(parts["train"])
-        constants = choose_constants(
-            list(training.some(CONSTANTS_CELLS, seed).images), height or int(training.heights.max()), window, brightest
-        )
-        configuration = _configuration(dataset, architecture, recipe, sources, constants, seed)
+        images = list(training.some(SETUP_CELLS, seed).images)
+        setup = choose_setup(images, dataset.channels, height or int(training.heights.max()), window, brightest)
+        configuration = _configuration(dataset, architecture, recipe, sources, setup.acquisition, seed)
         checkpoint = Checkpoint(out)
         state = checkpoint.begin(resume, force) if resume or group.first else None
-        if state is not None and state["configuration"] != configuration:
+        if state is not None and state["configuration"] != configuration.to_json():
             raise IcsortError(f"{out}: was begun with other cells or options; repeat them, or start again with --force")
         torch.manual_seed(seed)
         model = architecture.build(
-            len(dataset.channels), len(dataset.classes), constants.trigger.height, constants.trigger.width
+            len(dataset.channels), len(dataset.classes), configuration.input.height, configuration.input.width
         )
         samples = {
             name: make_samples(
                 dataset.subset(indices),
-                constants,
+                configuration,
+                setup.background,
                 recipe.turns if name == "train" else 0,
                 out.resolve().parent,
                 progress and group.first,
@@ -150,7 +151,7 @@ def train_run(
             fitting.restore(state["fitting"])
 
         def save(_: Row) -> None:
-            current = {"configuration": configuration, "fitting": fitting.state()}
+            current = {"configuration": configuration.to_json(), "fitting": fitting.state()}
             if group.first:
                 checkpoint.write(current)
 
@@ -170,8 +171,9 @@ def train_run(
         metrics |= _metrics(logits, samples)
         metrics["temperature"] = fit_temperature(logits["validation"].numpy(), samples["validation"].labels.numpy())
         metrics["temperature_remark"] = remark(metrics["temperature"])
+        metrics["false_triggers"] = setup.false_triggers.to_json(configuration.input.height)
         with result_folder(out, CONFIG_FILE, force) as folder:
-            write_heldout(folder / HELDOUT_FILE, dataset, parts["test"], constants)
+            write_heldout(folder / HELDOUT_FILE, dataset, parts["test"], setup.background)
             seen.write(folder / SEEN_FILE)
             np.savez_compressed(
                 folder / VALIDATION_FILE,
@@ -181,7 +183,7 @@ def train_run(
             write_weights(folder / CHECKPOINT_FILE, model)
             write_history(folder, done.history)
             write_json(folder / SPLIT_FILE, {name: indices.tolist() for name, indices in parts.items()})
-            write_json(folder / CONFIG_FILE, configuration)
+            write_json(folder / CONFIG_FILE, configuration.to_json())
             metrics["seconds"] = round(time.monotonic() - began, 1)
             write_json(folder / METRICS_FILE, metrics)
         checkpoint.discard()
@@ -197,7 +199,7 @@ def _begin(model: Network, training: Samples, sources: Sources, seed: int) -> No
         known, wanted = run.model.state_dict(), model.state_dict()
         fits = {key: value for key, value in known.items() if key in wanted and value.shape == wanted[key].shape}
         if not any(key.startswith("trunk.") and key.endswith("conv.weight") for key in fits):
-            raise IcsortError(f"{sources.start}: is a run of another network ({run.config['model']}); give one like it")
+            raise IcsortError(f"{sources.start}: is a run of another network ({run.config.model}); give one like it")
         model.load_state_dict(fits, strict=False)
     if model.quantized:
         turn_gammas_positive(model)
@@ -205,14 +207,14 @@ def _begin(model: Network, training: Samples, sources: Sources, seed: int) -> No
         fit_steps(model, training.upright()[chosen].float())
 
 
-def _teacher(folders: tuple[Path, ...], configuration: dict[str, Any], group: Processes) -> Teacher | None:
+def _teacher(folders: tuple[Path, ...], configuration: RunConfig, group: Processes) -> Teacher | None:
     """The mean of the runs' probabilities, as logits, for pixels (n, C, H, W)."""
     if not folders:
         return None
     runs = [load_run(folder) for folder in folders]
     for run in runs:
         for key in ("classes", "channels", "input", "trigger", "preprocess"):
-            if run.config[key] != configuration[key]:
+            if getattr(run.config, key) != getattr(configuration, key):
                 raise IcsortError(f"--teacher {run.name}: was trained with another {key}; train it like this one")
     models = [group.place(run.model).eval() for run in runs]
 
@@ -240,40 +242,35 @@ def _configuration(
     architecture: Architecture,
     recipe: Recipe,
     sources: Sources,
-    constants: Constants,
+    acquisition: Acquisition,
     seed: int,
-) -> dict[str, Any]:
-    trigger = constants.trigger
-    return {
-        "format": RUN_FORMAT,
-        "version": RUN_VERSION,
-        "model": architecture.title,
-        "architecture": dataclasses.asdict(architecture),
-        "classes": list(dataset.classes),
-        "channels": list(dataset.channels),
-        "input": {"height": trigger.height, "width": trigger.width, "channels": len(dataset.channels)},
-        "line": {"width": constants.line_width, "x_offset": trigger.x_offset},
-        "trigger": {"channel": trigger.channel, "threshold": trigger.threshold},
-        "preprocess": {
-            "background": list(constants.background),
-            "gain": list(constants.gain),
-            "shift": constants.shift,
-        },
-        "background_line": list(constants.background_line),
-        "data": {
-            "source": dataset.source,
-            "origin": dataset.origin,
-            "hash": dataset.sha256(),
-            "split_seed": seed,
-            "cells": dataset.counts(),
-        },
-        "recipe": dataclasses.asdict(recipe),
-        "sources": {
-            "start": None if sources.start is None else sources.start.resolve().name,
-            "teacher": [folder.resolve().name for folder in sources.teacher],
-            "weights": None if sources.weights is None else sources.weights.name,
-        },
-        "seed": seed,
-        "tools": {name: version(name) for name in ("torch", "brevitas", "numpy")}
-        | {"python": platform.python_version()},
-    }
+) -> RunConfig:
+    with refusals(dataset.origin, "no network of them could be exported: change the data, or --min-class, --merge"):
+        return RunConfig(
+            **dict(acquisition),
+            model=architecture.title,
+            architecture=_plain(architecture),
+            classes=dataset.classes,
+            data=RunData(
+                source=dataset.source,
+                origin=dataset.origin,
+                hash=dataset.sha256(),
+                split_seed=seed,
+                cells=dataset.counts(),
+            ),
+            recipe=_plain(recipe),
+            sources=RunSources(
+                start=None if sources.start is None else sources.start.resolve().name,
+                teacher=tuple(folder.resolve().name for folder in sources.teacher),
+                weights=None if sources.weights is None else sources.weights.name,
+            ),
+            seed=seed,
+            tools={name: version(name) for name in ("torch", "brevitas", "numpy")}
+            | {"python": platform.python_version()},
+        )
+
+
+def _plain(settings: Architecture | Recipe) -> dict[str, Any]:
+    """As JSON has them."""
+    plain: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(settings)))
+    return plain

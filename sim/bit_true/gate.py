@@ -22,7 +22,8 @@ from icsort.errors import IcsortError
 
 FRACTION_BITS: Final = 8
 MAX_OCTAVES: Final = 16
-MULTIPLIER_MAX: Final = 2**18 - 1
+MULTIPLIER_BITS: Final = 18
+MULTIPLIER_MAX: Final = 2**MULTIPLIER_BITS - 1
 SHIFT_MAX: Final = 47
 POSTERIOR_ONE: Final = 2**16
 POSTERIOR_MAX: Final = POSTERIOR_ONE - 1
@@ -42,21 +43,34 @@ def calibrate(scale: float, temperature: float) -> tuple[int, int]:
     """Multiplier (18 bits) and shift (0..47) with multiplier / 2**shift closest to 256 * scale / (temperature * ln 2).
 
     scale: one accumulator count in logit units (natural log). temperature: calibration, softmax(logit / temperature).
-    Raises IcsortError where either is not a positive number or the ratio cannot be represented.
+    The multiplier is at least 2**17, so that the ratio is exact to 2**-18 of itself. Raises IcsortError where either is
+    not a positive number or the ratio cannot be represented so.
     """
     if not (math.isfinite(scale) and scale > 0 and math.isfinite(temperature) and temperature > 0):
         raise IcsortError(
             f"logits.scale {scale} and logits.temperature {temperature} must be positive: calibrate the model again"
         )
-    ratio = min(2**FRACTION_BITS * scale / (temperature * math.log(2)), 2.0 * MULTIPLIER_MAX)
-    for shift in range(SHIFT_MAX, -1, -1):
+    ratio = scale / temperature / math.log(2) * 2**FRACTION_BITS
+    if 0 < ratio < math.inf:
+        shift = MULTIPLIER_BITS - math.frexp(ratio)[1]
         multiplier = round(math.ldexp(ratio, shift))
-        if 1 <= multiplier <= MULTIPLIER_MAX:
+        if multiplier > MULTIPLIER_MAX:  # rounded up to a power of two
+            multiplier, shift = multiplier // 2, shift - 1
+        if 0 <= shift <= SHIFT_MAX:
             return multiplier, shift
     raise IcsortError(
-        f"logits.scale {scale} over temperature {temperature} does not fit the 18-bit multiplier of the gate: "
+        f"logits.scale {scale:.3g} over temperature {temperature:.3g} is out of range of the gate's 18-bit multiplier: "
         "calibrate the model again"
     )
+
+
+def posterior_error(classes: int) -> float:
+    """Most by which the posterior of `decide` can differ from the softmax, as a probability.
+
+    Rounding down costs the log odds less than 1 + 1/32 steps of 1/256 octave (flooring; 18 bits of multiplier over 16
+    octaves), each weight less than 2 counts of 65536, the quotient one.
+    """
+    return 0.25 * (2 ** ((1 + 1 / 32) / 2**FRACTION_BITS) - 1) + (2 * classes + 1) / POSTERIOR_ONE
 
 
 def weights(logits: ArrayLike, multiplier: int, shift: int) -> NDArray[np.int64]:

@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 
 from icsort.cli.options import BuildArgument, OptionalCount, Rate
+from icsort.formats.background import CELLS_PER_SECOND
 from icsort.sim.commands.options import CellsOption, GapOption
-from icsort.sim.simulate.lines import CELLS_PER_SECOND, flow, load_cells
+from icsort.sim.simulate.lines import flow, load_cells
 
 
 def board(
@@ -31,7 +32,8 @@ def board(
     stream = flow(load_cells(cells, loaded.manifest, count), loaded.manifest, loaded.clock_mhz * 1e6 / rate)
     with virtual_board(loaded, stream.lines, port, line_gap=line_gap) as running:
         print(
-            f"board {loaded.build_id} on {port}: {len(stream.starts)} cells will flow once it is armed; Ctrl-C ends it",
+            f"board {loaded.build_id} on {port}: {stream.of_cell.sum()} cells will flow once it is armed; "
+            "Ctrl-C ends it",
             flush=True,
         )
         try:

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from icsort.cli.options import BuildArgument, Force, Json, OptionalCount, Rate, Seed, out
 from icsort.errors import IcsortError
+from icsort.formats.background import CELLS_PER_SECOND
 from icsort.sim.simulate.images import generated_images, load_images
-from icsort.sim.simulate.lines import CELLS_PER_SECOND, flow, load_cells
+from icsort.sim.simulate.lines import flow, load_cells
 
 if TYPE_CHECKING:
     from icsort.hw.compile import Build

@@ -15,13 +15,15 @@ from typing import Any
 import numpy as np
 
 from icsort.errors import IcsortError
+from icsort.formats.background import CELLS_PER_SECOND, in_words
+from icsort.formats.heldout import HeldOut
 from icsort.hw.compile import Build, load_build
 from icsort.output import work_folder
 from icsort.report.page import PAGE_FILE, write
 from icsort.sim.bit_true.scheduler import Outcome
 from icsort.sim.flows import demo_page
 from icsort.sim.flows.shell import Shell
-from icsort.sim.simulate.lines import CELLS_PER_SECOND, Cells, Flow, flow, load_cells
+from icsort.sim.simulate.lines import Flow, flow, load_cells
 from icsort.sim.verilator.board import virtual_board
 
 # What the demo sorts: dividing cells, by the names that the data has for them; where it has others, its first class.
@@ -62,7 +64,7 @@ def run(out: Path, *, generated: bool, epochs: int | None, force: bool = False) 
     sort = sort_cells(shell, build, stream, out)
     result = figures(shell, build, cells, stream, simulated, sort)
     result["dataset_description"] = describe(json.loads((run_folder / "config.json").read_text()))
-    truth = cells.labels[stream.cells]
+    truth = stream.truth(cells)
     page = demo_page.page(result, build.data, stream.pixels, truth, sort.events, out / "timeline.csv")
     write(out, page, RESULT_FILE, result)
     print_table(result, out / PAGE_FILE)
@@ -90,11 +92,11 @@ def sort_cells(shell: Shell, build: Build, stream: Flow, out: Path) -> Sort:
 
 
 def figures(
-    shell: Shell, build: Build, cells: Cells, stream: Flow, simulated: dict[str, Any], sort: Sort
+    shell: Shell, build: Build, cells: HeldOut, stream: Flow, simulated: dict[str, Any], sort: Sort
 ) -> dict[str, Any]:
     """Everything of `report.json`. The latencies are those that the host received from the board."""
     classes = build.manifest.classes
-    truth = cells.labels[stream.cells]
+    truth = stream.truth(cells)
     wanted = np.isin(truth, [classes.index(name) for name in sort.gate])
     chosen = demo_page.was_sorted(sort.events)
     pulses = len(sort.summary["sort_pulses"])
@@ -120,6 +122,7 @@ def figures(
         "latency_cycles_last_pixel_to_decision": cycles("last_pixel_to_decision_cycles"),
         "cycles_per_cell": simulated["cycles_per_cell"],
         "clock_target_mhz": build.clock_mhz,
+        "false_triggers": simulated["false_triggers"],
         "events_sent": sort.summary["events"],
         "events_received_by_host": len(sort.events),
         "sorted": sort.counters["SORTED"],
@@ -173,6 +176,7 @@ def print_table(result: dict[str, Any], page: Path) -> None:
     rows += [
         ("cycles per cell", f"{result['cycles_per_cell']}, {clock * 1e6 / result['cycles_per_cell']:,.0f} cells/s"),
         ("clock", f"{clock:g} MHz, a target: no place-and-route report exists"),
+        ("false triggers", in_words(result["false_triggers"])),
         ("events received", f"{result['events_received_by_host']} of {result['events_sent']}"),
         ("sorted", f"{result['sorted']} (not: {causes})"),
         ("purity, yield", f"{demo_page.share(result['purity'])}, {demo_page.share(result['yield'])}"),

@@ -11,9 +11,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from icsort.formats.background import in_words
 from icsort.report.figures import BAR, GOOD, PLAIN, composite, confusion, png
 from icsort.report.page import Page, Section, Tile
 from icsort.sim.bit_true.scheduler import Outcome
+from icsort.sim.simulate.lines import NO_CELL
 
 SHOWN_CELLS = 40
 SHOWN_CHANNELS = 3  # laid over each other
@@ -28,13 +30,15 @@ def page(
     events: Sequence[Mapping[str, Any]],
     timeline_file: Path,
 ) -> Page:
-    """The demo's report.json as a page. build: its build.json. pixels (E, H, W, C), truth (E,): of the events, as
-    the host received them. timeline_file: the monitor signals (CSV: cycle,signal,value)."""
+    """The demo's report.json as a page. build: its build.json. pixels (E, H, W, C), truth (E,; NO_CELL where
+    background triggered): of the events, as the host received them. timeline_file: the monitor signals (CSV:
+    cycle,signal,value)."""
     classes, gate, clock = result["classes"], result["gate"], result["clock_target_mhz"]
     last = result["latency_cycles_last_pixel_to_decision"]["median"]
     predicted = np.array([event["class"] for event in events])
     counts = np.zeros((len(classes), len(classes)), np.int64)
-    np.add.at(counts, (truth, predicted), 1)
+    of_cell = truth != NO_CELL
+    np.add.at(counts, (truth[of_cell], predicted[of_cell]), 1)
     one_sort = [png(figure) for figure in [_timeline(timeline_file, events, gate, clock)] if figure]
     head, rows, foot = _resources(build)
     return Page(
@@ -75,7 +79,10 @@ def page(
                     ["sorted", str(result["sorted"])],
                     *([name, str(count)] for name, count in result["not_sorted_by_cause"].items()),
                 ],
-                foot=["accepted by the trigger", str(result["events_sent"])],
+                foot=[
+                    f"accepted by the trigger; false triggers: {in_words(result['false_triggers'])}",
+                    str(result["events_sent"]),
+                ],
             ),
             Section(
                 "Network and resources",
@@ -146,7 +153,7 @@ def _cells(
     )
     return cell_grid(
         pixels[picked],
-        [classes[i] for i in truth[picked]],
+        ["no cell" if i == NO_CELL else classes[i] for i in truth[picked]],
         [classes[events[i]["class"]] for i in picked],
         np.array([events[i]["posterior"] for i in picked]),
         chosen[picked],

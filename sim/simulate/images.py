@@ -8,7 +8,7 @@ import tifffile
 from numpy.typing import NDArray
 
 from icsort.errors import IcsortError
-from icsort.formats.package import InputSpec
+from icsort.formats.acquisition import InputSpec
 from icsort.real_data import real_data_folder
 
 

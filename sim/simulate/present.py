@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from icsort.cli import console
 from icsort.cli.console import Progress
+from icsort.formats.background import in_words
+from icsort.formats.heldout import HeldOut
 from icsort.hw.compile import Build
 from icsort.output import result_folder
 from icsort.sim.simulate import layer_times as layers
-from icsort.sim.simulate.lines import Cells
 from icsort.sim.simulate.network import Cycles, NetSimulation, simulate_net
 from icsort.sim.simulate.network import Progress as Report
 from icsort.sim.simulate.sorter import Simulation, simulate
@@ -23,7 +24,7 @@ RESULT_FILE = "simulation.json"
 WIDE = 110  # columns of a terminal in which the layers' names have room as well
 
 
-def sorter(build: Build, cells: Cells, rate: float, line_gap: int, as_json: bool) -> bool:
+def sorter(build: Build, cells: HeldOut, rate: float, line_gap: int, as_json: bool) -> bool:
     """Run cells through the whole sorter, print what was found; returns whether all was equal. Raises IcsortError."""
     with console.progress("simulate") as progress:
         found = simulate(build, cells, cells_per_second=rate, line_gap=line_gap, progress=progress)
@@ -87,9 +88,13 @@ def _with_speed(progress: Progress) -> Report:
 def _print_sorter(found: Simulation) -> None:
     first, last = found.latency_cycles_first_pixel_to_decision, found.latency_cycles_last_pixel_to_decision
     clock = found.clock_target_mhz
-    print(f"cells                    {found.cells}, of which {found.events} triggered an event")
+    print(f"cells                    {found.cells}, of which {found.cells_triggered} triggered an event")
+    print(f"false triggers           {in_words(found.false_triggers)}")
     print(f"logits equal             {found.logits_equal} of {found.logits_compared} (RTL = QONNX = FINN's graph)")
     print(f"gate decisions equal     {found.decisions_equal} of {found.decisions_compared}")
+    print(
+        f"posterior and softmax    differ by {found.posterior_error:.5f} at most, {found.posterior_bound:.5f} allowed"
+    )
     print(f"accuracy, balanced       {found.accuracy:.4f}, {found.balanced_accuracy:.4f}")
     for name, cycles in (("first", first), ("last", last)):
         print(

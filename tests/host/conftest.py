@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from icsort.formats import acquisition
 from icsort.formats import package as manifest
 from tests.host.fake_board import FakeBoard
 
@@ -18,15 +19,15 @@ def model() -> manifest.Manifest:
         created_by="icsort test",
         classes=("G1", "S", "M"),
         channels=("Brightfield", "PI"),
-        input=manifest.InputSpec(height=40, width=38, channels=2),
-        line=manifest.LineSpec(width=104, x_offset=10),
-        trigger=manifest.TriggerSpec(channel=1, threshold=1965),
-        preprocess=manifest.PreprocessSpec(background=(482, 34), gain=(33290, -12806), shift=16),
+        input=acquisition.InputSpec(height=40, width=38, channels=2),
+        line=acquisition.LineSpec(width=104, x_offset=10),
+        trigger=acquisition.TriggerSpec(channel=1, threshold=1965),
+        preprocess=acquisition.PreprocessSpec(background=(482, 34), gain=(33290, -12806), shift=16),
         logits=manifest.LogitsSpec(scale=0.0093, temperature=0.7),
         posterior=manifest.PosteriorSpec(multiplier=159633, shift=15),
         accuracy=manifest.AccuracySpec(accuracy=0.75, balanced_accuracy=0.5, cells=274),
         data=manifest.DataSpec(source="generated", hash="0" * 64, split_seed=3),
-        model_sha256=hashlib.sha256(MODEL).hexdigest(),
+        files={manifest.MODEL_FILE: hashlib.sha256(MODEL).hexdigest()},
     )
 
 

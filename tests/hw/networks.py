@@ -5,7 +5,6 @@ Built with onnx.helper, node by node, so that a test is not tied to one exporter
 images, so that no activation is dead. `Network` is a straight line; `BranchNetwork` has residual and depthwise blocks.
 """
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.core.onnx_exec import execute_onnx
 from qonnx.transformation.infer_shapes import InferShapes
 
+from icsort.formats import acquisition
 from icsort.formats import package as manifest
 
 QUANT_DOMAIN = "qonnx.custom_op.general"
@@ -347,15 +347,15 @@ def write_manifest(folder: Path, network: Network | BranchNetwork, scale: float)
             created_by="tests",
             classes=tuple(f"class{i}" for i in range(network.classes)),
             channels=tuple(f"channel{i}" for i in range(channels)),
-            input=manifest.InputSpec(network.height, network.width, channels),
-            line=manifest.LineSpec(network.width),
-            trigger=manifest.TriggerSpec(0, 1000),
-            preprocess=manifest.PreprocessSpec((100,) * channels, (1000,) * channels, 10),
-            logits=manifest.LogitsSpec(scale, 1.0),
-            posterior=manifest.PosteriorSpec(1000, 8),
-            accuracy=manifest.AccuracySpec(0.5, 0.5, 10),
-            data=manifest.DataSpec("generated", "0" * 64, 0),
-            model_sha256=hashlib.sha256((folder / manifest.MODEL_FILE).read_bytes()).hexdigest(),
+            input=acquisition.InputSpec(height=network.height, width=network.width, channels=channels),
+            line=acquisition.LineSpec(width=network.width),
+            trigger=acquisition.TriggerSpec(channel=0, threshold=1000),
+            preprocess=acquisition.PreprocessSpec(background=(100,) * channels, gain=(1000,) * channels, shift=10),
+            logits=manifest.LogitsSpec(scale=scale, temperature=1.0),
+            posterior=manifest.PosteriorSpec(multiplier=1000, shift=8),
+            accuracy=manifest.AccuracySpec(accuracy=0.5, balanced_accuracy=0.5, cells=10),
+            data=manifest.DataSpec(source="generated", hash="0" * 64, split_seed=0),
+            files={manifest.MODEL_FILE: manifest.sha256_of_model(folder)},
         ),
         folder,
     )

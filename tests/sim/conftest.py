@@ -8,8 +8,9 @@ import pytest
 from typer.testing import CliRunner
 
 from icsort.cli.root import app
+from icsort.formats.heldout import HeldOut
 from icsort.hw.compile import Build, load_build
-from icsort.sim.simulate.lines import Cells, load_cells
+from icsort.sim.simulate.lines import load_cells
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,7 @@ class System:
     run: Path
     package: Path
     build: Build
-    cells: Cells
+    cells: HeldOut
 
 
 def icsort(*words: object) -> str:

@@ -2,7 +2,6 @@
 """Export: the package means the trained network, and its constants mean its logits."""
 
 import json
-import math
 import shutil
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from icsort.output import RECORD_FILE
 from icsort.quant.networks.architectures import build_model
 from icsort.quant.packaging import export
 from icsort.quant.training.seen import SEEN_FILE
+from icsort.sim.bit_true import gate
 
 
 def test_package(package_folder: Path, run_folder: Path) -> None:
@@ -94,20 +94,10 @@ def test_a_changed_weight_is_caught_by_the_check(package_folder: Path, run_folde
         export.check_export(run.model, package_folder / "model.onnx", run.heldout_pixels, scale * 1.0137)
 
 
-@pytest.mark.parametrize(("scale", "temperature"), [(0.0093, 0.71), (1e-6, 20.0), (0.4, 0.05), (1 / 3, 1.0)])
-def test_posterior_constants_are_log2_odds_with_8_fraction_bits(scale: float, temperature: float) -> None:
-    constants = export.posterior_constants(scale, temperature)
-    assert 2**17 <= constants.multiplier < 2**18
-    for difference in (1, 7, 1000, 2**20):
-        exact = difference * scale / temperature / math.log(2) * 256
-        found = (difference * constants.multiplier) >> constants.shift
-        assert exact * (1 - 2**-17) - 1 <= found <= exact * (1 + 2**-17)
-
-
-@pytest.mark.parametrize("scale", [1e-12, 1e9])
-def test_a_scale_out_of_range_is_refused(scale: float) -> None:
-    with pytest.raises(IcsortError, match="out of range"):
-        export.posterior_constants(scale, 1.0)
+def test_posterior_constants_are_the_gates(package_folder: Path) -> None:
+    package = manifest.load(package_folder)
+    constants = gate.calibrate(package.logits.scale, package.logits.temperature)
+    assert (package.posterior.multiplier, package.posterior.shift) == constants
 
 
 def test_runs_that_cannot_be_exported(run_folder: Path, tmp_path: Path) -> None:
@@ -121,7 +111,9 @@ def test_runs_that_cannot_be_exported(run_folder: Path, tmp_path: Path) -> None:
             (broken / name).unlink()
             if damage != "missing":
                 (broken / name).write_bytes(content[: len(content) // 2] if damage == "half" else b"nonsense")
-            with pytest.raises(IcsortError, match=r"not a complete run|cannot be read.*train") as caught:
+            with pytest.raises(
+                IcsortError, match=r"not a complete run|cannot be read.*train|heldout\.npz: .*train again"
+            ) as caught:
                 export.export_package(broken, tmp_path / "package")
             assert "\n" not in str(caught.value)
             shutil.rmtree(broken)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Constants, cutting, and a tiny training."""
+"""A tiny training, and what its run folder holds."""
 
 import csv
 import errno
@@ -18,14 +18,14 @@ from sklearn.metrics import log_loss
 
 from icsort.errors import IcsortError
 from icsort.output import RECORD_FILE, result_folder, write_record
-from icsort.quant.acquire.choose import Constants, choose_constants, cut_cells
+from icsort.quant.acquire.choose import choose_setup
+from icsort.quant.acquire.cut import cut_cells
 from icsort.quant.cells.find import Dataset, generated_dataset, read_folder
 from icsort.quant.cells.readers.shards import write_shards
 from icsort.quant.training import samples
 from icsort.quant.training.fitting import Progress
 from icsort.quant.training.recipe import Recipe
 from icsort.quant.training.train import train_run
-from icsort.sim.bit_true.event import Trigger
 
 RUN_FILES = {
     RECORD_FILE,
@@ -41,94 +41,6 @@ RUN_FILES = {
 }
 
 
-def test_constants_trigger_on_every_training_cell_and_never_on_background(dataset: Dataset) -> None:
-    constants = choose_constants(dataset.images)
-    assert dataset.channels[constants.trigger.channel] == "DNA"
-    cut = cut_cells(dataset.images, constants)
-    assert cut.cells.tolist() == list(range(len(dataset.images)))
-    assert len(cut.missed) == 0
-    empty = np.full((200, 40, 3), constants.background_line, np.uint16)
-    assert len(cut_cells([empty], constants).cells) == 0
-    noise = np.random.default_rng(0).normal(0, (18.0, 3.0, 3.0), empty.shape)
-    noisy = np.clip(empty + noise, 0, None).astype(np.uint16)
-    assert len(cut_cells([noisy], constants).cells) == 0
-
-
-def test_preprocessing_uses_the_range_of_8_bit(dataset: Dataset) -> None:
-    constants = choose_constants(dataset.images)
-    pixels = constants.pixels(np.stack(dataset.images))
-    assert (np.percentile(pixels, 0.05, axis=(0, 1, 2)) <= 1).all()
-    assert (np.percentile(pixels, 99.95, axis=(0, 1, 2)) >= 254).all()
-    background = constants.pixels(np.asarray([constants.background_line], np.uint16))[0]
-    assert 60 < background[0] < 195  # brightfield goes both ways
-    assert background[1] < 30
-
-
-def test_the_brightest_percentile_becomes_255(dataset: Dataset) -> None:
-    raw = np.stack(dataset.images)
-    for brightest in (99.0, 99.9, 100.0):
-        constants = choose_constants(dataset.images, brightest=brightest)
-        limits = np.percentile(raw, brightest, axis=(0, 1, 2))
-        white = constants.pixels(raw) == 255
-        assert white[raw > limits + 1].all()
-        below = raw < constants.background + (limits - constants.background) * 0.99
-        assert not white[below].any()
-    for wrong in (50.0, 100.1, float("nan")):
-        with pytest.raises(IcsortError, match="percentile above 50"):
-            choose_constants(dataset.images, brightest=wrong)
-
-
-def test_a_narrow_channel_keeps_its_gain_in_18_bits() -> None:
-    images = [np.zeros((12, 12, 2), np.uint16) for _ in range(20)]
-    for image in images:
-        image[4:8, 4:8] = [3, 60000]
-    constants = choose_constants(images)
-    assert max(constants.gain) < 2**17
-    narrow, wide = constants.pixels(np.asarray([[3, 60000]], np.uint16))[0]
-    assert narrow == 255
-    assert wide > 225  # both gains have one shift, so that the wide channel's is coarse
-
-
-def test_dim_cells_lower_the_threshold_but_images_without_cells_are_refused() -> None:
-    random = np.random.default_rng(0)
-    images = [random.normal(1000, 10, (20, 16, 1)).astype(np.uint16) for _ in range(50)]
-    with pytest.raises(IcsortError, match="no channel tells cells"):
-        choose_constants([np.full((20, 16, 1), 1000, np.uint16)] * 5)
-    for index, image in enumerate(images):
-        image[8:12] += 400 if index else 14  # the first cell stays under 6 sigma
-    constants = choose_constants(images)
-    assert constants.trigger.threshold > 16 * constants.background_line[0]
-    assert 0 in cut_cells(images, constants).cells
-
-
-def test_images_are_windows_where_few_begin_with_an_empty_line() -> None:
-    images = [np.full((12, 12, 1), 4 + index, np.uint16) for index in range(60)]
-    images[7][:2] = 0
-    constants = choose_constants(images, window="image")
-    cut = cut_cells(images, constants)
-    assert cut.cells.tolist() == list(range(60))
-    assert all((window == image).all() for window, image in zip(cut.windows[8:], images[8:], strict=True))
-    assert cut.windows[7, :, 0, 0].tolist() == [11] * 10 + [0, 0]
-    for image in images[:9]:
-        image[0] = 0
-    with pytest.raises(IcsortError, match="begin with an empty line"):
-        choose_constants(images, window="image")
-
-
-def test_cells_are_cut_where_the_trigger_sees_them() -> None:
-    constants = Constants(Trigger(0, 30, height=6, width=4, x_offset=0), 4, (1,), (0,), (65536,), 16)
-    short = np.full((4, 4, 1), 2, np.uint16)
-    short[2:] = 50
-    tall = np.full((15, 4, 1), 2, np.uint16)
-    tall[[1, 12]] = 60
-    dim = np.full((5, 4, 1), 3, np.uint16)
-    cut = cut_cells([short, tall, dim], constants)
-    assert cut.cells.tolist() == [0, 1]
-    assert cut.missed.tolist() == [2]
-    assert cut.windows[0, :, 0, 0].tolist() == [50, 50, 1, 1, 1, 1]  # filled with background lines
-    assert cut.windows[1, :, 0, 0].tolist() == [60, 2, 2, 2, 2, 2]  # its first event only
-
-
 def test_run_folder(run_folder: Path, dataset: Dataset) -> None:
     assert {path.name for path in run_folder.iterdir()} == RUN_FILES
     assert [path.name for path in run_folder.parent.iterdir() if path.name.startswith(".")] == []
@@ -142,7 +54,7 @@ def test_run_folder(run_folder: Path, dataset: Dataset) -> None:
         assert (heldout["labels"] == dataset.labels[split["test"]]).all()
         assert tuple(heldout["classes"]) == dataset.classes
         assert tuple(heldout["channels"]) == dataset.channels
-        assert heldout["background"].tolist() == config["background_line"]
+        assert heldout["background"].shape[1:] == dataset.images[0].shape[1:]
     with (run_folder / "history.csv").open() as stream:
         history = list(csv.DictReader(stream))
     assert [int(row["epoch"]) for row in history] == list(range(1, 9))
@@ -167,16 +79,17 @@ def test_cells_on_disk_give_the_same_run(
 
 @pytest.mark.parametrize("turns", [0, 3, 4])
 def test_samples_are_what_the_trigger_cuts(dataset: Dataset, turns: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    constants = choose_constants(dataset.images)
-    cut = cut_cells(dataset.images, constants)
+    setup = choose_setup(dataset.images, dataset.channels)
+    acquisition, background = setup.acquisition, setup.background
+    cut = cut_cells(dataset.images, acquisition, background)
     monkeypatch.setattr(samples, "CHUNK", 13)
-    made = samples.make_samples(dataset, constants, turns)
+    made = samples.make_samples(dataset, acquisition, background, turns)
     assert made.pixels.shape[0] == {0: 1, 3: 4, 4: 4}[turns]
-    assert (made.upright().numpy() == constants.pixels(cut.windows).transpose(0, 3, 1, 2)).all()
+    assert (made.upright().numpy() == acquisition.pixels(cut.windows).transpose(0, 3, 1, 2)).all()
     assert (made.labels.numpy() == dataset.labels).all()
     if turns == 4:
-        turned = cut_cells([np.rot90(image) for image in dataset.images], constants)
-        assert (made.pixels[1].numpy() == constants.pixels(turned.windows).transpose(0, 3, 1, 2)).all()
+        turned = cut_cells([np.rot90(image) for image in dataset.images], acquisition, background)
+        assert (made.pixels[1].numpy() == acquisition.pixels(turned.windows).transpose(0, 3, 1, 2)).all()
 
 
 def test_no_room_for_the_pixels(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -184,8 +97,9 @@ def test_no_room_for_the_pixels(dataset: Dataset, monkeypatch: pytest.MonkeyPatc
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "posix_fallocate", full)
+    setup = choose_setup(dataset.images, dataset.channels)
     with pytest.raises(IcsortError, match=r"MB for the cells' pixels cannot be written \(No space"):
-        samples.make_samples(dataset, choose_constants(dataset.images))
+        samples.make_samples(dataset, setup.acquisition, setup.background)
 
 
 def test_metrics(run_folder: Path, dataset: Dataset) -> None:
@@ -287,7 +201,7 @@ def test_images_too_small_for_the_network(tmp_path: Path) -> None:
     images, labels = generated_dataset(per_class=10).images, generated_dataset(per_class=10).labels
     small = Dataset("x", "x", tuple(image[14:22] for image in images), labels, tuple("abcde"), tuple("xyz"))
     with pytest.raises(IcsortError, match="too small"):
-        train_run(small, tmp_path / "run", Recipe(epochs=1), progress=False)
+        train_run(small, tmp_path / "run", Recipe(epochs=1), window="image", progress=False)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -1,21 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """The gate's integers against SciPy's softmax in double precision."""
 
+from decimal import Context, Decimal
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from scipy.special import softmax
 
 from icsort.errors import IcsortError
-from icsort.sim.bit_true.gate import MULTIPLIER_MAX, TABLE, calibrate, decide
-
-
-def posterior_bound(classes: int) -> float:
-    """Error that rounding down can cost, as a probability.
-
-    The log odds lose less than 1 + 1/32 steps of 1/256 octave (flooring; 18 bits of multiplier over 16 octaves), each
-    weight less than 2 counts of 65536, the quotient one.
-    """
-    return 0.25 * (2 ** ((1 + 1 / 32) / 256) - 1) + (2 * classes + 1) / 65536
+from icsort.sim.bit_true.gate import MULTIPLIER_MAX, SHIFT_MAX, TABLE, calibrate, decide, posterior_error
 
 
 @pytest.mark.parametrize(("classes", "scale", "temperature"), [(2, 0.01, 1.0), (7, 0.0037, 1.6), (64, 0.00011, 0.8)])
@@ -28,7 +22,7 @@ def test_posterior_is_the_softmax(seed: int, classes: int, scale: float, tempera
     _, best, posterior = decide(logits, mask, 0, *calibrate(scale, temperature))
     expected = softmax(logits * scale / temperature, axis=-1)[:, wanted].sum(axis=-1)
     assert np.array_equal(best, logits.argmax(axis=-1))
-    assert np.abs(posterior / 65536 - expected).max() < posterior_bound(classes)
+    assert np.abs(posterior / 65536 - expected).max() < posterior_error(classes)
 
 
 def test_threshold_agrees_with_the_reported_posterior(seed: int) -> None:
@@ -53,11 +47,48 @@ def test_sets_and_ties() -> None:
     assert [int(value) for value in decide(extreme, 0b10, 65535, MULTIPLIER_MAX, 0)] == [1, 1, 65535]
 
 
-@pytest.mark.parametrize("scale", [1e-9, 3.3e-4, 0.05, 2.0, 700.0])
-def test_calibration_is_as_fine_as_18_bits_allow(scale: float) -> None:
-    multiplier, shift = calibrate(scale, 1.3)
-    ratio = 256 * scale / (1.3 * np.log(2))
-    assert multiplier / 2**shift == pytest.approx(ratio, rel=2**-18)
+LN2 = Fraction(Context(prec=60).ln(Decimal(2)))
+FACTOR = 256 / LN2
+"""Of scale / temperature: exact to 60 digits."""
+
+
+def nearest(scale: float, temperature: float) -> tuple[int, int] | None:
+    """The constants by exact arithmetic: of all shifts, those with 18 significant bits and the least difference."""
+    ratio = Fraction(scale) / Fraction(temperature) * FACTOR
+    pairs = [(round(ratio * 2**shift), shift) for shift in range(SHIFT_MAX + 1)]
+    pairs = [(multiplier, shift) for multiplier, shift in pairs if 2**17 <= multiplier < 2**18]
+    return min(pairs, key=lambda pair: abs(Fraction(pair[0], 2 ** pair[1]) - ratio), default=None)
+
+
+SMALLEST = float(2**17 / (2**SHIFT_MAX * FACTOR))  # 2.5e-12
+LARGEST = float((2**18 - 1) / FACTOR)
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.05, 1.3, 20.0])
+@pytest.mark.parametrize("relative", [1e-3, 0.999, 1.001, 3e3, 7.7e9])
+@pytest.mark.parametrize("limit", [SMALLEST, 1e-6, LARGEST])
+def test_calibration_is_the_nearest_or_refused(limit: float, relative: float, temperature: float) -> None:
+    scale = limit * relative * temperature
+    expected = nearest(scale, temperature)
+    if expected is None:
+        with pytest.raises(IcsortError, match="out of range"):
+            calibrate(scale, temperature)
+    else:
+        assert calibrate(scale, temperature) == expected
+
+
+def test_a_random_calibration_is_the_nearest(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    for scale, temperature in 10.0 ** random.uniform((-9, -1), (2, 1), (500, 2)):
+        multiplier, shift = calibrate(float(scale), float(temperature))
+        assert (multiplier, shift) == nearest(float(scale), float(temperature))
+        ratio = Fraction(float(scale)) / Fraction(float(temperature)) * FACTOR
+        assert abs(multiplier - ratio * 2**shift) * 2**18 <= multiplier + 1
+
+
+def test_a_ratio_just_under_a_power_of_two_keeps_18_bits() -> None:
+    scale = float(Fraction(2**18 - Fraction(1, 8)) / 2**20 / FACTOR)
+    assert calibrate(scale, 1.0) == (2**17, 19)
 
 
 def test_table_is_the_power_of_two() -> None:

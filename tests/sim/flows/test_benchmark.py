@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from icsort.cli.root import app
 from icsort.errors import IcsortError
-from icsort.formats.package import InputSpec
+from icsort.formats.acquisition import InputSpec
 from icsort.sim.flows.benchmark import NETWORKS, load_networks
 from icsort.sim.simulate.images import generated_images, real_images
 
@@ -66,7 +66,7 @@ def test_lists(tmp_path: Path) -> None:
 
 def test_images_of_any_shape(seed: int) -> None:
     """Generated or real: the shape asked for, no channel and no image like another, most of the range in use."""
-    shape = InputSpec(50, 30, 5)
+    shape = InputSpec(height=50, width=30, channels=5)
     for images in (generated_images(shape, 4, seed), real_images(shape, 4, seed)):
         if images is None:
             pytest.skip("the Jurkat cells are not at hand")

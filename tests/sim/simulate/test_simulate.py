@@ -10,23 +10,26 @@ import numpy as np
 import pytest
 
 from icsort.errors import IcsortError
+from icsort.formats.background import Background
+from icsort.host.link.protocol import EventRecord
 from icsort.hw.compile import compile_package, load_build
+from icsort.sim.bit_true import gate
+from icsort.sim.bit_true.scheduler import Outcome
 from icsort.sim.simulate.lines import load_cells
-from icsort.sim.simulate.sorter import simulate
+from icsort.sim.simulate.sorter import compare_decisions, gate_classes, simulate
 from tests.sim.conftest import System
 
 pytestmark = pytest.mark.xdist_group("system")
 
 
-def some(system: System, count: int):
-    return replace(system.cells, images=system.cells.images[:count], labels=system.cells.labels[:count])
-
-
 @pytest.mark.parametrize("line_gap", [0, 7])
 def test_every_logit_and_decision_is_equal(system: System, line_gap: int) -> None:
-    cells = some(system, 40)
+    cells = system.cells.first(40)
     found = simulate(system.build, cells, line_gap=line_gap)
     assert found.cells == 40
+    assert found.cells_triggered == found.events - found.false_triggers["false_triggers"]
+    assert found.false_triggers["empty_lines"] > 1000
+    assert 0 < found.posterior_error <= found.posterior_bound
     assert found.events == found.decisions_compared == found.decisions_equal > 30
     assert found.logits_compared == found.logits_equal == found.events * len(cells.classes)
     assert found.mismatches == []
@@ -36,7 +39,7 @@ def test_every_logit_and_decision_is_equal(system: System, line_gap: int) -> Non
 @pytest.mark.full
 def test_a_network_that_takes_two_pixels_a_beat(system: System, tmp_path: Path) -> None:
     build = compile_package(system.package, tmp_path / "build", pixels_per_beat=2)
-    found = simulate(build, some(system, 20))
+    found = simulate(build, system.cells.first(20))
     assert found.events == found.decisions_equal > 10
     assert found.logits_compared == found.logits_equal == found.events * len(system.cells.classes)
 
@@ -44,7 +47,7 @@ def test_a_network_that_takes_two_pixels_a_beat(system: System, tmp_path: Path) 
 def test_does_not_buffer_the_image(system: System) -> None:
     """Cells without pause: one starts as soon as the trigger can be armed again, one line after the last."""
     window = system.build.manifest.input
-    found = simulate(system.build, some(system, 20))
+    found = simulate(system.build, system.cells.first(20))
     assert found.cycles_per_cell == (window.height + 1) * window.width
 
 
@@ -75,13 +78,55 @@ def test_one_flipped_bit_is_found(system: System, tmp_path: Path, seed: int, kin
             flipped = int(words[at], 16) ^ 1 << (element * bits + bits - 1)
             changed = [*words[:at], f"{flipped:0{len(words[at])}x}", *words[at + 1 :]]
             file.write_text("\n".join(changed) + "\n")
-            found = simulate(load_build(folder), some(system, 20))
+            found = simulate(load_build(folder), system.cells.first(20))
             if not found.equal:
                 break
         else:
             pytest.fail(f"seed {seed}: no flipped bit in {file.name} was found")
         assert found.mismatches
         assert found.mismatches[0].qonnx == found.mismatches[0].finn != found.mismatches[0].rtl
+
+
+def test_events_of_noise_are_equal_in_rtl_and_model_and_are_no_cells(system: System, seed: int) -> None:
+    """Background that triggers now and then: the RTL has the same events, and accuracy counts cells alone."""
+    trigger = system.build.manifest.event_trigger
+    lines = system.cells.background.lines.copy()
+    bright = np.random.default_rng(seed).permutation(len(lines))[: len(lines) // 50]
+    lines[bright, :, trigger.channel] = trigger.threshold // trigger.width + 1
+    cells = replace(system.cells.first(20), background=Background(lines))
+    quiet = simulate(system.build, system.cells.first(20))
+    found = simulate(system.build, cells)
+    assert found.equal
+    assert found.false_triggers["false_triggers"] > 10 > quiet.false_triggers["false_triggers"]
+    assert found.events == found.cells_triggered + found.false_triggers["false_triggers"]
+    rate = found.false_triggers["false_triggers"] / found.false_triggers["empty_lines"]
+    assert found.false_triggers["per_empty_line"] == pytest.approx(rate)
+
+
+@pytest.mark.parametrize("change", [0.25, 0.5, 0.97, 1.03])
+def test_wrong_gate_constants_do_not_pass(system: System, seed: int, change: float) -> None:
+    """Hardware and bit-true gate with the same wrong constants agree; the softmax does not."""
+    manifest = system.build.manifest
+    random = np.random.default_rng(seed)
+    step = manifest.logits.temperature / manifest.logits.scale
+    logits = np.rint(random.normal(0, 2 * step, (500, len(manifest.classes)))).astype(np.int64)
+
+    def compared(multiplier: int) -> tuple[bool, bool]:
+        constants = manifest.posterior.model_copy(update={"multiplier": multiplier})
+        package = manifest.model_copy(update={"posterior": constants})
+        mask, threshold = gate_classes(package), 2**15
+        decided = gate.decide(logits, mask, threshold, multiplier, constants.shift)
+        records = [
+            EventRecord(0, i, 0, Outcome.SORTED if passes else Outcome.REJECTED, best, posterior, 0, 0, tuple(row))
+            for i, (row, passes, best, posterior) in enumerate(
+                zip(logits.tolist(), *(values.tolist() for values in decided), strict=True)
+            )
+        ]
+        result = compare_decisions(records, package)
+        return result.equal == len(records), result.posterior_error <= gate.posterior_error(len(manifest.classes))
+
+    assert compared(manifest.posterior.multiplier) == (True, True)
+    assert compared(round(manifest.posterior.multiplier * change)) == (True, False)
 
 
 def test_cells_that_do_not_fit(system: System, tmp_path: Path) -> None:
@@ -98,12 +143,16 @@ def test_cells_that_do_not_fit(system: System, tmp_path: Path) -> None:
 
     refused("channels", channels=fields["channels"][::-1])
     refused("classes", classes=np.array(["one", "two"]))
-    refused("uint16 lines of 40 pixels", images=fields["images"][:, :, :-1])
-    refused("uint16 lines of 40 pixels", images=fields["images"].astype(np.float32))
+    narrow = {name: fields[name][..., :-1, :] for name in ("images", "background")}
+    refused("lines of 39 pixels; the model wants lines of 40", **narrow)
+    refused("images is float32", images=fields["images"].astype(np.float32))
     truncated = tmp_path / "truncated.npz"
     truncated.write_bytes(good.read_bytes()[:1000])
     with pytest.raises(IcsortError, match="train again"):
         load_cells(truncated, manifest)
+    np.save(tmp_path / "cells.npy", np.zeros((2, 8, 8, 1), np.uint8))
+    with pytest.raises(IcsortError, match="one array, not the arrays of a held-out file"):
+        load_cells(tmp_path / "cells.npy", manifest)
     with pytest.raises(IcsortError, match="does not exist"):
         load_cells(tmp_path / "none.npz", manifest)
     with pytest.raises(IcsortError, match="were asked for"):

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Manifest: round trip, identity, and that every change to a package is caught with one line."""
 
-import dataclasses
 import hashlib
 import json
 from collections.abc import Callable
@@ -11,26 +10,27 @@ from typing import Any
 import pytest
 
 from icsort.errors import IcsortError
+from icsort.formats import acquisition
 from icsort.formats import package as manifest
 
 MODEL = b"stands for a QONNX file"
 
 
-def example() -> manifest.Manifest:
+def example(name: str = "example", model: bytes = MODEL) -> manifest.Manifest:
     return manifest.Manifest(
-        name="example",
+        name=name,
         created_by="icsort test",
         classes=("G1", "S", "Ünusual"),
         channels=("Brightfield", "PI"),
-        input=manifest.InputSpec(height=40, width=38, channels=2),
-        line=manifest.LineSpec(width=104, x_offset=10),
-        trigger=manifest.TriggerSpec(channel=1, threshold=1965),
-        preprocess=manifest.PreprocessSpec(background=(482, 34), gain=(33290, -12806), shift=16),
+        input=acquisition.InputSpec(height=40, width=38, channels=2),
+        line=acquisition.LineSpec(width=104, x_offset=10),
+        trigger=acquisition.TriggerSpec(channel=1, threshold=1965),
+        preprocess=acquisition.PreprocessSpec(background=(482, 34), gain=(33290, -12806), shift=16),
         logits=manifest.LogitsSpec(scale=0.0093, temperature=0.7),
         posterior=manifest.PosteriorSpec(multiplier=159633, shift=15),
         accuracy=manifest.AccuracySpec(accuracy=0.75, balanced_accuracy=0.5, cells=274),
         data=manifest.DataSpec(source="generated", hash="0" * 64, split_seed=3),
-        model_sha256=hashlib.sha256(MODEL).hexdigest(),
+        files={manifest.MODEL_FILE: hashlib.sha256(model).hexdigest()},
     )
 
 
@@ -65,7 +65,7 @@ def test_the_id_is_the_head_of_sha256_over_canonical_json_of_the_rest(package: P
     stated = content.pop("model_id")
     canonical = json.dumps(content, sort_keys=True, separators=(",", ":")).encode()
     assert stated == hashlib.sha256(canonical).hexdigest()[:16] == example().model_id
-    assert dataclasses.replace(example(), name="other").model_id != stated
+    assert example("other").model_id != stated
 
 
 def test_order_and_spacing_of_the_file_do_not_matter(package: Path) -> None:
@@ -127,14 +127,17 @@ def test_an_unknown_key_is_refused(package: Path) -> None:
 @pytest.mark.parametrize(
     ("edit", "named"),
     [
-        (lambda c: c.update(format="icsort-build"), "not a model package"),
-        (lambda c: c.update(version=2), "version 2"),
-        (lambda c: c.update(version=True), "version True"),
+        (lambda c: c.update(format="icsort-build"), "it must be 'icsort-model-package'"),
+        (lambda c: c.update(version=2, name=3), "version is 2, and this icsort reads version 1"),
+        (lambda c: c.update(version=True), "version is True"),
         (lambda c: c["channels"].append("third"), "channels has 3 entries"),
         (lambda c: c["preprocess"]["gain"].pop(), "preprocess.gain has 1 entries"),
         (lambda c: c["preprocess"]["background"].pop(), "preprocess.background has 1 entries"),
         (lambda c: c["classes"].append("S"), "twice"),
-        (lambda c: c.update(classes=["G1"]), "number of classes"),
+        (lambda c: c["classes"].append(""), "classes[3]"),
+        (lambda c: c.update(channels=["PI", "PI"]), "twice"),
+        (lambda c: c.update(classes=[f"class {i}" for i in range(65)]), "at most 64"),
+        (lambda c: c.update(classes=["G1"]), "classes has 1 entries: it must have at least 2"),
         (lambda c: c["trigger"].update(channel=2), "trigger.channel"),
         (lambda c: c["trigger"].update(threshold=2**32), "trigger.threshold"),
         (lambda c: c["line"].update(x_offset=67), "line.x_offset"),
@@ -181,10 +184,23 @@ def test_missing_files_and_folders(package: Path) -> None:
 def test_a_manifest_of_another_model_is_not_saved(package: Path) -> None:
     before = (package / manifest.MANIFEST_FILE).read_bytes()
     with pytest.raises(IcsortError, match="sha256"):
-        manifest.save(dataclasses.replace(example(), model_sha256="1" * 64), package)
+        manifest.save(example(model=b"another file"), package)
     assert (package / manifest.MANIFEST_FILE).read_bytes() == before
-    with pytest.raises(IcsortError, match="cannot be written"):
+    with pytest.raises(IcsortError, match="cannot be read"):
         manifest.save(example(), package / "nowhere")
+
+
+def test_a_full_disk_leaves_the_manifest_as_it_was(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = {path.name: path.read_bytes() for path in package.iterdir()}
+
+    def full(content: object, stream: Any, **_: object) -> None:
+        stream.write(str(content)[:10])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("icsort.formats.document.json.dump", full)
+    with pytest.raises(IcsortError, match="cannot be written"):
+        manifest.save(example("other"), package)
+    assert {path.name: path.read_bytes() for path in package.iterdir()} == before
 
 
 def test_event_trigger_is_the_window_in_the_line() -> None:

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What flows between cells: lines recorded without a cell, and how often the trigger takes one for a cell."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from icsort.sim.bit_true.event import Trigger, line_sums
+
+CELLS_PER_SECOND: Final = 15_000
+"""What the published imaging sorter reaches."""
+LINES_PER_SECOND: Final = 2.2e6
+"""Assumption: from the published instrument's pitch and flow speed; set it for yours."""
+_STEP: Final = 997  # background lines from one cell's first to the next one's
+
+
+@dataclass(frozen=True)
+class Background:
+    """Lines without a cell, (K, LINE_W, C) uint16 counts, in random order; one constant line stands for no noise."""
+
+    lines: NDArray[np.uint16]
+
+    @property
+    def pixel(self) -> tuple[int, ...]:
+        """Median counts of a pixel, one a channel."""
+        return tuple(int(value) for value in np.rint(np.median(self.lines, axis=(0, 1))))
+
+    def behind(self, cell: int, count: int) -> NDArray[np.uint16]:
+        """The first `count` lines behind cell number `cell`, (count, LINE_W, C): the same in every simulation."""
+        return self.lines[(cell * _STEP + np.arange(count)) % len(self.lines)]
+
+    def quiet(self, trigger: Trigger) -> NDArray[np.uint16]:
+        """The lines that do not trigger, (Q, LINE_W, C); empty where all do."""
+        return self.lines[line_sums(self.lines, trigger) < trigger.threshold]
+
+
+@dataclass(frozen=True)
+class FalseTriggers:
+    """Empty lines that were looked at, and those of them that trigger."""
+
+    empty_lines: int
+    triggers: int
+
+    @property
+    def per_line(self) -> float | None:
+        """Share of empty lines that trigger; None where there were none."""
+        return self.triggers / self.empty_lines if self.empty_lines else None
+
+    def per_cell(self, height: int, cells_per_second: float, lines_per_second: float) -> float | None:
+        """False triggers for each cell, where windows of `height` lines leave the rest of the lines empty."""
+        if self.per_line is None:
+            return None
+        return self.per_line * max(0.0, lines_per_second / cells_per_second - height)
+
+    def to_json(
+        self, height: int, cells_per_second: float = CELLS_PER_SECOND, lines_per_second: float = LINES_PER_SECOND
+    ) -> dict[str, float | None]:
+        """Counts and rates, with what they were taken for."""
+        return {
+            "empty_lines": self.empty_lines,
+            "false_triggers": self.triggers,
+            "per_empty_line": self.per_line,
+            "per_cell": self.per_cell(height, cells_per_second, lines_per_second),
+            "cells_per_second": cells_per_second,
+            "lines_per_second": lines_per_second,
+        }
+
+
+def in_words(false_triggers: Mapping[str, float | None]) -> str:
+    """What `FalseTriggers.to_json` gives, for people."""
+    if false_triggers["per_cell"] is None:
+        return "none possible, nothing lies between the images"
+    return (
+        f"{false_triggers['false_triggers']} of {false_triggers['empty_lines']:,} empty lines, "
+        f"{false_triggers['per_cell']:.2g} a cell at {false_triggers['cells_per_second']:,g} cells/s"
+    )
