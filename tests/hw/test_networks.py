@@ -11,6 +11,7 @@ import pytest
 from icsort.hw.compile import Build, compile_package
 from icsort.hw.folding.folding import MARGIN
 from icsort.hw.reference import finn_logits, qonnx_logits
+from icsort.sim.simulate.layer_times import layer_figures
 from icsort.sim.verilator.net import run_net
 from tests.hw.networks import Basic, BranchNetwork, Inverted, Network, make_package, random_images
 
@@ -144,14 +145,19 @@ def test_branches(name, tmp_path, seed):
     assert np.diff(steady.first).mean() == pytest.approx(build.data["interval_cycles"], rel=0.05)
 
 
-def test_joins_hold_what_the_model_says(tmp_path):
-    """Beats that waited in the RTL while images followed each other, and the depths that the model chose for them."""
+def test_layers_end_and_joins_hold_as_the_model_says(tmp_path):
+    """Of 35 layers, the cycle in which each gave its last result, from an empty network; and the beats that waited in
+    front of joins while images followed each other, for which the model chose the depths."""
     images = random_images(BRANCHES["depthwise"], 4, 5)
     build = compile_package(make_package(tmp_path / "package", BRANCHES["depthwise"], 3), tmp_path / "build")
     outcome = run_net(build, images)
     peaks = {fifo.name: int(peak) for fifo, peak in zip(outcome.fifos, outcome.steady.peak, strict=True)}
     joins = [fifo for layer in build.netlist.layers for fifo in build.netlist.join_fifos(layer)]
     assert [fifo.parameters["DEPTH"] - MARGIN for fifo in joins] == [peaks[f"u_{fifo.name}"] for fifo in joins]
+    figures = layer_figures(build, outcome)
+    assert {layer.instance: layer.last_beat for layer in figures} == {
+        layer.instance: layer.predicted for layer in figures
+    }
 
 
 def test_pools_tap_by_tap(images, tmp_path):
