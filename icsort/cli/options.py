@@ -5,7 +5,7 @@ A command takes its option from here, as `force: Force = False`, or `out: Annota
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -39,6 +39,12 @@ def _list_boards(wanted: bool) -> None:
 def listed(names: Callable[[], list[str]]) -> Callable[[str], list[str]]:
     """Completion of an option whose values are these names."""
     return lambda incomplete: [name for name in names() if name.startswith(incomplete)]
+
+
+def choice(names: Iterable[str], help: str) -> Any:  # noqa: A002
+    """An option whose values are these names: the help shows them, shells complete them, the command checks them."""
+    values = list(names)
+    return typer.Option(help=help, metavar="|".join(values), autocompletion=listed(lambda: values))
 
 
 def _board(many: bool) -> Any:

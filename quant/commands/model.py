@@ -8,24 +8,30 @@ import typer
 
 from icsort.cli import console
 from icsort.cli.options import Force, Json, Seed, out
-from icsort.quant.commands.train import ARCHITECTURES, STEM
-
-PUBLISHED = (
-    "Or a network of Brevitas's examples, at its own shape and bits: tfc-1w1a, tfc-1w2a, tfc-2w2a, lfc-1w1a, lfc-1w2a, "
-    "cnv-1w1a, cnv-1w2a, cnv-2w2a, mobilenet-v1-4b."
+from icsort.quant.commands.networks import (
+    ActivationBits,
+    Depth,
+    FirstBits,
+    LastBits,
+    ListArchs,
+    Stem,
+    WeightBits,
+    Width,
+    arch,
 )
+from icsort.quant.networks.registry import ARCHITECTURES, PUBLISHED
 
 
 def model(
     out: Annotated[Path, out("Model package to make.")],
-    arch: Annotated[str, typer.Option(help=f"{ARCHITECTURES} {PUBLISHED}")] = "mobilenet_v2",
-    width: Annotated[float, typer.Option(help="Factor of the number of features of every layer.")] = 1.0,
-    depth: Annotated[float, typer.Option(help="Factor of the number of blocks of every stage.")] = 1.0,
-    weight_bits: Annotated[int, typer.Option(help="Bits of weights, 2 to 8.")] = 4,
-    activation_bits: Annotated[int, typer.Option(help="Bits of activations, 2 to 8.")] = 4,
-    first_bits: Annotated[int | None, typer.Option(help="Bits of the first layer's weights, if others.")] = None,
-    last_bits: Annotated[int | None, typer.Option(help="Bits of the last layer's weights, if others.")] = None,
-    stem: Annotated[str, typer.Option(help=STEM)] = "standard",
+    arch: Annotated[str, arch([*ARCHITECTURES, *PUBLISHED])] = "mobilenet_v2",
+    width: Width = 1.0,
+    depth: Depth = 1.0,
+    weight_bits: WeightBits = 4,
+    activation_bits: ActivationBits = 4,
+    first_bits: FirstBits = None,
+    last_bits: LastBits = None,
+    stem: Stem = "standard",
     classes: Annotated[
         int | None, typer.Option(min=2, max=64, help="Logits; without it, the data's classes, or 10.")
     ] = None,
@@ -37,6 +43,7 @@ def model(
     name: Annotated[str | None, typer.Option(help="Name of the model; without it, the package's.")] = None,
     force: Force = False,
     as_json: Json = False,
+    _list_archs: ListArchs = False,
 ) -> None:
     """Make a model package with random weights, to compile before training.
 

@@ -10,6 +10,7 @@ import typer
 from icsort.cli import console
 from icsort.cli.options import Json, Seed, out
 from icsort.errors import IcsortError
+from icsort.quant.commands.networks import STEM, ListArchs, Window, arch
 
 
 @dataclass(frozen=True)
@@ -38,8 +39,8 @@ def study(
     size: Annotated[int | None, typer.Option(min=32, max=255, help="Side of the generated images.")] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the training cells.")] = None,
     width: Annotated[float | None, typer.Option(help="Factor of the number of features of every layer.")] = None,
-    stem: Annotated[str | None, typer.Option(help="First layers: standard, 3x3 or pool.")] = None,
-    arch: Annotated[list[str] | None, typer.Option(help="Architecture, the best first; may be repeated.")] = None,
+    stem: Annotated[str | None, STEM] = None,
+    arch: Annotated[list[str] | None, arch()] = None,
     channels: Annotated[
         list[str] | None,
         typer.Option(help="A set of channels, names separated by commas; may be repeated, the richest first."),
@@ -48,13 +49,12 @@ def study(
         list[str] | None,
         typer.Option(help="ARCH=FILE: train also from these weights, of natural images or a run; may be repeated."),
     ] = None,
-    window: Annotated[
-        str, typer.Option(help="image: images are the windows; trigger: cells are cut where the trigger sees them.")
-    ] = "image",
+    window: Window = "image",
     timed: Annotated[int, typer.Option(min=1, help="Random inputs of the inference time.")] = 10_000,
     build: Annotated[list[Path] | None, typer.Option(help="Build whose times to lay beside; may be repeated.")] = None,
     seed: Seed = 0,
     as_json: Json = False,
+    _list_archs: ListArchs = False,
 ) -> None:
     """Repeat the image-enabled-cell-sorting study: ResNets and MobileNetV2 on 7, 3 and 1 channels.
 

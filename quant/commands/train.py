@@ -1,25 +1,38 @@
 # SPDX-License-Identifier: Apache-2.0
 """`icsort train`."""
 
-import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from icsort.cli import console
+from icsort.cli.options import Force, GroupBy, Json, Limit, Merge, Seed, choice, out
 from icsort.formats.background import in_words
+from icsort.quant.commands.networks import (
+    ActivationBits,
+    Depth,
+    FirstBits,
+    LastBits,
+    ListArchs,
+    Stem,
+    WeightBits,
+    Width,
+    Window,
+    arch,
+)
 from icsort.quant.commands.words import DigitizeOption, named
+from icsort.quant.training.recipe import PRESETS, SCHEDULES
 
 if TYPE_CHECKING:
     from icsort.quant.cells.find import Dataset
 
-ARCHITECTURES = "student, resnet8, resnet18, resnet50 or mobilenet_v2."
-STEM = "First layers: standard, 3x3 (stride 2) or pool (3x3, max pool)."
 MIN_CLASS = 100
 
 
 def train(
-    out: Annotated[Path, typer.Option(help="Run folder to make.")],
+    out: Annotated[Path, out("Run folder to make.")],
     data: Annotated[
         Path | None,
         typer.Option(
@@ -28,14 +41,10 @@ def train(
         ),
     ] = None,
     generated: Annotated[bool, typer.Option("--generated", help="Train on generated cells.")] = False,
-    limit: Annotated[int | None, typer.Option(min=10, help="At most this many cells of each class.")] = None,
+    limit: Limit = None,
     min_class: Annotated[int, typer.Option(min=1, help="Leave out classes with fewer cells.")] = MIN_CLASS,
-    merge: Annotated[
-        list[str] | None, typer.Option(help="Classes that count as one: NAME=CLASS+CLASS. May be repeated.")
-    ] = None,
-    group_by: Annotated[
-        str | None, typer.Option(help="What must not fall on two sides of the split: see `icsort data info --help`.")
-    ] = None,
+    merge: Merge = None,
+    group_by: GroupBy = None,
     channels: Annotated[
         str | None, typer.Option(help="Channels to use, by name; or names for those of the data, in order.")
     ] = None,
@@ -43,31 +52,27 @@ def train(
     height: Annotated[
         int | None, typer.Option(min=10, max=255, help="Lines of the window; without it, the tallest training cell.")
     ] = None,
-    window: Annotated[
-        str, typer.Option(help="trigger: cells are cut where the trigger sees them; image: images are the windows.")
-    ] = "trigger",
+    window: Window = "trigger",
     brightest: Annotated[
         float, typer.Option(help="Percentile of a channel's training pixels that becomes 255, the brightest value.")
     ] = 99.9,
-    arch: Annotated[str, typer.Option(help=ARCHITECTURES)] = "student",
-    width: Annotated[float, typer.Option(help="Factor of the number of features of every layer.")] = 1.0,
-    depth: Annotated[float, typer.Option(help="Factor of the number of blocks of every stage.")] = 1.0,
-    stem: Annotated[str, typer.Option(help=STEM)] = "standard",
+    arch: Annotated[str, arch()] = "student",
+    width: Width = 1.0,
+    depth: Depth = 1.0,
+    stem: Stem = "standard",
     float_: Annotated[bool, typer.Option("--float", help="Train in floating point, without quantizers.")] = False,
-    weight_bits: Annotated[int, typer.Option(help="Bits of weights, 2 to 8.")] = 4,
-    activation_bits: Annotated[int, typer.Option(help="Bits of activations, 2 to 8.")] = 4,
-    first_bits: Annotated[int | None, typer.Option(help="Bits of the first layer's weights, if others.")] = None,
-    last_bits: Annotated[int | None, typer.Option(help="Bits of the last layer's weights, if others.")] = None,
+    weight_bits: WeightBits = 4,
+    activation_bits: ActivationBits = 4,
+    first_bits: FirstBits = None,
+    last_bits: LastBits = None,
     preset: Annotated[
-        str, typer.Option(help="Recipe: quick, study (the published one), thorough, or fine-tune (after --float).")
+        str, choice(PRESETS, "Recipe; study is the published one, fine-tune follows a run with --float.")
     ] = "quick",
     epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the training cells.")] = None,
     batch: Annotated[int | None, typer.Option(help="Cells in a batch, over all processes.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
     weight_decay: Annotated[float | None, typer.Option(help="Weight decay of AdamW.")] = None,
-    schedule: Annotated[
-        str | None, typer.Option(help="Learning rate over time: one-cycle, cosine or constant.")
-    ] = None,
+    schedule: Annotated[str | None, choice(SCHEDULES, "Learning rate over time.")] = None,
     balance: Annotated[
         float | None, typer.Option(help="Weight of rare classes: 0 as frequent as they are, 1 as if all were equal.")
     ] = None,
@@ -83,16 +88,17 @@ def train(
     weights: Annotated[
         Path | None, typer.Option(help="Begin from a torchvision state dictionary of this architecture.")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the split, the weights and the order of cells.")] = 0,
-    device: Annotated[str, typer.Option(help="cpu, cuda, or auto: a GPU where there is one.")] = "auto",
+    seed: Seed = 0,
+    device: Annotated[str, choice(("auto", "cpu", "cuda"), "Where to train; auto: a GPU where there is one.")] = "auto",
     folds: Annotated[
         int | None,
         typer.Option(min=3, help="Cross-validation: so many trainings, which test every cell once. Goes on by itself."),
     ] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Folds that train side by side, each in a process.")] = 1,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a training that was killed.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Replace an earlier run at --out.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the metrics as JSON, without a progress bar.")] = False,
+    force: Force = False,
+    as_json: Json = False,
+    _list_archs: ListArchs = False,
 ) -> None:
     """Train a classifier on labelled cell images, quantized or in floating point.
 
@@ -128,15 +134,16 @@ def train(
     dataset, dropped = _training_cells(data, generated, seed, channels, digitize, group_by, merge or [], min_class)
     if limit is not None:
         dataset = dataset.limited(limit, seed)
-    typer.echo(f"{len(dataset.images)} cells: {dataset.origin}", err=as_json)
+    told = sys.stderr if as_json else sys.stdout
+    print(f"{len(dataset.images)} cells: {dataset.origin}", file=told)
     for name, count in dataset.counts().items():
-        typer.echo(f"  {name:<16}{count:>6}", err=as_json)
+        print(f"  {name:<16}{count:>6}", file=told)
     for name, count in dropped.items():
-        typer.echo(f"  {name:<16}{count:>6}  left out: fewer than {min_class} (--min-class)", err=as_json)
+        print(f"  {name:<16}{count:>6}  left out: fewer than {min_class} (--min-class)", file=told)
     if dataset.passed_over:
-        typer.echo("\n".join(named("passed over", dataset.passed_over)), err=as_json)
+        print("\n".join(named("passed over", dataset.passed_over)), file=told)
     for line in _copies(dataset):
-        typer.echo(line, err=as_json)
+        print(line, file=told)
     sources = Sources(start, tuple(teacher or ()), weights)
     if folds is not None:
         every = train_folds(
@@ -177,19 +184,19 @@ def train(
     if not metrics:  # a process that only helped the first
         return
     if as_json:
-        typer.echo(json.dumps(metrics))
+        console.show_json(metrics)
         return
     test = metrics["test"]
-    typer.echo(
+    print(
         f"test part: accuracy {test['accuracy']:.1%}, balanced {test['balanced_accuracy']:.1%}, {test['cells']} cells, "
         f"{test['not_triggered']} never triggered (epoch {metrics['best_epoch']:.0f}, "
         f"{metrics['parameters']} parameters, {metrics['seconds']:.0f} s)"
     )
     if metrics["temperature_remark"] is not None:
-        typer.echo(f"note: {metrics['temperature_remark']}")
+        print(f"note: {metrics['temperature_remark']}")
     false_triggers = metrics["false_triggers"]
-    typer.echo(f"false triggers: {in_words(false_triggers)} and {false_triggers['lines_per_second']:,g} lines/s")
-    typer.echo(f"run: {out}")
+    print(f"false triggers: {in_words(false_triggers)} and {false_triggers['lines_per_second']:,g} lines/s")
+    print(f"run: {out}")
 
 
 def _copies(dataset: "Dataset") -> list[str]:

@@ -7,39 +7,19 @@ Input (N, C, H, W), whole numbers 0..255 as float: the preprocessed pixels, with
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from importlib import import_module
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from icsort.errors import IcsortError
-from icsort.quant.networks.blocks import Activation, Bits, Chain, MaxPool, Step, Unit, activation, head, step_of
+from icsort.quant.networks.blocks import Activation, Bits, Chain, head
+from icsort.quant.networks.registry import ARCHITECTURES, STEMS
+from icsort.quant.networks.trunk import Options
 
 MIN_BITS, MAX_BITS = 2, 8
 MAX_FACTOR = 4.0
-STEMS = ("standard", "3x3", "pool")
-RELU6 = 6.0
-CHANNEL_MULTIPLE = 8
-
-
-@dataclass(frozen=True)
-class Options:
-    """What the trunks take beside channels: factors of width and depth, bits, stem."""
-
-    width: float
-    depth: float
-    bits: Bits
-    stem: str
-
-    def features(self, count: int) -> int:
-        """Features of a layer at this width: a multiple of 8, at most a tenth below the exact number (MobileNetV2)."""
-        exact = count * self.width
-        rounded = max(CHANNEL_MULTIPLE, int(exact + CHANNEL_MULTIPLE / 2) // CHANNEL_MULTIPLE * CHANNEL_MULTIPLE)
-        return rounded + CHANNEL_MULTIPLE if rounded < 0.9 * exact else rounded
-
-    def repeats(self, count: int) -> int:
-        """Blocks of a stage at this depth, at least one."""
-        return max(1, round(count * self.depth))
 
 
 class Network(nn.Module):
@@ -89,145 +69,6 @@ class Network(nn.Module):
         return scale if self.flat else scale / self.positions
 
 
-class Residual(nn.Module):
-    """The sum of a branch and a shortcut, quantized again. The branch ends in the shortcut's step."""
-
-    def __init__(self, branch: Chain, shortcut: Unit | None, act: nn.Module) -> None:
-        super().__init__()
-        self.branch = branch
-        self.shortcut = shortcut
-        self.act = act
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, inputs, H, W) to (N, outputs, H / stride, W / stride)."""
-        y: Tensor = self.act(self.branch(x) + (x if self.shortcut is None else self.shortcut(x)))
-        return y
-
-    def settle(self, step: Tensor) -> Tensor:
-        """Branch, shortcut, sum."""
-        joined = self.branch.settle(step)
-        if self.shortcut is not None:
-            self.shortcut.settle(step)
-        assert isinstance(self.act, Activation)
-        return self.act.settle(joined)
-
-
-def _student(channels: int, options: Options) -> Chain:
-    """Two 3 x 3 convolutions without padding, each with a 2 x 2 max pool."""
-    features, bits = options.features(16), options.bits
-    return Chain(
-        Unit(channels, features, 3, activation(bits), bits.first, padding=0),
-        MaxPool(2),
-        Unit(features, features, 3, activation(bits), bits.weights, padding=0),
-        MaxPool(2),
-    )
-
-
-def _stem(channels: int, features: int, options: Options, standard: Callable[[], list[nn.Module]]) -> list[nn.Module]:
-    """standard: the architecture's own. 3x3: one convolution of stride 2. pool: stride 1 and a 2 x 2 max pool."""
-    if options.stem == "standard":
-        return standard()
-    stride = 2 if options.stem == "3x3" else 1
-    stem: list[nn.Module] = [Unit(channels, features, 3, activation(options.bits), options.bits.first, stride=stride)]
-    return stem if stride == 2 else [*stem, MaxPool(2)]
-
-
-def _resnet(
-    channels: int,
-    options: Options,
-    widths: tuple[int, ...],
-    repeats: tuple[int, ...],
-    bottleneck: int,
-    *,
-    small: bool = False,
-) -> Chain:
-    """He et al. 2016, as torchvision builds it; small: for small images, with a 3 x 3 stem without a pool.
-
-    bottleneck: outputs over inner features; 1: blocks of two 3 x 3 convolutions.
-    """
-    bits, inputs = options.bits, options.features(widths[0])
-
-    def standard() -> list[nn.Module]:
-        if small:
-            return [Unit(channels, inputs, 3, activation(bits), bits.first, stride=2)]
-        return [Unit(channels, inputs, 7, activation(bits), bits.first, stride=2), MaxPool(3, 2, 1)]
-
-    parts = _stem(channels, inputs, options, standard)
-    step = next(step_of(part.act) for part in parts if isinstance(part, Unit))
-    for stage, (width, count) in enumerate(zip(widths, repeats, strict=True)):
-        inner = options.features(width)
-        for block in range(options.repeats(count)):
-            stride = 2 if stage > 0 and block == 0 else 1
-            parts.append(_residual(inputs, inner, inner * bottleneck, stride, bits, step))
-            inputs = inner * bottleneck
-            step = step_of(parts[-1].get_submodule("act"))
-    return Chain(*parts)
-
-
-def _residual(inputs: int, inner: int, outputs: int, stride: int, bits: Bits, step: Step | None) -> Residual:
-    """A basic block, or a bottleneck where outputs differ from inner features. step: the input's."""
-    down = stride != 1 or inputs != outputs
-    ending = activation(bits, signed=True, step=None if down else step)
-    if inner == outputs:
-        units = [
-            Unit(inputs, inner, 3, activation(bits), bits.weights, stride=stride),
-            Unit(inner, outputs, 3, ending, bits.weights),
-        ]
-    else:
-        units = [
-            Unit(inputs, inner, 1, activation(bits), bits.weights),
-            Unit(inner, inner, 3, activation(bits), bits.weights, stride=stride),
-            Unit(inner, outputs, 1, ending, bits.weights),
-        ]
-    shortcut = Unit(inputs, outputs, 1, ending, bits.weights, stride=stride) if down else None
-    return Residual(Chain(*units), shortcut, activation(bits))
-
-
-# Expansion, outputs, blocks and first stride of each stage (Sandler et al. 2018, table 2).
-INVERTED = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
-MOBILENET_STEM, MOBILENET_TOP = 32, 1280
-
-
-def _mobilenet_v2(channels: int, options: Options) -> Chain:
-    """Sandler et al. 2018, as torchvision builds it: inverted residual blocks, ReLU6."""
-    bits, inputs = options.bits, options.features(MOBILENET_STEM)
-
-    def act() -> nn.Module:
-        return activation(bits, ceiling=RELU6)
-
-    def standard() -> list[nn.Module]:
-        return [Unit(channels, inputs, 3, act(), bits.first, stride=2)]
-
-    parts = _stem(channels, inputs, options, standard)
-    step: Step | None = None
-    for expansion, width, count, first_stride in INVERTED:
-        outputs = options.features(width)
-        for block in range(options.repeats(count)):
-            stride, inner = first_stride if block == 0 else 1, inputs * expansion
-            joins = stride == 1 and inputs == outputs and block > 0
-            ending = activation(bits, signed=True, step=step if joins else None)
-            units = [] if expansion == 1 else [Unit(inputs, inner, 1, act(), bits.weights)]
-            units.append(Unit(inner, inner, 3, act(), bits.weights, stride=stride, groups=inner))
-            units.append(Unit(inner, outputs, 1, ending, bits.weights))
-            if joins:
-                parts.append(Residual(Chain(*units), None, activation(bits, signed=True, step=step)))
-            else:
-                parts.append(Chain(*units))
-                step = step_of(ending)
-            inputs = outputs
-    top = max(MOBILENET_TOP, options.features(MOBILENET_TOP))  # the top does not shrink with the width
-    parts.append(Unit(inputs, top, 1, act(), bits.weights))
-    return Chain(*parts)
-
-
-TRUNKS: dict[str, Callable[[int, Options], Chain]] = {
-    "student": _student,
-    "resnet8": lambda channels, options: _resnet(channels, options, (24, 40, 56), (1, 1, 1), 1, small=True),
-    "resnet18": lambda channels, options: _resnet(channels, options, (64, 128, 256, 512), (2, 2, 2, 2), 1),
-    "resnet50": lambda channels, options: _resnet(channels, options, (64, 128, 256, 512), (3, 4, 6, 3), 4),
-    "mobilenet_v2": _mobilenet_v2,
-}
-FLAT = ("student",)  # the others average the last features over rows and columns
 SMALLEST = 10
 
 
@@ -235,10 +76,10 @@ SMALLEST = 10
 class Architecture:
     """A network by its name and options.
 
-    name: of TRUNKS. width_multiplier, depth_multiplier: factors of all numbers of features and of the blocks in a
-    stage. weight_bits, activation_bits: 2..8, both None for float; first_bits, last_bits: of the weights of the first
-    and the last layer, `weight_bits` where None. stem: the architecture's own ("standard"), or for small images one
-    3 x 3 convolution of stride 2 ("3x3"), or one of stride 1 and a 2 x 2 max pool ("pool").
+    name: of registry.ARCHITECTURES. width_multiplier, depth_multiplier: factors of all numbers of features and of the
+    blocks in a stage. weight_bits, activation_bits: 2..8, both None for float; first_bits, last_bits: of the weights of
+    the first and the last layer, `weight_bits` where None. stem: the architecture's own ("standard"), or for small
+    images one 3 x 3 convolution of stride 2 ("3x3"), or one of stride 1 and a 2 x 2 max pool ("pool").
 
     Raises IcsortError for a name that is not known and for numbers out of range.
     """
@@ -253,8 +94,8 @@ class Architecture:
     stem: str = "standard"
 
     def __post_init__(self) -> None:
-        if self.name not in TRUNKS:
-            raise IcsortError(f"there is no architecture {self.name!r}: choose one of {', '.join(TRUNKS)}")
+        if self.name not in ARCHITECTURES:
+            raise IcsortError(f"there is no architecture {self.name!r}: choose one of {', '.join(ARCHITECTURES)}")
         if self.stem not in STEMS:
             raise IcsortError(f"there is no stem {self.stem!r}: choose one of {', '.join(STEMS)}")
         if (self.weight_bits is None) != (self.activation_bits is None):
@@ -287,8 +128,11 @@ class Architecture:
             )
         first, last = self.first_bits or self.weight_bits, self.last_bits or self.weight_bits
         bits = Bits(self.weight_bits, self.activation_bits, first, last)
-        trunk = TRUNKS[self.name](channels, Options(self.width_multiplier, self.depth_multiplier, bits, self.stem))
-        return Network(trunk, classes, (channels, height, width), bits.last, flat=self.name in FLAT)
+        entry = ARCHITECTURES[self.name]
+        module, _, function = entry.trunk.partition(":")
+        make: Callable[[int, Options], Chain] = getattr(import_module(f"icsort.quant.networks.{module}"), function)
+        trunk = make(channels, Options(self.width_multiplier, self.depth_multiplier, bits, self.stem))
+        return Network(trunk, classes, (channels, height, width), bits.last, entry.flat)
 
 
 def build_model(name: str, channels: int, classes: int, height: int, width: int, **options: Any) -> Network:

@@ -9,6 +9,7 @@ project did not build goes through the same hardware. Nothing here is trained on
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 
 from icsort.errors import IcsortError
 from icsort.quant.networks.blocks import settle_norm
+from icsort.quant.networks.registry import PUBLISHED
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # brevitas names a CUDA package that is of no use here
@@ -120,13 +122,10 @@ class Published:
         return PublishedNetwork(self.make(classes))
 
 
-def _bnn_pynq(name: str) -> Published:
-    def make(classes: int) -> nn.Module:
-        config = get_model_cfg(name)
-        config.set("MODEL", "NUM_CLASSES", str(classes))
-        return model_impl[config.get("MODEL", "ARCH")](config)
-
-    return Published(name.replace("_", "-"), (3, 32, 32) if name.startswith("cnv") else (1, 28, 28), make)
+def _bnn_pynq(name: str, classes: int) -> nn.Module:
+    config = get_model_cfg(name.replace("-", "_"))
+    config.set("MODEL", "NUM_CLASSES", str(classes))
+    return model_impl[config.get("MODEL", "ARCH")](config)
 
 
 def _mobilenet_v1(classes: int) -> nn.Module:
@@ -145,21 +144,19 @@ def _mobilenet_v1(classes: int) -> nn.Module:
     return network
 
 
-PUBLISHED = {
-    published.title: published
-    for published in (
-        *map(_bnn_pynq, ("tfc_1w1a", "tfc_1w2a", "tfc_2w2a", "lfc_1w1a", "lfc_1w2a")),
-        *map(_bnn_pynq, ("cnv_1w1a", "cnv_1w2a", "cnv_2w2a")),
-        Published("mobilenet-v1-4b", (3, 64, 64), _mobilenet_v1),
-    )
-}
+def published(name: str) -> Published:
+    """The network of that name in registry.PUBLISHED."""
+    if name == "mobilenet-v1-4b":
+        return Published(name, (3, 64, 64), _mobilenet_v1)
+    return Published(name, (3, 32, 32) if name.startswith("cnv") else (1, 28, 28), partial(_bnn_pynq, name))
 
 
 def published_named(name: str, plain: bool) -> Published | None:
     """The network of that name, or None. plain: whether no options are given. Raises IcsortError for options."""
-    published = PUBLISHED.get(name)
-    if published and not plain:
+    if name not in PUBLISHED:
+        return None
+    if not plain:
         raise IcsortError(
             f"{name} is as it was published: leave out --input and the options of width, depth, bits and stem"
         )
-    return published
+    return published(name)

@@ -14,7 +14,8 @@ from icsort.hw.compile import compile_package
 from icsort.hw.folding.explore import EQUAL, FINN, OURS, explore
 from icsort.hw.frontend import convert as frontend
 from icsort.hw.reference import finn_logits, qonnx_logits
-from icsort.quant.networks.published import PUBLISHED, Published
+from icsort.quant.networks.published import Published, published
+from icsort.quant.networks.registry import PUBLISHED
 from icsort.quant.packaging.export import write_qonnx
 from icsort.sim.flows.benchmark import NETWORKS, load_networks
 from icsort.sim.verilator.net import run_net
@@ -84,7 +85,7 @@ FEW_BITS = [name for name in PUBLISHED if name != "mobilenet-v1-4b"]
 @pytest.mark.parametrize("name", [n if n in QUICK else pytest.param(n, marks=pytest.mark.full) for n in FEW_BITS])
 def test_the_front_end_takes_it(name, tmp_path):
     """Its own check after each pass is the comparison; here: what the layers became."""
-    graph = convert(package(PUBLISHED[name], tmp_path / "package", 1), like(PUBLISHED[name])).model
+    graph = convert(package(published(name), tmp_path / "package", 1), like(published(name))).model
     products = [node for node in graph.graph.node if node.op_type == "MVAU"]
     weights, activations = (int(part[0]) for part in name.partition("-")[2].split("w"))
     hidden = {tuple(graph.get_tensor_datatype(tensor).name for tensor in node.input) for node in products[1:-1]}
@@ -96,8 +97,8 @@ def test_the_front_end_takes_it(name, tmp_path):
 
 def test_explore_folds_a_vector_that_comes_pixel_by_pixel(tmp_path):
     """FINN would take more of it at once than a pixel has."""
-    published = PUBLISHED["tfc-1w1a"]
-    found = explore([package(published, tmp_path / "package", 1)], ["pynq_z2"], [100_000.0])
+    network = published("tfc-1w1a")
+    found = explore([package(network, tmp_path / "package", 1)], ["pynq_z2"], [100_000.0])
     assert not found.refused
     assert [point.folding for point in found.points] == [FINN, OURS, EQUAL]
 
@@ -125,5 +126,5 @@ def test_a_small_mobilenet_v1(tmp_path, seed):
 def test_the_rtl_equals_it(name, tmp_path, seed):
     """On the board and at the rate of the benchmark."""
     (network,) = load_networks(NETWORKS, [name])
-    folder = package(PUBLISHED[name], tmp_path / "package", 1)
-    check_rtl(folder, PUBLISHED[name], network.images, seed, board=network.board, rate=network.rate)
+    folder = package(published(name), tmp_path / "package", 1)
+    check_rtl(folder, published(name), network.images, seed, board=network.board, rate=network.rate)

@@ -11,7 +11,8 @@ from torch import nn
 from icsort.errors import IcsortError
 from icsort.hw.frontend import convert as frontend
 from icsort.quant.networks import blocks as layers
-from icsort.quant.networks.architectures import TRUNKS, Architecture, Network, build_model
+from icsort.quant.networks.architectures import Architecture, Network, build_model
+from icsort.quant.networks.registry import ARCHITECTURES
 from icsort.quant.packaging.export import check_export, write_qonnx
 
 
@@ -41,7 +42,7 @@ def test_published_sizes(name: str, parameters: int) -> None:
     assert not model.quantized
 
 
-@pytest.mark.parametrize("name", TRUNKS)
+@pytest.mark.parametrize("name", ARCHITECTURES)
 @pytest.mark.parametrize("channels", [1, 7])
 def test_float_and_quantized_from_one_definition(name: str, channels: int) -> None:
     architecture = Architecture(name, width_multiplier=0.25)

@@ -13,17 +13,18 @@ from icsort.errors import IcsortError
 from icsort.formats import package as manifest
 from icsort.quant.cells.find import Dataset
 from icsort.quant.commands import model as cli
-from icsort.quant.networks.published import PUBLISHED, published_named
+from icsort.quant.networks.published import published, published_named
+from icsort.quant.networks.registry import PUBLISHED
 from icsort.quant.packaging.untrained import fitted, untrained_package
 
 
 def test_package(dataset: Dataset, tmp_path: Path) -> None:
     """Its own check compares the file with Brevitas, and every logit with whole steps."""
-    published = PUBLISHED["tfc-2w2a"]
-    cells = fitted(dataset, *published.shape)
-    package = untrained_package(published, cells, tmp_path / "package", classes=12, seed=3)
-    again = untrained_package(published, cells, tmp_path / "again", classes=12, seed=3, name="package")
-    assert (package.input.channels, package.input.height, package.input.width) == published.shape
+    network = published("tfc-2w2a")
+    cells = fitted(dataset, *network.shape)
+    package = untrained_package(network, cells, tmp_path / "package", classes=12, seed=3)
+    again = untrained_package(network, cells, tmp_path / "again", classes=12, seed=3, name="package")
+    assert (package.input.channels, package.input.height, package.input.width) == network.shape
     assert len(package.classes) == 12
     assert manifest.load(tmp_path / "package") == package
     assert again == package
@@ -32,7 +33,7 @@ def test_package(dataset: Dataset, tmp_path: Path) -> None:
 def test_thresholds_keep_off_whole_numbers() -> None:
     """Where batch norm and quantizer of one channel step, in the integers of the product in front of them."""
     torch.manual_seed(1)
-    network = PUBLISHED["tfc-2w2a"].build(10)
+    network = published("tfc-2w2a").build(10)
     network.calibrate([torch.randint(0, 256, (32, 1, 28, 28)).float()])
     norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm1d)]
     for norm in norms:
@@ -49,7 +50,9 @@ def test_the_help_names_it(name: str) -> None:
 
 def test_options_are_refused_and_names_known() -> None:
     assert published_named("student", plain=False) is None
-    assert published_named("tfc-1w1a", plain=True) is PUBLISHED["tfc-1w1a"]
+    found = published_named("tfc-1w1a", plain=True)
+    assert found is not None
+    assert found.title == "tfc-1w1a"
     with pytest.raises(IcsortError, match="tfc-1w1a is as it was published: leave out"):
         published_named("tfc-1w1a", plain=False)
 
