@@ -3,11 +3,11 @@
 
 import json
 
+from icsort.cli.options import Json
 from icsort.host.commands.connection import (
     Baud,
     DropDelay,
     Heartbeat,
-    Json,
     Model,
     Port,
     Pulse,

@@ -33,7 +33,6 @@ Pulse = Annotated[float, typer.Option(help="Length of a sort pulse, us. The defa
 Heartbeat = Annotated[
     float, typer.Option(min=0.001, help="Seconds of silence from here after which the board disarms itself.")
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """`icsort gate set`."""
 
-import json
 from typing import Annotated
 
 import typer
 
+from icsort.cli import console
+from icsort.cli.options import Json
 from icsort.host.commands.connection import (
     Baud,
-    Json,
     Model,
     Port,
     Timeout,
@@ -50,6 +50,6 @@ def gate_set(
         board = sorter.check_model(manifest, target.build_id)
         gate = sorter.set_gate(classes, posterior, manifest)
     if as_json:
-        print(json.dumps({**vars(gate), "classes": class_names(gate.mask, board.classes, manifest)}))
+        console.show_json({**vars(gate), "classes": class_names(gate.mask, board.classes, manifest)})
     else:
         print(f"gate {gate.serial}: {gate_text(gate, board.classes, manifest)}")

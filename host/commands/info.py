@@ -1,12 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """`icsort info`."""
 
-import json
-
 from icsort.cli import console
+from icsort.cli.options import Json
 from icsort.host.commands.connection import (
     Baud,
-    Json,
     OptionalModel,
     Port,
     Timeout,
@@ -48,7 +46,7 @@ def info(
             "heartbeat_cycles": heartbeat,
             "counters": counters,
         }
-        print(json.dumps(document, indent=2))
+        console.show_json(document)
         return
     state = "armed" if status.armed else "disarmed"
     if not status.armed and status.disarmed_by:

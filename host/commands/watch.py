@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 import typer
 
 from icsort.cli import console
+from icsort.cli.options import Json, OptionalCount, out
 from icsort.errors import IcsortError
 from icsort.host.commands.connection import (
     Baud,
@@ -46,9 +47,9 @@ COUNTERS_EVERY_SECONDS = 2.0
 def watch(
     port: Port,
     model: OptionalModel = None,
-    count: Annotated[int | None, typer.Option(min=1, help="End after this many events.")] = None,
+    count: OptionalCount = None,
     idle: Annotated[float | None, typer.Option(min=0.0, help="End after this many seconds without an event.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Write every event to this new file, one JSON line each.")] = None,
+    out: Annotated[Path | None, out("New file to make, one JSON line an event.")] = None,
     arm_first: Annotated[
         bool, typer.Option("--arm", help="Arm once listening, disarm at the end: no event is missed. Needs --model.")
     ] = False,
@@ -57,7 +58,7 @@ def watch(
     heartbeat: Heartbeat = 2.0,
     baud: Baud = None,
     timeout: Timeout = 1.0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print events and summary as JSON lines.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Show and record the events that the board reports, until --count, --idle or Ctrl-C.
 

@@ -95,11 +95,15 @@ def live() -> "Iterator[Callable[[RenderableType], None]]":
 
 
 @contextmanager
-def progress(work: str) -> Iterator[Progress]:
+def progress(work: str, shown: bool = True) -> Iterator[Progress]:
     """Yields what shows how far `work` is, on standard error: a bar on a terminal; else, and with -v, lines.
 
     A line every tenth of what can be counted; steps that cannot be are named every ten seconds, with -v each of them.
+    shown: whether it is shown at all; of several processes, the first shows it.
     """
+    if not shown:
+        yield _silent
+        return
     if verbose or not sys.stderr.isatty():
         yield _Lines(work)
         return
@@ -120,6 +124,10 @@ def progress(work: str) -> Iterator[Progress]:
             bar.update(task, description=f"{work}: {step}", completed=done, total=total or None, count=count)
 
         yield report
+
+
+def _silent(step: str, done: int = 0, total: int = 0, note: str = "") -> None:
+    del step, done, total, note
 
 
 class _Lines:

@@ -70,8 +70,8 @@ Data = Annotated[
     Path, typer.Option(help="Labelled cells: a folder that `icsort data info` reads, or the heldout.npz of a run.")
 ]
 Limit = Annotated[int | None, typer.Option(min=10, help="At most this many cells of each class, drawn with --seed.")]
-Count = Annotated[int, typer.Option(min=1, help="Take only so many cells.")]
-OptionalCount = Annotated[int | None, typer.Option(min=1, help="Take only so many cells.")]
+Count = Annotated[int, typer.Option(min=1, help="Only so many cells, images or events.")]
+OptionalCount = Annotated[int | None, typer.Option(min=1, help="Only so many cells, images or events.")]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of everything that is drawn.")]
 Channels = Annotated[str | None, typer.Option(help="Channel names, in order, separated by commas.")]
 GroupBy = Annotated[

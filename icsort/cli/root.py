@@ -66,7 +66,9 @@ COMMANDS = {
         "Score a model package on any labelled cells, with the integer arithmetic of the FPGA.",
     ),
     "classify": Entry(
-        "quant.commands.classify:classify", "quant", "Give cells without labels their class and posteriors."
+        "quant.commands.classify:classify",
+        "quant",
+        "Give cells without labels their class and posteriors.",
     ),
     "explain": Entry(
         "quant.commands.explain:explain",

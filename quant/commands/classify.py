@@ -24,7 +24,9 @@ def classify(
     force: Force = False,
     as_json: Json = False,
 ) -> None:
-    """Give cells without labels their class and posteriors, with the integer arithmetic of the FPGA.
+    """Give cells without labels their class and posteriors.
+
+    In the integer arithmetic of the FPGA.
 
     Example: icsort classify out/package --data events/ --out out/classes.csv
     """

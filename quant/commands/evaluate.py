@@ -1,38 +1,37 @@
 # SPDX-License-Identifier: Apache-2.0
 """`icsort evaluate`."""
 
-import json
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from icsort.cli import console
+from icsort.cli.options import Channels, Data, Force, Json, Merge, out
 from icsort.errors import IcsortError
 from icsort.output import result_folder
-from icsort.quant.commands.words import ChannelsOption, DataOption, names, parse_merge, parse_prevalence
+from icsort.quant.commands.words import names, parse_merge, parse_prevalence
 
 
 def evaluate(
     package: Annotated[
         Path, typer.Argument(help="Model package of `icsort export`, or folder of `icsort train --folds`.")
     ],
-    data: DataOption,
-    out: Annotated[Path | None, typer.Option(help="Folder for report.html and evaluation.json.")] = None,
+    data: Data,
+    out: Annotated[Path | None, out("Folder to make, for report.html and evaluation.json.")] = None,
     run: Annotated[
-        list[Path] | None, typer.Option(help="Training run to lay beside on the same cells; may be repeated.")
+        list[Path] | None, typer.Option(help="Training run to lay beside on the same cells. May be repeated.")
     ] = None,
-    merge: Annotated[
-        list[str] | None, typer.Option(help="Classes that count as one: NAME=CLASS+CLASS; may be repeated.")
-    ] = None,
+    merge: Merge = None,
     posterior: Annotated[float, typer.Option(min=0, max=1, help="Least posterior of the gates to check.")] = 0.9,
     prevalence: Annotated[
         list[str] | None,
-        typer.Option(help="Share of a class in the sample to be sorted: CLASS=SHARE; may be repeated."),
+        typer.Option(help="Share of a class in the sample to be sorted: CLASS=SHARE. May be repeated."),
     ] = None,
-    channels: ChannelsOption = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace an earlier evaluation at --out.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+    channels: Channels = None,
+    force: Force = False,
+    as_json: Json = False,
 ) -> None:
     """Score a model package on any labelled cells, with the integer arithmetic of the FPGA.
 
@@ -75,26 +74,26 @@ def print_evaluation(found: dict[str, Any], out: Path | None, as_json: bool) -> 
     from icsort.report import page as report
 
     if as_json:
-        typer.echo(json.dumps(found))
+        console.show_json(found)
         return
-    typer.echo(f"cells                {found['data']['cells']} ({found['data']['origin']}; {found['data']['part']})")
-    typer.echo(f"not triggered        {found['not_triggered']}")
-    typer.echo(f"accuracy             {report.with_interval(found['accuracy'])}")
-    typer.echo(f"balanced accuracy    {report.with_interval(found['balanced_accuracy'])}")
+    print(f"cells                {found['data']['cells']} ({found['data']['origin']}; {found['data']['part']})")
+    print(f"not triggered        {found['not_triggered']}")
+    print(f"accuracy             {report.with_interval(found['accuracy'])}")
+    print(f"balanced accuracy    {report.with_interval(found['balanced_accuracy'])}")
     calibration = found["calibration"]
-    typer.echo(
+    print(
         f"calibration error    {calibration['error']:.3f} ({calibration['error_before']:.3f} before; by chance up to "
         f"{calibration['error_by_chance']['high']:.3f})"
     )
     if calibration["remark"] is not None:
-        typer.echo(f"note: {calibration['remark']}")
+        print(f"note: {calibration['remark']}")
     pooled = found["gates"][0]
-    typer.echo(
+    print(
         f"posterior >= {pooled['posterior']:<8g}{pooled['sorted']} cells, pure {report.with_interval(pooled['purity'])}"
     )
     if found["sample"] is not None:
-        typer.echo(f"in the sample        accuracy {report.with_interval(found['sample']['accuracy'])}")
+        print(f"in the sample        accuracy {report.with_interval(found['sample']['accuracy'])}")
         for gate in found["sample"]["gates"][1:]:
-            typer.echo(f"  {gate['gate']:<19}pure {report.with_interval(gate['purity'])}")
+            print(f"  {gate['gate']:<19}pure {report.with_interval(gate['purity'])}")
     if out is not None:
-        typer.echo(f"report               {out / report.PAGE_FILE}")
+        print(f"report               {out / report.PAGE_FILE}")

@@ -2,7 +2,6 @@
 """What the commands that take labelled cells share: their options, and the words that these are given."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,10 +13,6 @@ if TYPE_CHECKING:
 
 SHOWN = 5  # entries of a list on the screen
 
-DataOption = Annotated[Path, typer.Option(help="Folder of labelled cell images, or the heldout.npz of a run.")]
-ChannelsOption = Annotated[
-    str | None, typer.Option(help="Channel names of class stacks, in order, separated by commas.")
-]
 DigitizeOption = Annotated[
     str | None,
     typer.Option(

@@ -17,8 +17,8 @@ from torch.nn.functional import cross_entropy, kl_div, log_softmax, softmax
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR, LRScheduler, OneCycleLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-from tqdm import tqdm
 
+from icsort.cli import console
 from icsort.errors import IcsortError
 from icsort.quant.networks.architectures import Network
 from icsort.quant.networks.blocks import fit_norms, keep_gammas_positive
@@ -144,7 +144,8 @@ class Fitting:
     def run(self, after_epoch: Callable[[Row], None], progress: bool) -> Progress:
         """Train the epochs that are left. after_epoch: called in the first process, when the epoch can be saved."""
         done = len(self.progress.history)
-        with tqdm(total=self.recipe.epochs, initial=done, desc="train", unit="epoch", disable=not progress) as bar:
+        with console.progress("train", progress) as report:
+            report("epoch", done, self.recipe.epochs)
             for epoch in range(done + 1, self.recipe.epochs + 1):
                 loss = self._epoch(epoch)
                 row: Row = {"epoch": epoch, "learning_rate": float(self.schedule.get_last_lr()[0]), "train_loss": loss}
@@ -156,8 +157,8 @@ class Fitting:
                 if self.progress.add(row, losses):
                     self.progress.best = copy.deepcopy(kept.state_dict())
                 after_epoch(row)
-                bar.set_postfix(loss=f"{loss:.3f}", balanced=f"{row['validation_balanced_accuracy']:.3f}")
-                bar.update()
+                balanced = row["validation_balanced_accuracy"]
+                report("epoch", epoch, self.recipe.epochs, f"loss {loss:.3f}, balanced accuracy {balanced:.3f}")
         return self.progress
 
     def _epoch(self, epoch: int) -> float:

@@ -14,8 +14,8 @@ import torch
 from numpy.typing import NDArray
 from scipy.ndimage import rotate
 from torch import Tensor
-from tqdm import tqdm
 
+from icsort.cli import console
 from icsort.errors import IcsortError
 from icsort.formats.acquisition import Acquisition
 from icsort.formats.background import Background
@@ -85,20 +85,22 @@ def make_samples(
     found: list[NDArray[np.int64]] = []
     done = missed = 0
     begins = range(0, len(part.images), CHUNK)
-    for begin in tqdm(begins, desc="cut", unit="cells", unit_scale=CHUNK, delay=5, disable=not progress):
-        images = part.images[begin : begin + CHUNK]
-        orientations = [images]
-        if upside_down:
-            orientations.append([image[::-1] for image in images])
-        orientations += [[_turned(image, degrees) for image in images] for degrees in angles]
-        cuts = [cut_cells(orientation, acquisition, background, begin) for orientation in orientations]
-        cells = reduce(np.intersect1d, (cut.cells for cut in cuts))
-        for orientation, cut in zip(pixels, cuts, strict=True):
-            windows = acquisition.pixels(cut.windows[np.isin(cut.cells, cells)])
-            orientation[done : done + len(cells)] = windows.transpose(0, 3, 1, 2)
-        found.append(begin + cells)
-        done += len(cells)
-        missed += len(cuts[0].missed)
+    with console.progress("cut", progress) as report:
+        for begin in begins:
+            report("cells", begin, len(part.images))
+            images = part.images[begin : begin + CHUNK]
+            orientations = [images]
+            if upside_down:
+                orientations.append([image[::-1] for image in images])
+            orientations += [[_turned(image, degrees) for image in images] for degrees in angles]
+            cuts = [cut_cells(orientation, acquisition, background, begin) for orientation in orientations]
+            cells = reduce(np.intersect1d, (cut.cells for cut in cuts))
+            for orientation, cut in zip(pixels, cuts, strict=True):
+                windows = acquisition.pixels(cut.windows[np.isin(cut.cells, cells)])
+                orientation[done : done + len(cells)] = windows.transpose(0, 3, 1, 2)
+            found.append(begin + cells)
+            done += len(cells)
+            missed += len(cuts[0].missed)
     cells = np.concatenate(found)
     if len(cells) == 0:
         raise IcsortError("no cell of a part triggers an event; check that the images show cells on a background")
