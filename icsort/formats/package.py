@@ -67,11 +67,15 @@ class AccuracySpec(Strict):
 
 
 class DataSpec(Strict):
-    """Where the training cells came from, the sha256 of all of them, and the seed of the split."""
+    """Where the training cells came from, the sha256 of all of them, and the seed of the split.
+
+    cells: sha256 over the identities of those that taught the network, in `cells.npz`; None where they are not known.
+    """
 
     source: str
     hash: Sha256
     split_seed: int
+    cells: Sha256 | None = None
 
 
 class Manifest(Acquisition):

@@ -15,12 +15,16 @@ VERSION = 3
 
 
 class RunData(Strict):
-    """The cells: where they came from, in short and as a sentence, sha256 of all, seed of the split, cells a class."""
+    """The cells: where they came from, in short and as a sentence, sha256 of all, seed of the split, cells a class.
+
+    parts: sha256 over the identities of the cells of each part, in `cells.npz`.
+    """
 
     source: str
     origin: str
     hash: Sha256
     split_seed: int
+    parts: Sha256
     cells: dict[str, int]
 
 

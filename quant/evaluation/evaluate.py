@@ -54,13 +54,15 @@ class Wanted:
     @classmethod
     def by_package(cls, package: Manifest, folder: Path) -> "Wanted":
         lines = package.line.width, package.event_trigger
-        return cls(package.classes, package.channels, *lines, read_seen(folder / SEEN_FILE))
+        cells = package.data.cells
+        seen = Seen() if cells is None else read_seen(folder / SEEN_FILE, cells)
+        return cls(package.classes, package.channels, *lines, seen)
 
     @classmethod
-    def by_run(cls, run: Run, folder: Path) -> "Wanted":
+    def by_run(cls, run: Run) -> "Wanted":
         config = run.config
         lines = config.line.width, config.event_trigger
-        return cls(config.classes, config.channels, *lines, read_seen(folder / SEEN_FILE))
+        return cls(config.classes, config.channels, *lines, run.seen)
 
 
 @dataclass(frozen=True)

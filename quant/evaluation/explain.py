@@ -82,7 +82,7 @@ def read_subject(folder: Path) -> Subject:
         run = load_run(folder)
         return Subject(
             run.name,
-            Wanted.by_run(run, folder),
+            Wanted.by_run(run),
             run.config,
             run.model,
             run.model.embed,

@@ -101,7 +101,7 @@ def _one(fold: Fold, dataset: Dataset, merged: Mapping[str, Sequence[str]]) -> F
     run = load_run(fold.run)
     classes, channels = run.config.classes, run.config.channels
     trained_as, groups = groups_of(classes, merged)
-    cells = _cells(dataset, trained_as, Wanted.by_run(run, fold.run))
+    cells = _cells(dataset, trained_as, Wanted.by_run(run))
     _, _, found = run_decisions(fold.run, cells, classes, channels, groups)
     _, _, raw = run_decisions(fold.run, cells, classes, channels, groups, temperature=1.0)
     return FoldResult(cells, found, raw, run.temperature, run.name)

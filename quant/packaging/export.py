@@ -27,7 +27,7 @@ from icsort.quant.networks.architectures import Network
 from icsort.quant.networks.published import PublishedNetwork
 from icsort.quant.packaging.integer import INTEGER_TOLERANCE
 from icsort.quant.training.runs import CHECKED_CELLS, load_run
-from icsort.quant.training.seen import SEEN_FILE, Seen, read_seen
+from icsort.quant.training.seen import SEEN_FILE, Seen
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # brevitas names a CUDA package that is of no use here
@@ -54,6 +54,7 @@ def export_package(run_folder: Path, out: Path, name: str | None = None, force: 
         raise IcsortError(f"{run_folder}: is not a complete run ({error}); train again") from None
     if not run.model.quantized:
         raise IcsortError(f"{run_folder}: is a float network, which hardware cannot run; train a quantized one from it")
+    seen = replace(run.seen, test=np.empty(0, np.uint64))
     return write_package(
         run.model,
         out,
@@ -62,9 +63,11 @@ def export_package(run_folder: Path, out: Path, name: str | None = None, force: 
         acquisition=config,
         temperature=run.temperature,
         accuracy=accuracy,
-        data=manifest.DataSpec(source=config.data.source, hash=config.data.hash, split_seed=config.data.split_seed),
+        data=manifest.DataSpec(
+            source=config.data.source, hash=config.data.hash, split_seed=config.data.split_seed, cells=seen.sha256()
+        ),
         pixels=run.heldout_pixels,
-        seen=replace(read_seen(run_folder / SEEN_FILE), test=np.empty(0, np.uint64)),
+        seen=seen,
         force=force,
     )
 
@@ -80,12 +83,12 @@ def write_package(
     accuracy: manifest.AccuracySpec,
     data: manifest.DataSpec,
     pixels: torch.Tensor,
-    seen: Seen,
+    seen: Seen | None = None,
     force: bool = False,
 ) -> manifest.Manifest:
     """Write a model package of a quantized network, checked on pixels (N, C, H, W). Returns the manifest.
 
-    seen: the cells that it was trained on, kept beside the manifest.
+    seen: the cells that it was trained on, kept beside the manifest, whose data names them; None where nobody knows.
     """
     with result_folder(out, manifest.MANIFEST_FILE, force) as folder:
         path = folder / manifest.MODEL_FILE
@@ -106,7 +109,8 @@ def write_package(
                 files={manifest.MODEL_FILE: manifest.sha256_of_model(folder)},
             )
         manifest.save(package, folder)
-        seen.write(folder / SEEN_FILE)
+        if seen is not None:
+            seen.write(folder / SEEN_FILE)
     return package
 
 

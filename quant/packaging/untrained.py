@@ -22,7 +22,6 @@ from icsort.quant.networks.architectures import Architecture, Network
 from icsort.quant.networks.blocks import fit_norms, fit_steps
 from icsort.quant.networks.published import Published, PublishedNetwork
 from icsort.quant.packaging.export import write_package
-from icsort.quant.training.seen import Seen
 
 CALIBRATED = 256
 BATCH = 64
@@ -67,7 +66,6 @@ def untrained_package(
         accuracy=manifest.AccuracySpec(accuracy=0.0, balanced_accuracy=0.0, cells=0),
         data=manifest.DataSpec(source=dataset.source, hash=dataset.sha256(), split_seed=seed),
         pixels=pixels,
-        seen=Seen(),
         force=force,
     )
 

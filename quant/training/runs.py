@@ -23,6 +23,7 @@ from icsort.quant.acquire.cut import cut_cells
 from icsort.quant.cells.find import Dataset
 from icsort.quant.networks.architectures import Architecture, Network
 from icsort.quant.networks.stored import load_stored
+from icsort.quant.training.seen import SEEN_FILE, Seen, read_seen
 from icsort.quant.training.temperature import fit_temperature
 
 METRICS_FILE = "metrics.json"
@@ -40,7 +41,7 @@ HELDOUT_CELLS = 10_000  # that a run keeps as images, at most
 class Run:
     """A run folder as read back: configuration, metrics, network, held-out pixels (N, C, H, W), validation logits.
 
-    background: the lines between its cells.
+    background: the lines between its cells. seen: the cells of its parts.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Run:
     metrics: dict[str, Any]
     model: Network
     background: Background
+    seen: Seen
     heldout_pixels: torch.Tensor
     validation_logits: NDArray[np.float32]
     validation_labels: NDArray[np.int64]
@@ -64,6 +66,12 @@ def check_run(folder: Path) -> None:
         raise IcsortError(f"{folder}: holds folds; give one of its runs, or train with --folds too")
     if not (folder / CONFIG_FILE).is_file():
         raise IcsortError(f"{folder}: is not a run (no {CONFIG_FILE}); make one with `icsort train --out {folder}`")
+
+
+def cells_of(folder: Path) -> Seen:
+    """The cells that a run has seen. Raises IcsortError as `load_run` does."""
+    check_run(folder)
+    return read_seen(folder / SEEN_FILE, read(RunConfig, folder / CONFIG_FILE, "train again").data.parts)
 
 
 def load_run(folder: Path) -> Run:
@@ -89,6 +97,7 @@ def load_run(folder: Path) -> Run:
             metrics,
             model,
             cells.background,
+            read_seen(folder / SEEN_FILE, config.data.parts),
             pixels,
             validation_logits,
             validation_labels,

@@ -5,6 +5,7 @@ Cells keep the part that they had where a training begins from another one or fo
 now and whichever classes, groups or cells were left out or counted as one.
 """
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -41,6 +42,14 @@ class Seen:
         """Those that weights were fitted to, here or before."""
         return np.union1d(self.train, self.earlier)
 
+    def sha256(self) -> str:
+        """Over all of them, and where each belongs."""
+        digest = hashlib.sha256()
+        for name, cells in vars(self).items():
+            digest.update(f"{name} {len(cells)} ".encode())
+            digest.update(cells.astype("<u8").tobytes())
+        return digest.hexdigest()
+
     def write(self, path: Path) -> None:
         """Keep them in a file."""
         np.savez(path, **vars(self))
@@ -53,8 +62,8 @@ class Seen:
         return Seen(self.train, self.validation, self.test, earlier)
 
 
-def read_seen(path: Path) -> Seen:
-    """What `Seen.write` wrote. Raises IcsortError for a file that is missing or broken."""
+def read_seen(path: Path, sha256: str) -> Seen:
+    """What `Seen.write` wrote. Raises IcsortError for a file that is missing, broken, or not the one of that sha256."""
     try:
         with np.load(path, allow_pickle=False) as stored:
             arrays = {part.name: stored[part.name] for part in fields(Seen)}
@@ -62,7 +71,10 @@ def read_seen(path: Path) -> Seen:
         raise IcsortError(f"{path}: cannot be read ({error}); train or export again") from None
     if any(array.dtype != np.uint64 or array.ndim != 1 for array in arrays.values()):
         raise IcsortError(f"{path}: does not hold identities of cells; train or export again")
-    return Seen(**arrays)
+    seen = Seen(**arrays)
+    if seen.sha256() != sha256:
+        raise IcsortError(f"{path}: was changed since it was written; train or export again")
+    return seen
 
 
 def parts_had(identities: Identities, sources: Mapping[str, Seen]) -> NDArray[np.int64]:

@@ -41,7 +41,7 @@ from icsort.quant.training.runs import (
     METRICS_FILE,
     SPLIT_FILE,
     VALIDATION_FILE,
-    check_run,
+    cells_of,
     load_run,
     write_heldout,
     write_history,
@@ -49,7 +49,7 @@ from icsort.quant.training.runs import (
     write_weights,
 )
 from icsort.quant.training.samples import Samples, class_weights, make_samples
-from icsort.quant.training.seen import SEEN_FILE, Seen, check_unseen, parts_had, read_seen
+from icsort.quant.training.seen import SEEN_FILE, Seen, check_unseen, parts_had
 from icsort.quant.training.temperature import fit_temperature, remark
 
 SETUP_CELLS = 20_000  # at most so many training cells say what the hardware is set to
@@ -75,9 +75,7 @@ class Sources:
             runs[f"--start {self.start}"] = self.start
         if self.weights is not None and (self.weights.parent / CONFIG_FILE).is_file():
             runs[f"--weights {self.weights}"] = self.weights.parent
-        for folder in runs.values():
-            check_run(folder)
-        return {words: read_seen(folder / SEEN_FILE) for words, folder in runs.items()}
+        return {words: cells_of(folder) for words, folder in runs.items()}
 
 
 def train_run(
@@ -123,7 +121,7 @@ def train_run(
         training = dataset.subset(parts["train"])
         images = list(training.some(SETUP_CELLS, seed).images)
         setup = choose_setup(images, dataset.channels, height or int(training.heights.max()), window, brightest)
-        configuration = _configuration(dataset, architecture, recipe, sources, setup.acquisition, seed)
+        configuration = _configuration(dataset, architecture, recipe, sources, setup.acquisition, seen, seed)
         checkpoint = Checkpoint(out)
         state = checkpoint.begin(resume, force) if resume or group.first else None
         if state is not None and state["configuration"] != configuration.to_json():
@@ -243,6 +241,7 @@ def _configuration(
     recipe: Recipe,
     sources: Sources,
     acquisition: Acquisition,
+    seen: Seen,
     seed: int,
 ) -> RunConfig:
     with refusals(dataset.origin, "no network of them could be exported: change the data, or --min-class, --merge"):
@@ -256,6 +255,7 @@ def _configuration(
                 origin=dataset.origin,
                 hash=dataset.sha256(),
                 split_seed=seed,
+                parts=seen.sha256(),
                 cells=dataset.counts(),
             ),
             recipe=_plain(recipe),

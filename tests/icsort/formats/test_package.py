@@ -29,7 +29,7 @@ def example(name: str = "example", model: bytes = MODEL) -> manifest.Manifest:
         logits=manifest.LogitsSpec(scale=0.0093, temperature=0.7),
         posterior=manifest.PosteriorSpec(multiplier=159633, shift=15),
         accuracy=manifest.AccuracySpec(accuracy=0.75, balanced_accuracy=0.5, cells=274),
-        data=manifest.DataSpec(source="generated", hash="0" * 64, split_seed=3),
+        data=manifest.DataSpec(source="generated", hash="0" * 64, split_seed=3, cells="1" * 64),
         files={manifest.MODEL_FILE: hashlib.sha256(model).hexdigest()},
     )
 

@@ -109,7 +109,7 @@ def test_training_cells_are_left_out_whatever_they_are_called(
 
 def test_cells_of_another_choice_of_channels_are_the_same_cells(dataset: Dataset, run_folder: Path) -> None:
     run = load_run(run_folder)
-    wanted = Wanted.by_run(run, run_folder)
+    wanted = Wanted.by_run(run)
     chosen = dataset.with_channels(("Darkfield", "DNA", "Brightfield")).with_channels(wanted.channels)
     assert unseen(chosen, wanted).dataset.sha256() == unseen(dataset, wanted).dataset.sha256()
 

@@ -11,7 +11,8 @@ import pytest
 from icsort.errors import IcsortError
 from icsort.quant.cells.dataset import Dataset, concatenate
 from icsort.quant.training.recipe import Recipe
-from icsort.quant.training.seen import SEEN_FILE, Seen, parts_had, read_seen
+from icsort.quant.training.runs import cells_of
+from icsort.quant.training.seen import Seen, parts_had, read_seen
 from icsort.quant.training.train import Sources, train_run
 
 SHORT = Recipe(epochs=1, batch=16, turns=1)
@@ -110,14 +111,18 @@ def test_a_run_that_is_none(dataset: Dataset, tmp_path: Path) -> None:
         train_run(dataset, tmp_path / "b", SHORT, sources=Sources(start=tmp_path / "a"), progress=False)
     (tmp_path / "cells.npz").write_bytes(b"PK")
     with pytest.raises(IcsortError, match=r"cells\.npz: cannot be read"):
-        read_seen(tmp_path / "cells.npz")
+        read_seen(tmp_path / "cells.npz", "")
     np.savez(tmp_path / "cells.npz", train=[1.5], validation=[], test=[], earlier=[])
     with pytest.raises(IcsortError, match="does not hold identities"):
-        read_seen(tmp_path / "cells.npz")
+        read_seen(tmp_path / "cells.npz", "")
+    Seen(train=np.asarray([7], np.uint64)).write(tmp_path / "cells.npz")
+    for other in (Seen(), Seen(validation=np.asarray([7], np.uint64)), Seen(train=np.asarray([8], np.uint64))):
+        with pytest.raises(IcsortError, match="was changed"):
+            read_seen(tmp_path / "cells.npz", other.sha256())
 
 
 def test_seen_cells_are_kept(dataset: Dataset, run_folder: Path) -> None:
-    seen, split = read_seen(run_folder / SEEN_FILE), json.loads((run_folder / "split.json").read_text())
+    seen, split = cells_of(run_folder), json.loads((run_folder / "split.json").read_text())
     for part in ("train", "validation", "test"):
         assert getattr(seen, part).tolist() == dataset.identities[split[part]].tolist()
     assert len(seen.earlier) == 0
