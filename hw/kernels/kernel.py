@@ -2,8 +2,9 @@
 """What the tools ask of a kernel: the interface that each module of this folder implements for one of hw/rtl/kernels.
 
 A `Kernel` knows what it costs. A `LayerKernel` does the work of a FINN node besides: it reads the node, says how it may
-be folded, in which cycles it does what, and which parameters and memory its instance gets. The engines (folding.cycles,
-folding.optimizer, netlist) ask through the registry in __init__.py and know no kernel.
+be folded, in which cycles it does what, and which parameters and memory its instance gets. What follows cycles, counts
+resources and puts the netlist together asks through the registry in __init__.py and knows no kernel; the search knows
+those that multiply, for which it chooses.
 """
 
 import random
