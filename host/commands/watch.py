@@ -40,7 +40,10 @@ if TYPE_CHECKING:
     from icsort.host.link.protocol import EventRecord
     from icsort.host.sorter import Sorter
 
-LOSS_COUNTERS = ("MISSED", "RECORDS_LOST", "LINE_ERRORS", "LINK_BAD_FRAMES")
+LOSS_COUNTERS = (
+    *("MISSED", "DEAD_TIME", "RECORDS_LOST", "LINE_ERRORS", "LINE_GAPS", "LINES_STOPPED"),
+    "LINK_BAD_FRAMES",
+)
 COUNTERS_EVERY_SECONDS = 2.0
 
 

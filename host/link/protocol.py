@@ -39,7 +39,7 @@ class EventRecord:
     event_id: int
     """0, 1, 2 .. since reset: a gap is an event without a record here."""
     time: int
-    """Timestamp of the first beat of the event."""
+    """When the light of the event's first pixel was there, as its line 0 brought it."""
     outcome: Outcome
     class_index: int
     """Class with the largest logit, the lowest at ties."""

@@ -278,6 +278,15 @@ REGISTERS: dict[str, Register] = {
             },
         ),
         Register(
+            "LINE_TIMEOUT",
+            0x78,
+            True,
+            True,
+            {
+                "value": Field(0, 32, 0xF4240),
+            },
+        ),
+        Register(
             "ACCEPTED",
             0x80,
             True,
@@ -397,6 +406,33 @@ REGISTERS: dict[str, Register] = {
         Register(
             "HEARTBEATS_LOST",
             0xB4,
+            True,
+            False,
+            {
+                "value": Field(0, 32, 0x0),
+            },
+        ),
+        Register(
+            "LINE_GAPS",
+            0xB8,
+            True,
+            False,
+            {
+                "value": Field(0, 32, 0x0),
+            },
+        ),
+        Register(
+            "LINES_STOPPED",
+            0xBC,
+            True,
+            False,
+            {
+                "value": Field(0, 32, 0x0),
+            },
+        ),
+        Register(
+            "DEAD_TIME",
+            0xC0,
             True,
             False,
             {

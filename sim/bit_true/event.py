@@ -11,6 +11,10 @@ columns x_offset .. x_offset + width - 1. The rules:
   next one can).
 * A malformed line (too few or too many pixels) is padded with zeros or truncated to LINE_W, then treated like any
   other; the event that it belongs to is aborted.
+* The time of an event is the one that its line 0 brought. A line whose number or time does not follow the line before
+  makes the time doubtful; the event that it belongs to is aborted.
+* A cell begins with a line that reaches the threshold behind one below it. Where that starts no event, it fell into
+  another's window or came before the trigger was armed again: into its dead time.
 """
 
 from dataclasses import dataclass
@@ -87,11 +91,32 @@ def cut_events(lines: NDArray[np.uint16], trigger: Trigger) -> NDArray[np.int64]
     return np.asarray(starts[starts + trigger.height <= lines.shape[0]], dtype=np.int64)
 
 
-def aborted_events(starts: NDArray[np.int64], well_formed: NDArray[np.bool_], height: int) -> NDArray[np.bool_]:
-    """Which events hold a malformed line. starts: (E,); well_formed: (L,) a flag a line. Returns (E,) bool."""
-    malformed = np.concatenate([[0], np.cumsum(~well_formed)])
-    ends = np.minimum(starts + height, len(well_formed))
-    return np.asarray(malformed[ends] > malformed[starts], dtype=np.bool_)
+def doubtful_lines(
+    numbers: NDArray[np.int64], times: NDArray[np.int64], accepted: NDArray[np.int64]
+) -> NDArray[np.bool_]:
+    """Which lines do not follow the line before, or bring a time that is still to come.
+
+    numbers: (L,) line numbers, modulo 2^16; times: (L,) timestamps that the lines bring; accepted: (L,) timestamps at
+    which their first beats were accepted. Returns (L,) bool.
+    """
+    doubtful = times > accepted
+    doubtful[1:] |= (np.diff(numbers) % 2**16 != 1) | (np.diff(times) <= 0)
+    return np.asarray(doubtful, dtype=np.bool_)
+
+
+def dead_time_cells(over: NDArray[np.bool_], starts: NDArray[np.int64]) -> int:
+    """How many cells begin without starting an event. over: (L,) lines that reach the threshold; starts: (E,) line 0
+    of all events, the unfinished one too."""
+    begins = over & ~np.concatenate([[False], over[:-1]])
+    return int(begins.sum()) - len(starts)
+
+
+def aborted_events(starts: NDArray[np.int64], good: NDArray[np.bool_], height: int) -> NDArray[np.bool_]:
+    """Which events hold a bad line. starts: (E,); good: (L,) whether a line is neither malformed nor doubtful. Returns
+    (E,) bool."""
+    bad = np.concatenate([[0], np.cumsum(~good)])
+    ends = np.minimum(starts + height, len(good))
+    return np.asarray(bad[ends] > bad[starts], dtype=np.bool_)
 
 
 def event_window(lines: NDArray[np.uint16], start: int, trigger: Trigger) -> NDArray[np.uint16]:

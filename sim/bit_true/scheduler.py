@@ -40,7 +40,7 @@ class Outcome(IntEnum):
 
 @dataclass(frozen=True)
 class Decision:
-    """A decided event. time: first beat of its window; decision: the cycle of its decision, both timestamps."""
+    """A decided event. time: the one that its line 0 brought; decision: the cycle of its decision; both timestamps."""
 
     time: int
     decision: int

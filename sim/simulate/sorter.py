@@ -62,7 +62,7 @@ class Simulation:
 
     events: of cells (cells_triggered) and of background (false_triggers). posterior_error: most by which the RTL's
     posterior differs from softmax(logit * scale / temperature); posterior_bound: what rounding can cost.
-    cycles_per_cell: least distance of two events that the sorter took when cells came as densely as its trigger allows.
+    cycles_per_cell: least distance of two decisions when cells came as densely as the trigger allows.
     """
 
     cells: int
@@ -195,7 +195,7 @@ def simulate(
         )
     progress("cells without pause through the RTL")
     dense = run_batch(build, dense_flow(cells.first(DENSE_CELLS), manifest).lines, setup_frames(build))
-    spacing = np.diff([event.time for event in events(dense)])
+    spacing = np.diff([event.time + event.first_pixel_to_decision for event in events(dense)])
     progress("QONNX model")
     qonnx, _ = qonnx_logits(build, stream.pixels)
     progress("FINN's graph")

@@ -153,7 +153,8 @@ class Terminal {
   std::chrono::steady_clock::time_point last_write_ = std::chrono::steady_clock::now();
 };
 
-// Offers the file's pixels as AXI4-Stream beats, a gap behind each line.
+// The file's pixels as the light of an instrument, which does not wait: each falls in its cycle, a gap behind each line. What
+// the sorter does not take yet is kept, and each line brings its number and the cycle in which its first pixel fell.
 class LineSource {
  public:
   LineSource(std::vector<uint8_t> samples, size_t pixel_bytes, size_t line_width, unsigned gap)
@@ -165,25 +166,30 @@ class LineSource {
   size_t lines() const { return at_ / (pixel_bytes_ * line_width_); }
 
   void drive(Vicsort_build& top, bool enabled) {
-    const bool valid = enabled && !done() && wait_ == 0;
+    if (enabled && !begun_) due_ = top.timestamp;
+    begun_ = begun_ || enabled;
+    const bool valid = begun_ && !done() && top.timestamp >= due_;
     top.s_axis_line_tvalid = valid;
     top.s_axis_line_tlast = valid && column_ == line_width_ - 1;
+    top.s_axis_line_tuser = uint64_t(lines()) << 48 | due_;
     if (valid) std::memcpy(bytes_of(top.s_axis_line_tdata), &samples_[at_], pixel_bytes_);
-    if (wait_ > 0) --wait_;
   }
 
   void accepted() {
     at_ += pixel_bytes_;
+    ++due_;
     if (++column_ == line_width_) {
       column_ = 0;
-      wait_ = gap_;
+      due_ += gap_;
     }
   }
 
  private:
   std::vector<uint8_t> samples_;
   size_t pixel_bytes_, line_width_, at_ = 0, column_ = 0;
-  unsigned gap_, wait_ = 0;
+  unsigned gap_;
+  bool begun_ = false;
+  uint64_t due_ = 0;  // the cycle in which the pixel at hand falls
 };
 
 class Timeline {
@@ -288,7 +294,7 @@ int main(int argc, char** argv) {
     top.clk = 0;
     top.eval();
     const bool accepted = top.s_axis_line_tvalid && top.s_axis_line_tready;
-    const uint64_t now = top.mon_timestamp;
+    const uint64_t now = top.timestamp;
     events += top.mon_event;
     if (top.mon_decision_valid) {
       ++decisions;

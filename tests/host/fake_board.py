@@ -28,17 +28,34 @@ MAGIC, PROTOCOL, BUILD_ID, MODEL_ID, GEOMETRY, CLOCK_HZ, TIMESTAMP, STATUS = (
 )
 SNAPSHOT, ARM, DISARM = 0x38, 0x3C, 0x40
 GATE, GATE_COMMIT, GATE_ACTIVE, GATE_SERIAL = 0x44, 0x50, 0x54, 0x60
-DROP_DELAY, PULSE_CYCLES, TRIGGER_CHANNEL, TRIGGER_THRESHOLD, HEARTBEAT = 0x64, 0x68, 0x6C, 0x70, 0x74
-ACCEPTED, LAST = 0x80, 0xB4
+DROP_DELAY, PULSE_CYCLES, TRIGGER_CHANNEL, TRIGGER_THRESHOLD, HEARTBEAT, LINE_TIMEOUT = (
+    0x64,
+    0x68,
+    0x6C,
+    0x70,
+    0x74,
+    0x78,
+)
+ACCEPTED, LAST = 0x80, 0xC0
 STROBES = {SNAPSHOT, ARM, DISARM, GATE_COMMIT}
-SETTINGS = {GATE, GATE + 4, GATE + 8, DROP_DELAY, PULSE_CYCLES, TRIGGER_CHANNEL, TRIGGER_THRESHOLD, HEARTBEAT}
+SETTINGS = {
+    GATE,
+    GATE + 4,
+    GATE + 8,
+    DROP_DELAY,
+    PULSE_CYCLES,
+    TRIGGER_CHANNEL,
+    TRIGGER_THRESHOLD,
+    HEARTBEAT,
+    LINE_TIMEOUT,
+}
 ARMED, GATE_VALID, DISARMED_BY = 1, 2, 0x30  # bits of STATUS
 HOST, SILENCE = 0x10, 0x20
 
 
 class FakeBoard:
     def __init__(self, model_id: str, build_id: str = "0123456789abcdef", geometry: tuple[int, ...] = (3, 2, 40, 38)):
-        readable = {*range(0, 0x2C, 4), *range(0x44, 0x78, 4), *range(0x80, 0xB8, 4)} - STROBES
+        readable = {*range(0, 0x2C, 4), *range(0x44, 0x7C, 4), *range(ACCEPTED, LAST + 4, 4)} - STROBES
         self.registers = dict.fromkeys(sorted(readable), 0)
         self.registers[MAGIC] = int.from_bytes(b"ICSR", "little")
         self.registers[PROTOCOL] = 2

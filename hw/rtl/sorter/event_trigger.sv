@@ -9,7 +9,9 @@
 //   Handshake   beat_* come from line_input, one beat a cycle, never stalled here. store/commit/rollback answer in the
 //               same cycle. m_event is pushed when an event is accepted, m_done when its last line is complete: both go to
 //               FIFOs of the same depth, so m_done always finds room where m_event did.
-//   Latency     0 cycles; accepted and missed are pulses one cycle later.
+//   Counting    a line that reaches the threshold behind one below it is a cell that begins: a pulse of accepted, missed or, where
+//               it falls into another event's window or the trigger is not armed yet, of dead_time.
+//   Latency     0 cycles; accepted, missed and dead_time are pulses one cycle later.
 //   Reset       armed, idle; an unfinished event is forgotten.
 //   Overflow    m_event_tready low at the moment of the trigger: the event is not accepted, its lines are not stored, `missed`
 //               pulses, and the trigger goes on as if it had been accepted.
@@ -37,15 +39,18 @@ module event_trigger #(
     output logic                      commit,
     output logic                      rollback,
 
-    output logic [47:0]               m_event_tdata,   // timestamp of the event's first beat
+    output logic [47:0]               m_event_tdata,   // the time that the event's line 0 brought
     output logic                      m_event_tvalid,
     input  wire logic                 m_event_tready,
 
     output logic [48:0]               m_done_tdata,    // {aborted, timestamp of the window's last pixel}
     output logic                      m_done_tvalid,
 
+    output logic                      window_open,     // an event's window, or its last line, is not complete
+
     output logic                      accepted,
-    output logic                      missed
+    output logic                      missed,
+    output logic                      dead_time
 );
   if (H < 1) begin : gen_height_error
     $error("event_trigger: H must be at least 1");
@@ -67,6 +72,7 @@ module event_trigger #(
   logic                 stored_q;     // the window's event was accepted
   logic                 bad_q;        // one of its lines was malformed
   logic                 last_q;       // the line at hand is the last of the window
+  logic                 over_q;       // the line before reached the threshold
   logic [47:0]          pixel_time_q;
 
   wire over   = 32'(beat_sum) >= threshold;
@@ -86,13 +92,16 @@ module event_trigger #(
   wire last = summed ? (state_q == Window ? left_q == LineBits'(1) : start && H == 1) : last_q;
   wire done = beat_valid && beat_end && last && (accept || stored_q);
 
+  assign window_open   = state_q == Window || last_q;
   assign m_done_tvalid = done;
   assign m_done_tdata  = {beat_bad || (bad_q && !start), summed ? beat_time : pixel_time_q};
 
   always_ff @(posedge clk) begin
-    accepted <= accept;
-    missed   <= start && !m_event_tready;
+    accepted  <= accept;
+    missed    <= start && !m_event_tready;
+    dead_time <= summed && over && !over_q && !start;
     if (summed) begin
+      over_q       <= over;
       pixel_time_q <= beat_time;
       last_q       <= last;
       unique case (state_q)
@@ -120,14 +129,18 @@ module event_trigger #(
       state_q  <= Armed;
       stored_q <= 1'b0;
       last_q   <= 1'b0;
+      over_q   <= 1'b0;
       accepted <= 1'b0;
       missed   <= 1'b0;
+      dead_time <= 1'b0;
     end
   end
 
   // A beat is never both kept and given back, and nothing is kept that was not stored.
   assert property (@(posedge clk) disable iff (rst) !(commit && rollback));
   assert property (@(posedge clk) disable iff (rst) !commit || store);
+  // Only a cell that begins starts an event, so that accepted, missed and dead_time are all of them.
+  assert property (@(posedge clk) disable iff (rst) !start || !over_q);
 
 endmodule
 

@@ -8,15 +8,18 @@
 //
 //   s_axis_line   a beat is one pixel of C samples, channel 0 at the LSB; tlast ends a line of LINE_W pixels. A shorter line
 //                 is padded with zeros, a longer one truncated, and the event that it belongs to is aborted. tready
-//                 falls only while the line buffer is full; each such cycle with tvalid high is counted.
+//                 falls only while the line buffer is full or a stopped event is completed; each such cycle with tvalid high is
+//                 counted. tuser, with the first beat of a line: {line number, timestamp}, noted by the source in the cycle in
+//                 which it was offered the light of that beat, whenever the sorter takes it. See line_input.
+//   timestamp     the cycle counter that lines are stamped with, in this cycle.
 //   Event         H lines, the first of which is the one whose line sum reaches the threshold (sim/bit_true/event.py).
-//   sort_pulse    high in the PULSE_CYCLES cycles that begin at timestamp = event time + DROP_DELAY.
+//   sort_pulse    high in the PULSE_CYCLES cycles that begin at timestamp = event time + DROP_DELAY; the event time is the stamp of
+//                 its line 0.
 //   Latency       docs/sorter.md lists the cycles of each stage.
 //   Reset         everything in flight is lost, counters and timestamp start again at 0, registers take their reset values.
 //   Overflow      more than EVENTS events between trigger and decision: the new one is not accepted and counts as MISSED.
 //                 A record that does not fit its FIFO is dropped whole and counts as RECORDS_LOST.
 //   mon_*         for benches and the virtual board; nothing in the FPGA needs them:
-//     mon_timestamp        the cycle counter, in this cycle
 //     mon_armed, mon_idle  idle: no event, no pending sort, no pulse, no record, nothing in the link's transmitter
 //     mon_event            one cycle for each accepted event
 //     mon_decision_valid   one cycle for each decided event, when its posterior is known; then mon_record is the event record, byte 0 at the LSB
@@ -54,12 +57,14 @@ module icsort_top #(
     input  wire logic                           s_axis_line_tvalid,
     output logic                                s_axis_line_tready,
     input  wire logic                           s_axis_line_tlast,
+    input  wire logic [63:0]                    s_axis_line_tuser,
+
+    output logic [47:0]                         timestamp,
 
     input  wire logic                           uart_rx,
     output logic                                uart_tx,
     output logic                                sort_pulse,
 
-    output logic [47:0]                         mon_timestamp,
     output logic                                mon_armed,
     output logic                                mon_idle,
     output logic                                mon_event,
@@ -84,8 +89,8 @@ module icsort_top #(
 
   // ---------------------------------------------------------------- time
   always_ff @(posedge clk) begin
-    mon_timestamp <= mon_timestamp + 1'b1;
-    if (rst) mon_timestamp <= '0;
+    timestamp <= timestamp + 1'b1;
+    if (rst) timestamp <= '0;
   end
 
   // ---------------------------------------------------------------- registers and link
@@ -165,7 +170,8 @@ module icsort_top #(
   assign mon_armed = armed;
 
   // ---------------------------------------------------------------- line stream to window pixels
-  logic                  space, beat_valid, beat_store, beat_short, beat_summed, beat_end, beat_bad, line_error;
+  logic                  space, beat_valid, beat_store, beat_short, beat_summed, beat_end, beat_bad, window_open;
+  logic                  line_error, line_gap, line_stopped;
   logic [PixelBits-1:0]  beat_data;
   logic [SumBits-1:0]    beat_sum;
   logic [47:0]           beat_time, line_time;
@@ -179,12 +185,15 @@ module icsort_top #(
   ) lines (
       .clk,
       .rst,
-      .timestamp       (mon_timestamp),
+      .timestamp,
       .trigger_channel (hwif_out.TRIGGER_CHANNEL.value.value),
+      .line_timeout    (hwif_out.LINE_TIMEOUT.value.value),
+      .window_open,
       .s_axis_line_tdata,
       .s_axis_line_tvalid,
       .s_axis_line_tready,
       .s_axis_line_tlast,
+      .s_axis_line_tuser,
       .space,
       .beat_valid,
       .beat_data,
@@ -196,10 +205,12 @@ module icsort_top #(
       .beat_bad,
       .beat_time,
       .line_time,
-      .line_error
+      .line_error,
+      .line_gap,
+      .line_stopped
   );
 
-  logic        store, commit, rollback, accepted, missed;
+  logic        store, commit, rollback, accepted, missed, dead_time;
   logic [47:0] trigger_tdata, event_tdata;
   logic        trigger_tvalid, trigger_tready, event_tvalid, event_tready;
   logic [48:0] last_tdata, done_tdata;
@@ -228,8 +239,10 @@ module icsort_top #(
       .m_event_tready (trigger_tready),
       .m_done_tdata   (last_tdata),
       .m_done_tvalid  (last_tvalid),
+      .window_open,
       .accepted,
-      .missed
+      .missed,
+      .dead_time
   );
 
   assign mon_event = accepted;
@@ -377,7 +390,7 @@ module icsort_top #(
   ) scheduler (
       .clk,
       .rst,
-      .timestamp      (mon_timestamp),
+      .timestamp,
       .armed,
       .drop_delay     (hwif_out.DROP_DELAY.value.value),
       .pulse_cycles   (hwif_out.PULSE_CYCLES.value.value),
@@ -410,7 +423,7 @@ module icsort_top #(
   ) recorder (
       .clk,
       .rst,
-      .timestamp     (mon_timestamp),
+      .timestamp,
       .decided,
       .outcome,
       .event_time,
@@ -445,11 +458,12 @@ module icsort_top #(
   );
 
   // ---------------------------------------------------------------- counters and status
-  localparam int unsigned Counters = 14;
-  // In the order of the registers; each event enters ACCEPTED once and leaves by exactly one of the six outcomes.
+  localparam int unsigned Counters = 17;
+  // In the order of the registers; each cell enters ACCEPTED, MISSED or DEAD_TIME once, and leaves ACCEPTED by exactly one of the
+  // six outcomes.
   localparam int unsigned Accepted = 0, Missed = 1, Sorted = 2, Rejected = 3, Disarmed = 4, Late = 5, Aborted = 6,
       Conflict = 7, RecordsLost = 8, LineErrors = 9, LineStalls = 10, BadFrames = 11, GoodFrames = 12,
-      HeartbeatsLost = 13;
+      HeartbeatsLost = 13, LineGaps = 14, LinesStopped = 15, DeadTime = 16;
   localparam logic [2:0] IsRejected = 3'd1, IsDisarmed = 3'd2, IsLate = 3'd3, IsAborted = 3'd4, IsConflict = 3'd5;
 
   // One more bit than a flush of the queue needs, for the event disarmed in the same cycle.
@@ -458,21 +472,24 @@ module icsort_top #(
   logic [Counters-1:0][31:0]         count;
 
   always_comb begin
-    step              = '0;
-    step[Accepted]    = StepBits'(accepted);
-    step[Missed]      = StepBits'(missed);
-    step[Sorted]      = StepBits'(fired);
-    step[Rejected]    = StepBits'(decided && outcome == IsRejected);
-    step[Disarmed]    = StepBits'(decided && outcome == IsDisarmed) + StepBits'(cancelled);
-    step[Late]        = StepBits'(decided && outcome == IsLate);
-    step[Aborted]     = StepBits'(decided && outcome == IsAborted);
-    step[Conflict]    = StepBits'(decided && outcome == IsConflict);
-    step[RecordsLost] = StepBits'(record_lost);
-    step[LineErrors]  = StepBits'(line_error);
-    step[LineStalls]  = StepBits'(s_axis_line_tvalid && !s_axis_line_tready);
-    step[BadFrames]   = StepBits'(bad_frame);
-    step[GoodFrames]  = StepBits'(good_frame);
+    step                 = '0;
+    step[Accepted]       = StepBits'(accepted);
+    step[Missed]         = StepBits'(missed);
+    step[Sorted]         = StepBits'(fired);
+    step[Rejected]       = StepBits'(decided && outcome == IsRejected);
+    step[Disarmed]       = StepBits'(decided && outcome == IsDisarmed) + StepBits'(cancelled);
+    step[Late]           = StepBits'(decided && outcome == IsLate);
+    step[Aborted]        = StepBits'(decided && outcome == IsAborted);
+    step[Conflict]       = StepBits'(decided && outcome == IsConflict);
+    step[RecordsLost]    = StepBits'(record_lost);
+    step[LineErrors]     = StepBits'(line_error);
+    step[LineStalls]     = StepBits'(s_axis_line_tvalid && !s_axis_line_tready);
+    step[BadFrames]      = StepBits'(bad_frame);
+    step[GoodFrames]     = StepBits'(good_frame);
     step[HeartbeatsLost] = StepBits'(silenced);
+    step[LineGaps]       = StepBits'(line_gap);
+    step[LinesStopped]   = StepBits'(line_stopped);
+    step[DeadTime]       = StepBits'(dead_time);
   end
 
   counters #(
@@ -502,8 +519,8 @@ module icsort_top #(
   assign hwif_in.GEOMETRY.height.next         = 8'(H);
   assign hwif_in.GEOMETRY.width.next          = 8'(W);
   assign hwif_in.CLOCK_HZ.value.next          = CLOCK_HZ;
-  assign hwif_in.TIMESTAMP_LO.value.next      = mon_timestamp[31:0];
-  assign hwif_in.TIMESTAMP_HI.value.next      = 32'(mon_timestamp[47:32]);
+  assign hwif_in.TIMESTAMP_LO.value.next      = timestamp[31:0];
+  assign hwif_in.TIMESTAMP_HI.value.next      = 32'(timestamp[47:32]);
   assign hwif_in.STATUS.armed.next            = armed;
   assign hwif_in.STATUS.idle.next             = mon_idle;
   assign hwif_in.STATUS.disarmed_by.next      = disarmed_by;
@@ -521,6 +538,9 @@ module icsort_top #(
   assign hwif_in.LINK_BAD_FRAMES.value.next   = count[BadFrames];
   assign hwif_in.LINK_GOOD_FRAMES.value.next  = count[GoodFrames];
   assign hwif_in.HEARTBEATS_LOST.value.next   = count[HeartbeatsLost];
+  assign hwif_in.LINE_GAPS.value.next         = count[LineGaps];
+  assign hwif_in.LINES_STOPPED.value.next     = count[LinesStopped];
+  assign hwif_in.DEAD_TIME.value.next         = count[DeadTime];
 
   // Every accepted event has ended in exactly one counter once nothing is in flight.
   wire [31:0] ended_count = count[Sorted] + count[Rejected] + count[Disarmed] + count[Late] + count[Aborted] + count[Conflict];

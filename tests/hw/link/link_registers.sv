@@ -108,6 +108,9 @@ module link_registers (
     hwif_in.LINK_BAD_FRAMES.value.next  = live + 32'd13;
     hwif_in.LINK_GOOD_FRAMES.value.next = live + 32'd14;
     hwif_in.HEARTBEATS_LOST.value.next  = live + 32'd15;
+    hwif_in.LINE_GAPS.value.next        = live + 32'd16;
+    hwif_in.LINES_STOPPED.value.next    = live + 32'd17;
+    hwif_in.DEAD_TIME.value.next        = live + 32'd18;
   end
 
 endmodule

@@ -5,10 +5,12 @@ Every record field, every cycle of every pulse and every counter is compared wit
 beats that the sorter accepted.
 """
 
-import logging
 import os
 import random
 import zlib
+from collections import deque
+from collections.abc import Collection, Iterator
+from dataclasses import replace
 
 import cocotb
 import numpy as np
@@ -17,9 +19,9 @@ from cocotb.clock import Clock
 from cocotb.queue import Queue
 from cocotb.task import Task
 from cocotb.triggers import ClockCycles, FallingEdge, ReadOnly, RisingEdge, with_timeout
-from cocotbext.axi import AxiStreamBus, AxiStreamFrame, AxiStreamSource
 
 from icsort.formats import event_record
+from icsort.sim.bit_true.event import Trigger, line_sums, normalise_line, trigger_starts
 from tests.hw.sorter.reference import (
     CHANNELS,
     CLASSES,
@@ -39,7 +41,7 @@ CLOCKS_PER_BIT = 4
 # Addresses of hw/registers/icsort.rdl.
 TIMESTAMP_LO, TIMESTAMP_HI, STATUS = 0x20, 0x24, 0x28
 SNAPSHOT, ARM, DISARM = 0x38, 0x3C, 0x40
-GATE_CLASSES_LO, GATE_POSTERIOR, GATE_COMMIT, HEARTBEAT = 0x44, 0x4C, 0x50, 0x74
+GATE_CLASSES_LO, GATE_POSTERIOR, GATE_COMMIT, HEARTBEAT, LINE_TIMEOUT = 0x44, 0x4C, 0x50, 0x74, 0x78
 DROP_DELAY, PULSE_CYCLES, TRIGGER_CHANNEL, TRIGGER_THRESHOLD = 0x64, 0x68, 0x6C, 0x70
 OUTCOMES = ["SORTED", "REJECTED", "DISARMED", "LATE", "ABORTED", "CONFLICT"]
 COUNTERS = {
@@ -47,6 +49,7 @@ COUNTERS = {
     for i, name in enumerate(["ACCEPTED", "MISSED", *OUTCOMES, "RECORDS_LOST", "LINE_ERRORS", "LINE_STALLS"])
 }
 HEARTBEATS_LOST = 0xB4
+COUNTERS |= {"LINE_GAPS": 0xB8, "LINES_STOPPED": 0xBC, "DEAD_TIME": 0xC0}
 DEFAULT = Settings(
     trigger_channel=1,
     trigger_threshold=16000,
@@ -57,13 +60,72 @@ DEFAULT = Settings(
 )
 
 
+class Light:
+    """A source that cannot wait: a beat of light falls in every cycle that is not idle, whatever the sorter does. What
+    is not taken yet is kept; each line carries the cycle in which its first beat fell."""
+
+    def __init__(self, dut) -> None:
+        self.dut = dut
+        self.idle: Iterator[bool] | None = None
+        self.lost = 0.0  # share of lines that never reach the sorter
+        self.wrong = 0.0  # share of lines whose time is another
+        self.number = 0
+        self.clear()
+
+    def clear(self) -> None:
+        self.to_come: deque[tuple[int, bool, bool]] = deque()  # samples, first of its line, last
+        self.waiting: deque[tuple[int, bool, int]] = deque()  # samples, last, tuser
+        self.times: list[int] = []  # of each line that fell
+        self.fallen = 0
+        self.limit: int | None = None  # beats after which no more fall
+
+    def send(self, line: np.ndarray) -> None:
+        samples = [int(a) | int(b) << 16 for a, b in line]
+        self.to_come += [(sample, i == 0, i == len(samples) - 1) for i, sample in enumerate(samples)]
+
+    @property
+    def empty(self) -> bool:
+        return not self.to_come and not self.waiting
+
+    def fall(self, now: int) -> None:
+        samples, first, last = self.to_come.popleft()
+        self.fallen += 1
+        if first:
+            self.number += 1
+            self.times.append(now)
+            self.is_lost = random.random() < self.lost
+            stamp = now + random.choice([-500, -100, 3, 500]) if random.random() < self.wrong else now
+            self.user = self.number % 2**16 << 48 | stamp % 2**48
+        if not self.is_lost:
+            self.waiting.append((samples, last, self.user if first else random.getrandbits(64)))
+
+    async def run(self) -> None:
+        dut = self.dut
+        dut.s_axis_line_tvalid.value = 0
+        offered = False
+        while True:
+            await RisingEdge(dut.clk)
+            if dut.rst.value:
+                offered = False
+                dut.s_axis_line_tvalid.value = 0
+                continue
+            if offered and dut.s_axis_line_tready.value:
+                self.waiting.popleft()
+            dark = self.idle is not None and next(self.idle)
+            if self.to_come and not dark and (self.limit is None or self.fallen < self.limit):
+                self.fall(dut.timestamp.value.to_unsigned() + 1)  # in the cycle that begins here
+            offered = bool(self.waiting)
+            dut.s_axis_line_tvalid.value = offered
+            if offered:
+                dut.s_axis_line_tdata.value, dut.s_axis_line_tlast.value, dut.s_axis_line_tuser.value = self.waiting[0]
+
+
 class Bench:
     """Line source, host end of the UART and a monitor that notes what every cycle shows."""
 
     def __init__(self, dut) -> None:
         self.dut = dut
-        self.source = AxiStreamSource(AxiStreamBus.from_prefix(dut, "s_axis_line"), dut.clk, dut.rst, byte_lanes=1)
-        self.source.log.setLevel(logging.WARNING)
+        self.light = Light(dut)
         self.answers: Queue[bytes] = Queue()
         self.sequence = 0
         self.listener: Task[None] | None = None
@@ -85,11 +147,12 @@ class Bench:
         dut.rst.value = 1
         cocotb.start_soon(Clock(dut.clk, 10, unit="ns").start())
         cocotb.start_soon(self.monitor())
+        cocotb.start_soon(self.light.run())
         await self.reset()
 
     async def reset(self) -> None:
         self.dut.rst.value = 1
-        self.source.clear()
+        self.light.clear()
         if self.listener is not None:
             self.listener.cancel()  # a frame cut by the reset is nobody's
         await ClockCycles(self.dut.clk, 4)
@@ -107,12 +170,13 @@ class Bench:
             if dut.rst.value:
                 was_armed = False
                 continue
-            now = dut.mon_timestamp.value.to_unsigned()
+            now = dut.timestamp.value.to_unsigned()
             if dut.s_axis_line_tvalid.value:
                 if dut.s_axis_line_tready.value:
                     data = dut.s_axis_line_tdata.value.to_unsigned()
                     samples = tuple(data >> 16 * c & 0xFFFF for c in range(CHANNELS))
-                    self.beats.append(Beat(now, samples, bool(dut.s_axis_line_tlast.value)))
+                    user = dut.s_axis_line_tuser.value.to_unsigned()
+                    self.beats.append(Beat(now, samples, bool(dut.s_axis_line_tlast.value), user))
                 else:
                     self.stalls += 1
             if dut.top.decided.value:
@@ -197,11 +261,16 @@ class Bench:
     def send(self, lines: list[np.ndarray]) -> None:
         """Queue lines, each (pixels, channels) of unsigned 16 bit."""
         for line in lines:
-            self.source.send_nowait(AxiStreamFrame([int(a) | int(b) << 16 for a, b in line]))
+            self.light.send(line)
+
+    async def taken(self) -> None:
+        """Wait until all lines are in."""
+        while not self.light.empty:
+            await ClockCycles(self.dut.clk, 1)
 
     async def drained(self) -> None:
         """Wait until all lines are in and nothing is in flight."""
-        await self.source.wait()
+        await self.taken()
         await ClockCycles(self.dut.clk, 8)
         while not self.dut.mon_idle.value:
             await ClockCycles(self.dut.clk, 16)
@@ -212,12 +281,16 @@ class Bench:
         await self.write(SNAPSHOT, 1)
         return {name: await self.read(address) for name, address in COUNTERS.items()}
 
-    async def check(self) -> dict[str, int]:
-        """Compare everything since reset with the models. Returns the counters."""
+    async def check(self, but_last: Collection[int] = ()) -> dict[str, int]:
+        """Compare everything since reset with the models, but for the time since the last pixel of some events. Returns
+        the counters."""
         assert self.beats[-1].last
         assert len(self.decided) == len(self.decisions) == self.accepted
         expected = expect(self.beats, self.settings, self.armed, self.decisions)
-        assert self.decided == expected.records
+        pairs = list(zip(self.decided, expected.records, strict=True))
+        assert all(r == (replace(e, from_last=r.from_last) if r.event in but_last else e) for r, e in pairs), [
+            (r, e) for r, e in pairs if r != e
+        ][:3]
         assert sorted(self.high) == [t for first, last in expected.pulses for t in range(first, last + 1)]
         counters = await self.counters()
         assert {name: counters[name] for name in expected.counters} == expected.counters
@@ -265,7 +338,7 @@ def stream(rng: np.random.Generator, cells: int, gap: tuple[int, int], malformed
 async def prepare(dut, idle: float = 0.0) -> tuple[Bench, np.random.Generator]:
     bench = Bench(dut)
     if idle:
-        bench.source.set_pause_generator(pauses(idle))
+        bench.light.idle = pauses(idle)
     await bench.start()
     return bench, np.random.default_rng(random.getrandbits(32))
 
@@ -294,9 +367,9 @@ async def says_what_it_is(dut):
     assert await bench.read(STATUS) & 0b111 in (0b000, 0b100)
     await bench.configure(DEFAULT)
     assert await bench.read(STATUS) & 0b011 == 0b011
-    before = dut.mon_timestamp.value.to_unsigned()
+    before = dut.timestamp.value.to_unsigned()
     await bench.write(SNAPSHOT, 1)
-    assert before < await bench.read(TIMESTAMP_LO) < dut.mon_timestamp.value.to_unsigned()
+    assert before < await bench.read(TIMESTAMP_LO) < dut.timestamp.value.to_unsigned()
     assert await bench.read(TIMESTAMP_HI) == 0
 
 
@@ -392,7 +465,7 @@ async def side_fifo_overflow(dut):
     await bench.configure(DEFAULT)
     dut.top.net.hold.value = 1
     bench.send(stream(rng, EVENTS + 8, (2, 4)))
-    await bench.source.wait()
+    await bench.taken()
     await ClockCycles(dut.clk, 20)
     assert bench.accepted == EVENTS
     dut.top.net.hold.value = 0
@@ -412,15 +485,13 @@ async def waits_for_the_last_line(dut, tail):
     await bench.configure(DEFAULT)
     lines = cell(rng, HEIGHT, 0)
     lines[-1] = np.concatenate([lines[-1][:-1], background(rng)[:tail]])
-    bench.send(lines)
     window = (HEIGHT - 1) * LINE_W + X_OFFSET + WIDTH
-    while len(bench.beats) < window:
-        await RisingEdge(dut.clk)
-    bench.source.pause = True
-    await ClockCycles(dut.clk, 200)
+    bench.light.limit = window
+    bench.send(lines)
+    await ClockCycles(dut.clk, 280)
     assert len(bench.beats) == window
     assert not bench.decisions
-    bench.source.pause = False
+    bench.light.limit = None
     await bench.drained()
     counters = await bench.check()
     assert counters["SORTED" if tail == 1 else "ABORTED"] == 1
@@ -442,6 +513,84 @@ async def stalled_network(dut):
     await bench.drained()
     counters = await bench.check()
     assert counters["ACCEPTED"] > 0
+
+
+@cocotb.test(timeout_time=10, timeout_unit="ms")
+async def stalls_do_not_move_the_pulse(dut):
+    """The network stops a hundred times, for 1 to 300 cycles: each pulse comes DROP_DELAY cycles after the light of its
+    cell's first line fell, or there is none."""
+    bench, rng = await prepare(dut, 0.5)
+    await bench.configure(replace(DEFAULT, drop_delay=300, gate_posterior=0, gate_classes=0b1111))
+    lines = stream(rng, 90, (4, 20))
+    bench.send(lines)
+    for _ in range(100):
+        dut.top.net.stall.value = 1
+        await ClockCycles(dut.clk, random.choice([random.randrange(1, 30), random.randrange(1, 300)]))
+        dut.top.net.stall.value = 0
+        await ClockCycles(dut.clk, random.randrange(1, 500))
+    await bench.drained()
+    counters = await bench.check()
+    assert counters["LINE_STALLS"] > 1000
+    assert min(counters["SORTED"], counters["LATE"]) > 5
+    # From the lines as they were sent and fell, whatever the sorter's pins showed.
+    trigger = Trigger(DEFAULT.trigger_channel, DEFAULT.trigger_threshold, HEIGHT, WIDTH, X_OFFSET)
+    over = line_sums(np.stack([normalise_line(line, LINE_W)[0] for line in lines]), trigger) >= trigger.threshold
+    starts = [bench.light.times[start] for start in trigger_starts(over, HEIGHT)]
+    assert [record.time for record in bench.decided] == starts
+    pulses = [cycle for cycle in bench.high if cycle - 1 not in set(bench.high)]
+    assert pulses == [record.time + 300 for record in bench.decided if OUTCOMES[record.outcome] == "SORTED"]
+
+
+@cocotb.test(timeout_time=5, timeout_unit="ms")
+@cocotb.parametrize(fault=["lost", "wrong"])
+async def doubtful_times(dut, fault):
+    """Lines that never reach the sorter, or bring a wrong time: their events, and those behind a gap, are aborted."""
+    bench, rng = await prepare(dut, 0.3)
+    setattr(bench.light, fault, 0.03)
+    await bench.configure(DEFAULT)
+    bench.send(stream(rng, 60, (4, 12)))
+    await bench.drained()
+    counters = await bench.check()
+    assert counters["LINE_GAPS"] > 5
+    assert min(counters["ABORTED"], counters["SORTED"], counters["DEAD_TIME"]) > 0
+
+
+@cocotb.test(timeout_time=5, timeout_unit="ms")
+async def lines_that_stop(dut):
+    """The lines stop within an event, at any beat: it is ended and aborted, the rest of its cell is dead time, and the
+    network stays in step."""
+    bench, rng = await prepare(dut)
+    await bench.configure(replace(DEFAULT, gate_posterior=0))
+    await bench.write(LINE_TIMEOUT, 250)
+    cuts, aborted = [], []
+    event = HEIGHT * LINE_W
+    ends = [X_OFFSET + WIDTH, LINE_W - 1, LINE_W, LINE_W + 1, event - LINE_W, event - 1]
+    for length in ends + [random.randrange(X_OFFSET + WIDTH, event) for _ in range(10)]:
+        bench.send([background(rng) for _ in range(3)] + cell(rng, HEIGHT + random.randrange(3), 0))
+        bench.light.limit = bench.light.fallen + 3 * LINE_W + length
+        while bench.light.fallen < bench.light.limit:
+            await ClockCycles(dut.clk, 1)
+        await ClockCycles(dut.clk, 500)
+        assert OUTCOMES[bench.decided[-1].outcome] == "ABORTED"
+        cuts.append((len(bench.beats), length))
+        aborted.append(len(bench.decided) - 1)
+        bench.light.limit = None
+        bench.send([background(rng) for _ in range(3)] + cell(rng, HEIGHT, 0) + [background(rng) for _ in range(8)])
+        await bench.drained()
+    # What the sorter makes of it: the line at hand ends where it stopped, its tail is dropped, lines of zeros follow.
+    beats = bench.beats
+    for at, length in reversed(cuts):
+        head, tail = beats[:at], beats[at:]
+        whole, part = divmod(length, LINE_W)
+        if part:
+            head[-1] = replace(head[-1], last=True, cut=True)
+            tail = tail[next(i for i, beat in enumerate(tail) if beat.last) + 1 :]
+        made_up = Beat(head[-1].time, (0,) * CHANNELS, last=True, made_up=True)
+        beats = head + [made_up] * (HEIGHT - whole - (part > 0)) + tail
+    bench.beats = beats
+    counters = await bench.check(but_last=set(aborted))  # when a last line was made up shows nowhere else
+    assert (counters["LINES_STOPPED"], counters["ABORTED"], counters["LINE_ERRORS"]) == (len(cuts), len(cuts), 0)
+    assert counters["SORTED"] == len(cuts)
 
 
 @cocotb.test(timeout_time=5, timeout_unit="ms")

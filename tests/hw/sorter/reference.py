@@ -9,7 +9,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from icsort.formats import event_record
-from icsort.sim.bit_true.event import Trigger, aborted_events, event_window, line_sums, normalise_line, trigger_starts
+from icsort.sim.bit_true.event import (
+    Trigger,
+    aborted_events,
+    dead_time_cells,
+    doubtful_lines,
+    event_window,
+    line_sums,
+    normalise_line,
+    trigger_starts,
+)
 from icsort.sim.bit_true.gate import calibrate, decide
 from icsort.sim.bit_true.preprocess import preprocess
 from icsort.sim.bit_true.scheduler import Decision, schedule
@@ -22,11 +31,20 @@ POSTERIOR = calibrate(scale=0.0011, temperature=1.3)
 
 @dataclass(frozen=True)
 class Beat:
-    """One accepted beat of the line stream: its cycle, its samples and tlast."""
+    """One accepted beat of the line stream: its cycle, samples, tlast and tuser. made_up: the sorter's own; cut: the
+    sorter ended its line here."""
 
     time: int
     samples: tuple[int, ...]
     last: bool
+    user: int = 0
+    made_up: bool = False
+    cut: bool = False
+
+    @property
+    def stamp(self) -> int:
+        """The time that the line brings, where this is its first beat."""
+        return self.user % 2**48
 
 
 @dataclass(frozen=True)
@@ -102,10 +120,19 @@ def expect(beats: list[Beat], settings: Settings, armed: list[tuple[int, int]], 
     normalised = [normalise_line([beat.samples for beat in line], LINE_W) for line in received]
     lines = np.stack([line for line, _ in normalised])
     well_formed = np.asarray([good for _, good in normalised])
+    ended_here = np.asarray([line[-1].made_up or line[-1].cut for line in received])
+    brought = [line[0] for line in received if not line[0].made_up]  # made up lines have no number
+    numbers, times, taken = (
+        np.asarray(list(values), dtype=np.int64)
+        for values in zip(*((beat.user >> 48, beat.stamp, beat.time) for beat in brought), strict=True)
+    )
+    doubtful = np.zeros(len(lines), dtype=np.bool_)
+    doubtful[[not line[0].made_up for line in received]] = doubtful_lines(numbers, times, taken)
     trigger = Trigger(settings.trigger_channel, settings.trigger_threshold, HEIGHT, WIDTH, X_OFFSET)
-    starts = trigger_starts(line_sums(lines, trigger) >= trigger.threshold, HEIGHT)
-    starts = starts[starts + HEIGHT <= len(lines)]
-    aborted = aborted_events(starts, well_formed, HEIGHT)
+    over = line_sums(lines, trigger) >= trigger.threshold
+    all_starts = trigger_starts(over, HEIGHT)
+    starts = all_starts[all_starts + HEIGHT <= len(lines)]
+    aborted = aborted_events(starts, well_formed & ~doubtful, HEIGHT)
 
     def window_end(index: int) -> int:
         line = received[index]
@@ -120,9 +147,10 @@ def expect(beats: list[Beat], settings: Settings, armed: list[tuple[int, int]], 
         pixels = preprocess(event_window(lines, start, trigger), BACKGROUND, GAIN, SHIFT)
         logits = stub_logits(pixels)
         passes, best, posterior = decide(logits, settings.gate_classes, settings.gate_posterior, *POSTERIOR)
-        time, decision = received[start][0].time, decisions[len(events)]
+        time, decision = received[start][0].stamp, decisions[len(events)]
         events.append(Decision(time, decision, bool(passes), bad))
-        partial.append((int(best), int(posterior), decision - time, decision - window_end(start + HEIGHT - 1), logits))
+        from_first = min((decision - time) % 2**48, 2**32 - 1)  # a time still to come is long past, modulo 2^48
+        partial.append((int(best), int(posterior), from_first, decision - window_end(start + HEIGHT - 1), logits))
     outcomes = schedule(events, settings.drop_delay, settings.pulse_cycles, armed)
     records = [
         Record(i, event.time, int(outcome), best, posterior, from_first, from_last, tuple(logits.tolist()))
@@ -130,7 +158,8 @@ def expect(beats: list[Beat], settings: Settings, armed: list[tuple[int, int]], 
             zip(events, outcomes.decided, partial, strict=True)
         )
     ]
-    counters = {"ACCEPTED": len(events), "MISSED": missed, "LINE_ERRORS": int((~well_formed).sum())}
+    counters = {"ACCEPTED": len(events), "MISSED": missed, "DEAD_TIME": dead_time_cells(over, all_starts)}
+    counters |= {"LINE_ERRORS": int((~well_formed & ~ended_here).sum()), "LINE_GAPS": int(doubtful.sum())}
     for outcome in ("SORTED", "REJECTED", "DISARMED", "LATE", "ABORTED", "CONFLICT"):
         counters[outcome] = sum(final.name == outcome for final in outcomes.final)
     return Expected(records, list(outcomes.pulses), counters)

@@ -12,6 +12,8 @@ from icsort.sim.bit_true.event import (
     Trigger,
     aborted_events,
     cut_events,
+    dead_time_cells,
+    doubtful_lines,
     event_window,
     line_sums,
     normalise_line,
@@ -96,6 +98,35 @@ def test_aborted_equals_a_look_at_every_line(seed: int, height: int) -> None:
     well_formed = random.random(30) < 0.8
     starts = np.flatnonzero(random.random(30) < 0.3)
     assert aborted_events(starts, well_formed, height).tolist() == aborted_naively(starts, well_formed, height)
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 6))
+def test_every_cell_starts_an_event_or_is_dead_time(seed: int, height: int) -> None:
+    """Told line by line: behind the window of an event, and until a line is below, a cell that begins is dead time."""
+    over = np.random.default_rng(seed).random(60) < 0.4
+    started, dead, window, armed, before = 0, 0, 0, True, False
+    for is_over in over.tolist():
+        begins, before = is_over and not before, is_over
+        if window:
+            window, dead = window - 1, dead + begins
+        elif not armed:
+            armed, dead = not is_over, dead + begins
+        elif is_over:
+            started, window, armed = started + 1, height - 1, False
+    starts = trigger_starts(over, height)
+    assert (len(starts), dead_time_cells(over, starts)) == (started, dead)
+
+
+def test_lines_that_do_not_follow_are_doubtful() -> None:
+    def doubtful(*lines: tuple[int, int, int]) -> list[bool]:
+        return doubtful_lines(*np.array(lines, np.int64).T).tolist()
+
+    assert doubtful((7, 100, 100), (8, 101, 105), (9, 200, 200)) == [False, False, False]
+    assert doubtful((2**16 - 1, 100, 100), (0, 110, 110)) == [False, False]  # the number wraps
+    assert doubtful((7, 100, 100), (9, 110, 110), (10, 120, 120)) == [False, True, False]  # one was lost
+    assert doubtful((7, 100, 100), (7, 110, 110)) == [False, True]
+    assert doubtful((7, 100, 100), (8, 100, 110), (9, 99, 120)) == [False, True, True]  # no later than the one before
+    assert doubtful((7, 101, 100), (8, 110, 110)) == [True, False]  # still to come
 
 
 def test_short_lines_are_padded_and_long_ones_truncated() -> None:

@@ -101,6 +101,7 @@ module icsort_registers (
         logic TRIGGER_CHANNEL;
         logic TRIGGER_THRESHOLD;
         logic HEARTBEAT;
+        logic LINE_TIMEOUT;
         logic ACCEPTED;
         logic MISSED;
         logic SORTED;
@@ -115,6 +116,9 @@ module icsort_registers (
         logic LINK_BAD_FRAMES;
         logic LINK_GOOD_FRAMES;
         logic HEARTBEATS_LOST;
+        logic LINE_GAPS;
+        logic LINES_STOPPED;
+        logic DEAD_TIME;
     } decoded_reg_strb_t;
     decoded_reg_strb_t decoded_reg_strb;
     logic decoded_err;
@@ -210,6 +214,9 @@ module icsort_registers (
         decoded_reg_strb.HEARTBEAT = cpuif_req_masked & (cpuif_addr == 16'h74);
         is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'h74);
         is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'h74);
+        decoded_reg_strb.LINE_TIMEOUT = cpuif_req_masked & (cpuif_addr == 16'h78);
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'h78);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'h78);
         decoded_reg_strb.ACCEPTED = cpuif_req_masked & (cpuif_addr == 16'h80) & !cpuif_req_is_wr;
         is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'h80);
         is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'h80) & !cpuif_req_is_wr;
@@ -252,6 +259,15 @@ module icsort_registers (
         decoded_reg_strb.HEARTBEATS_LOST = cpuif_req_masked & (cpuif_addr == 16'hb4) & !cpuif_req_is_wr;
         is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'hb4);
         is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'hb4) & !cpuif_req_is_wr;
+        decoded_reg_strb.LINE_GAPS = cpuif_req_masked & (cpuif_addr == 16'hb8) & !cpuif_req_is_wr;
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'hb8);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'hb8) & !cpuif_req_is_wr;
+        decoded_reg_strb.LINES_STOPPED = cpuif_req_masked & (cpuif_addr == 16'hbc) & !cpuif_req_is_wr;
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'hbc);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'hbc) & !cpuif_req_is_wr;
+        decoded_reg_strb.DEAD_TIME = cpuif_req_masked & (cpuif_addr == 16'hc0) & !cpuif_req_is_wr;
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'hc0);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'hc0) & !cpuif_req_is_wr;
         decoded_err = (~is_valid_addr | (is_valid_addr & ~is_valid_rw)) & decoded_req;
     end
 
@@ -387,6 +403,12 @@ module icsort_registers (
                 logic [31:0] next;
                 logic load_next;
             } value;
+        } LINE_TIMEOUT;
+        struct {
+            struct {
+                logic [31:0] next;
+                logic load_next;
+            } value;
         } ACCEPTED;
         struct {
             struct {
@@ -466,6 +488,24 @@ module icsort_registers (
                 logic load_next;
             } value;
         } HEARTBEATS_LOST;
+        struct {
+            struct {
+                logic [31:0] next;
+                logic load_next;
+            } value;
+        } LINE_GAPS;
+        struct {
+            struct {
+                logic [31:0] next;
+                logic load_next;
+            } value;
+        } LINES_STOPPED;
+        struct {
+            struct {
+                logic [31:0] next;
+                logic load_next;
+            } value;
+        } DEAD_TIME;
     } field_combo_t;
     field_combo_t field_combo;
 
@@ -569,6 +609,11 @@ module icsort_registers (
             struct {
                 logic [31:0] value;
             } value;
+        } LINE_TIMEOUT;
+        struct {
+            struct {
+                logic [31:0] value;
+            } value;
         } ACCEPTED;
         struct {
             struct {
@@ -635,6 +680,21 @@ module icsort_registers (
                 logic [31:0] value;
             } value;
         } HEARTBEATS_LOST;
+        struct {
+            struct {
+                logic [31:0] value;
+            } value;
+        } LINE_GAPS;
+        struct {
+            struct {
+                logic [31:0] value;
+            } value;
+        } LINES_STOPPED;
+        struct {
+            struct {
+                logic [31:0] value;
+            } value;
+        } DEAD_TIME;
     } field_storage_t;
     field_storage_t field_storage;
 
@@ -1089,6 +1149,29 @@ module icsort_registers (
         end
     end
     assign hwif_out.HEARTBEAT.value.value = field_storage.HEARTBEAT.value.value;
+    // Field: icsort_registers.LINE_TIMEOUT.value
+    always_comb begin
+        automatic logic [31:0] next_c;
+        automatic logic load_next_c;
+        next_c = field_storage.LINE_TIMEOUT.value.value;
+        load_next_c = '0;
+        if(decoded_reg_strb.LINE_TIMEOUT && decoded_req_is_wr) begin // SW write
+            next_c = (field_storage.LINE_TIMEOUT.value.value & ~decoded_wr_biten[31:0]) | (decoded_wr_data[31:0] & decoded_wr_biten[31:0]);
+            load_next_c = '1;
+        end
+        field_combo.LINE_TIMEOUT.value.next = next_c;
+        field_combo.LINE_TIMEOUT.value.load_next = load_next_c;
+    end
+    always_ff @(posedge clk) begin
+        if(rst) begin
+            field_storage.LINE_TIMEOUT.value.value <= 32'hf4240;
+        end else begin
+            if(field_combo.LINE_TIMEOUT.value.load_next) begin
+                field_storage.LINE_TIMEOUT.value.value <= field_combo.LINE_TIMEOUT.value.next;
+            end
+        end
+    end
+    assign hwif_out.LINE_TIMEOUT.value.value = field_storage.LINE_TIMEOUT.value.value;
     // Field: icsort_registers.ACCEPTED.value
     always_comb begin
         automatic logic [31:0] next_c;
@@ -1397,6 +1480,72 @@ module icsort_registers (
             end
         end
     end
+    // Field: icsort_registers.LINE_GAPS.value
+    always_comb begin
+        automatic logic [31:0] next_c;
+        automatic logic load_next_c;
+        next_c = field_storage.LINE_GAPS.value.value;
+        load_next_c = '0;
+        if(field_storage.SNAPSHOT.strobe.value) begin // HW Write - we
+            next_c = hwif_in.LINE_GAPS.value.next;
+            load_next_c = '1;
+        end
+        field_combo.LINE_GAPS.value.next = next_c;
+        field_combo.LINE_GAPS.value.load_next = load_next_c;
+    end
+    always_ff @(posedge clk) begin
+        if(rst) begin
+            field_storage.LINE_GAPS.value.value <= 32'h0;
+        end else begin
+            if(field_combo.LINE_GAPS.value.load_next) begin
+                field_storage.LINE_GAPS.value.value <= field_combo.LINE_GAPS.value.next;
+            end
+        end
+    end
+    // Field: icsort_registers.LINES_STOPPED.value
+    always_comb begin
+        automatic logic [31:0] next_c;
+        automatic logic load_next_c;
+        next_c = field_storage.LINES_STOPPED.value.value;
+        load_next_c = '0;
+        if(field_storage.SNAPSHOT.strobe.value) begin // HW Write - we
+            next_c = hwif_in.LINES_STOPPED.value.next;
+            load_next_c = '1;
+        end
+        field_combo.LINES_STOPPED.value.next = next_c;
+        field_combo.LINES_STOPPED.value.load_next = load_next_c;
+    end
+    always_ff @(posedge clk) begin
+        if(rst) begin
+            field_storage.LINES_STOPPED.value.value <= 32'h0;
+        end else begin
+            if(field_combo.LINES_STOPPED.value.load_next) begin
+                field_storage.LINES_STOPPED.value.value <= field_combo.LINES_STOPPED.value.next;
+            end
+        end
+    end
+    // Field: icsort_registers.DEAD_TIME.value
+    always_comb begin
+        automatic logic [31:0] next_c;
+        automatic logic load_next_c;
+        next_c = field_storage.DEAD_TIME.value.value;
+        load_next_c = '0;
+        if(field_storage.SNAPSHOT.strobe.value) begin // HW Write - we
+            next_c = hwif_in.DEAD_TIME.value.next;
+            load_next_c = '1;
+        end
+        field_combo.DEAD_TIME.value.next = next_c;
+        field_combo.DEAD_TIME.value.load_next = load_next_c;
+    end
+    always_ff @(posedge clk) begin
+        if(rst) begin
+            field_storage.DEAD_TIME.value.value <= 32'h0;
+        end else begin
+            if(field_combo.DEAD_TIME.value.load_next) begin
+                field_storage.DEAD_TIME.value.value <= field_combo.DEAD_TIME.value.next;
+            end
+        end
+    end
 
     //--------------------------------------------------------------------------
     // Write response
@@ -1493,6 +1642,9 @@ module icsort_registers (
         if(rd_mux_addr == 16'h74) begin
             readback_data_var[31:0] = field_storage.HEARTBEAT.value.value;
         end
+        if(rd_mux_addr == 16'h78) begin
+            readback_data_var[31:0] = field_storage.LINE_TIMEOUT.value.value;
+        end
         if(rd_mux_addr == 16'h80) begin
             readback_data_var[31:0] = field_storage.ACCEPTED.value.value;
         end
@@ -1534,6 +1686,15 @@ module icsort_registers (
         end
         if(rd_mux_addr == 16'hb4) begin
             readback_data_var[31:0] = field_storage.HEARTBEATS_LOST.value.value;
+        end
+        if(rd_mux_addr == 16'hb8) begin
+            readback_data_var[31:0] = field_storage.LINE_GAPS.value.value;
+        end
+        if(rd_mux_addr == 16'hbc) begin
+            readback_data_var[31:0] = field_storage.LINES_STOPPED.value.value;
+        end
+        if(rd_mux_addr == 16'hc0) begin
+            readback_data_var[31:0] = field_storage.DEAD_TIME.value.value;
         end
         readback_data = readback_data_var;
         readback_done = decoded_req & ~decoded_req_is_wr;

@@ -13,7 +13,7 @@ package icsort_registers_pkg;
 
     localparam ICSORT_REGISTERS_DATA_WIDTH = 32;
     localparam ICSORT_REGISTERS_MIN_ADDR_WIDTH = 16;
-    localparam ICSORT_REGISTERS_SIZE = 'hb8;
+    localparam ICSORT_REGISTERS_SIZE = 'hc4;
 
     typedef struct {
         logic [31:0] next;
@@ -225,6 +225,30 @@ package icsort_registers_pkg;
     } icsort_registers__HEARTBEATS_LOST__in_t;
 
     typedef struct {
+        logic [31:0] next;
+    } icsort_registers__LINE_GAPS__value__in_t;
+
+    typedef struct {
+        icsort_registers__LINE_GAPS__value__in_t value;
+    } icsort_registers__LINE_GAPS__in_t;
+
+    typedef struct {
+        logic [31:0] next;
+    } icsort_registers__LINES_STOPPED__value__in_t;
+
+    typedef struct {
+        icsort_registers__LINES_STOPPED__value__in_t value;
+    } icsort_registers__LINES_STOPPED__in_t;
+
+    typedef struct {
+        logic [31:0] next;
+    } icsort_registers__DEAD_TIME__value__in_t;
+
+    typedef struct {
+        icsort_registers__DEAD_TIME__value__in_t value;
+    } icsort_registers__DEAD_TIME__in_t;
+
+    typedef struct {
         icsort_registers__BUILD_ID_LO__in_t BUILD_ID_LO;
         icsort_registers__BUILD_ID_HI__in_t BUILD_ID_HI;
         icsort_registers__MODEL_ID_LO__in_t MODEL_ID_LO;
@@ -248,6 +272,9 @@ package icsort_registers_pkg;
         icsort_registers__LINK_BAD_FRAMES__in_t LINK_BAD_FRAMES;
         icsort_registers__LINK_GOOD_FRAMES__in_t LINK_GOOD_FRAMES;
         icsort_registers__HEARTBEATS_LOST__in_t HEARTBEATS_LOST;
+        icsort_registers__LINE_GAPS__in_t LINE_GAPS;
+        icsort_registers__LINES_STOPPED__in_t LINES_STOPPED;
+        icsort_registers__DEAD_TIME__in_t DEAD_TIME;
     } icsort_registers__in_t;
 
     typedef struct {
@@ -379,6 +406,14 @@ package icsort_registers_pkg;
     } icsort_registers__HEARTBEAT__out_t;
 
     typedef struct {
+        logic [31:0] value;
+    } icsort_registers__LINE_TIMEOUT__value__out_t;
+
+    typedef struct {
+        icsort_registers__LINE_TIMEOUT__value__out_t value;
+    } icsort_registers__LINE_TIMEOUT__out_t;
+
+    typedef struct {
         icsort_registers__STATUS__out_t STATUS;
         icsort_registers__SNAPSHOT__out_t SNAPSHOT;
         icsort_registers__ARM__out_t ARM;
@@ -395,6 +430,7 @@ package icsort_registers_pkg;
         icsort_registers__TRIGGER_CHANNEL__out_t TRIGGER_CHANNEL;
         icsort_registers__TRIGGER_THRESHOLD__out_t TRIGGER_THRESHOLD;
         icsort_registers__HEARTBEAT__out_t HEARTBEAT;
+        icsort_registers__LINE_TIMEOUT__out_t LINE_TIMEOUT;
     } icsort_registers__out_t;
 endpackage
 
