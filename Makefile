@@ -12,12 +12,13 @@ JOBS   ?= 2
 WORKERS = -n $(JOBS) --dist loadgroup --max-worker-restart 0
 COVERAGE = --cov --cov-report term:skip-covered --cov-report html:out/coverage
 
-.PHONY: help demo test test-full lint format docs registers clean
+.PHONY: help demo test test-full mutants lint format docs registers clean
 
 help:
 	@echo "make demo       train, compile, simulate, run the virtual board; report in out/demo/report.html"
 	@echo "make test       all tests but the slow ones (under 20 minutes on 2 cores)"
 	@echo "make test-full  all tests, with what they cover in out/coverage"
+	@echo "make mutants    change the integer models in turn; tests must notice (mutmut)"
 	@echo "make lint       ruff, mypy, Verilator's lint of all RTL"
 	@echo "make format     let ruff format the Python files"
 	@echo "make docs       the documentation as a site in out/site"
@@ -44,6 +45,10 @@ test: $(READY)
 
 test-full: $(READY)
 	$(BIN)/python -m pytest $(WORKERS) $(COVERAGE)
+
+mutants: $(READY)
+	$(BIN)/mutmut run --max-children $(JOBS)
+	$(BIN)/mutmut results
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -45,12 +45,12 @@ def test_starts_equal_a_line_by_line_walk(over: list[bool], height: int) -> None
 def test_events_of_a_random_stream(seed: int) -> None:
     random = np.random.default_rng(seed)
     lines = random.integers(0, 65536, (60, 7, 2)).astype(np.uint16)
-    trigger = Trigger(channel=1, threshold=int(random.integers(0, 5 * 65535)), height=4, width=5, x_offset=2)
-    over = [sum(int(pixel[1]) for pixel in line[2:7]) >= trigger.threshold for line in lines]
+    trigger = Trigger(channel=1, threshold=int(random.integers(0, 4 * 65535)), height=4, width=4, x_offset=2)
+    over = [sum(int(pixel[1]) for pixel in line[2:6]) >= trigger.threshold for line in lines]
     starts = cut_events(lines, trigger)
     assert starts.tolist() == [start for start in walk(over, 4) if start + 4 <= len(lines)]
     for start in starts:
-        assert (event_window(lines, int(start), trigger) == lines[start : start + 4, 2:7]).all()
+        assert (event_window(lines, int(start), trigger) == lines[start : start + 4, 2:6]).all()
 
 
 def test_threshold_is_reached_by_equality_and_line_sums_do_not_wrap() -> None:
@@ -77,8 +77,12 @@ def test_the_unfinished_event_is_a_start_but_not_cut() -> None:
     trigger = Trigger(0, 20, 3, 3)
     assert trigger_starts(line_sums(lines, trigger) >= 20, 3).tolist() == [0, 5]
     assert cut_events(lines, trigger).tolist() == [0]
-    with pytest.raises(IcsortError, match="needs 3 lines"):
+    with pytest.raises(IcsortError, match="event at line 5 needs 3 lines and the stream has 6: send the rest"):
         event_window(lines, 5, trigger)
+    with pytest.raises(IcsortError, match="event at line -1"):
+        event_window(lines, -1, trigger)
+    assert event_window(lines, 3, trigger).tolist() == [[[0]] * 3, [[0]] * 3, [[9]] * 3]
+    assert [array.dtype for array in (line_sums(lines, trigger), cut_events(lines, trigger))] == [np.int64] * 2
 
 
 def test_malformed_lines_abort_their_own_event_alone() -> None:
@@ -137,6 +141,10 @@ def test_short_lines_are_padded_and_long_ones_truncated() -> None:
     long, fine = normalise_line(pixels, 3)
     assert long.tolist() == pixels[:3].tolist()
     assert not fine
+    assert short.dtype == long.dtype == np.uint16
+    listed, fine = normalise_line([[1, 2]], 2)
+    assert listed.dtype == np.uint16
+    assert (listed.tolist(), fine) == ([[1, 2], [0, 0]], False)
     same, fine = normalise_line(pixels, 4)
     assert same.tolist() == pixels.tolist()
     assert fine

@@ -133,6 +133,23 @@ def test_over_long_frame_is_dropped_and_does_not_grow() -> None:
     assert (decoder.good, decoder.bad) == (1, 2)
 
 
+@pytest.mark.parametrize("limit", [9, 40, MAX_FRAME_BYTES])
+def test_a_frame_of_just_the_limit_is_taken_and_one_byte_more_is_not(limit: int) -> None:
+    """Encoded bytes without the closing zero, whole or byte by byte; what follows is intact."""
+    good = reference(b"\x01\x05")
+    overhead = 0 if limit <= 254 else limit // 255  # COBS adds a byte in 254, beside the first
+    for extra, taken in ((0, True), (1, False)):
+        payload = bytes([MessageType.EVENT, 7]) + b"\x05" * (limit + extra - 7 - overhead)
+        frame = reference(payload)
+        assert len(frame) - 1 == limit + extra
+        for size in (1, len(frame)):
+            decoder = Decoder(limit)
+            pieces = [frame[at : at + size] for at in range(0, len(frame), size)]
+            received = [payload for piece in [*pieces, good] for payload in decoder.feed(piece)]
+            assert received == [payload, b"\x01\x05"][not taken :]
+            assert (decoder.good, decoder.bad) == (1 + taken, not taken)
+
+
 def test_intact_but_too_short() -> None:
     with pytest.raises(FrameError, match="too few"):
         decode(reference(b"\x01")[:-1])
