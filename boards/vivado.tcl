@@ -4,7 +4,8 @@
 #   vivado -mode batch -nojournal -source boards/vivado.tcl -tclargs BUILD OUT
 #
 # OUT gets icsort_build.dcp (the routed checkpoint, to be instantiated beside the pipeline that makes the line stream),
-# timing.rpt, utilization.rpt and icsort_build.xdc. Not run against a real Vivado yet; tests run it with Vivado's commands replaced.
+# timing.rpt, utilization.rpt and icsort_build.xdc. Not run against a real Vivado yet; tests run it in
+# plain Tcl with Vivado's commands replaced.
 
 lassign $argv build out
 set build [file normalize $build]

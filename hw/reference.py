@@ -14,7 +14,7 @@ import onnx
 
 from icsort.errors import IcsortError
 from icsort.formats import package as manifest
-from icsort.hw.compile import Build
+from icsort.formats.build import Build
 from icsort.hw.frontend import convert as frontend
 from icsort.hw.frontend.execution import Executor
 from icsort.hw.frontend.fast_model import FastModel

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from icsort.formats.build import Build
     from icsort.formats.package import Manifest
     from icsort.host.sorter import Sorter
-    from icsort.hw.compile import Build
     from icsort.sim.simulate.network import NetSimulation
     from icsort.sim.simulate.sorter import Simulation
     from icsort.sim.verilator.board import VirtualBoard
@@ -166,6 +166,6 @@ def sorter(port: str, *, timeout: float = 1.0) -> "Sorter":
 
 
 def _build(build: "Build | AnyPath") -> "Build":
-    from icsort.hw.compile import Build, load_build
+    from icsort.formats.build import Build, load_build
 
     return build if isinstance(build, Build) else load_build(Path(build))

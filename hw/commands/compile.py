@@ -8,8 +8,9 @@ import typer
 
 from icsort.cli import console
 from icsort.cli.options import Board, Force, Json, ListBoards, OptionalRate, PackageArgument, out
+from icsort.formats.build import Build
 from icsort.hw.commands.board import FillOption
-from icsort.hw.compile import Build, compile_package
+from icsort.hw.compile import compile_package
 
 
 def compile_(
@@ -51,42 +52,41 @@ def compile_(
             progress=progress,
         )
     if as_json:
-        console.show_json(build.data)
+        console.show_json(build.to_json())
     else:
         show(build)
 
 
 def show(build: Build) -> None:
     """Print the layers and the build's figures."""
-    data = build.data
     table = console.table(
         *("instance", "from layer", "PE", "SIMD", "cycles", "LUT*", "DSP*", "BRAM*"),
-        title=f"{data['name']} on board {data['board']}",
+        title=f"{build.name} on board {build.board}",
         text=("instance", "from layer"),
     )
-    for layer in data["layers"]:
-        params, resources = layer["params"], layer["resources"]
-        cells = [layer["instance"], layer["source"], params.get("PE", ""), params.get("SIMD", "")]
-        cells += [layer["cycles"], *(resources[key] for key in ("LUT", "DSP", "BRAM_18K"))]
+    for layer in build.layers:
+        params, resources = layer.params, layer.resources
+        cells = [layer.instance, layer.source, params.get("PE", ""), params.get("SIMD", "")]
+        cells += [layer.cycles, *(resources[key] for key in ("LUT", "DSP", "BRAM_18K"))]
         table.add_row(*(str(cell) for cell in cells))
-    clock, latency = data["clock_mhz"], data["net_latency_cycles"]
+    clock, latency = build.clock_mhz, build.net_latency_cycles
     console.show(
         table,
-        f"* {data['resources_are']}",
+        f"* {build.resources_are}",
         f"predicted: first pixel to logits {latency} cycles ({latency / clock:.2f} us), "
-        f"last pixel to logits {data['last_pixel_latency_cycles']} cycles, "
-        f"an image each {data['interval_cycles']} cycles, "
-        f"at {clock:g} MHz ({data['clock_is']})",
+        f"last pixel to logits {build.last_pixel_latency_cycles} cycles, "
+        f"an image each {build.interval_cycles} cycles, "
+        f"at {clock:g} MHz ({build.clock_is})",
     )
-    ties = sum(layer["near_ties"] for layer in data["layers"])
+    ties = sum(layer.near_ties for layer in build.layers)
     if ties:
         console.warn(
             f"{ties} thresholds lie within float32 rounding of an integer, where the QONNX model itself is not exact"
         )
-    search = data["folding_search"]
-    if search["cut_short"]:
+    search = build.folding_search
+    if search.cut_short:
         console.warn(
-            f"{search['cut_short']} of {search['programs']} steps of the folding search ended at the limit of their "
-            f"search trees, {search['largest_gap']:.1%} at most from the best cost: see --folding"
+            f"{search.cut_short} of {search.programs} steps of the folding search ended at the limit of their "
+            f"search trees, {search.largest_gap:.1%} at most from the best cost: see --folding"
         )
-    console.show(f"build {build.build_id} of model {data['model_id']} in {build.folder}")
+    console.show(f"build {build.build_id} of model {build.model_id} in {build.folder}")

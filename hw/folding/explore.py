@@ -7,17 +7,17 @@ is also given no more than what FINN's takes.
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import matplotlib as mpl
 from qonnx.core.modelwrapper import ModelWrapper
 
 from icsort.errors import IcsortError
 from icsort.formats import package as manifest
-from icsort.hw.compile import front_end, load_board
+from icsort.formats.board import Board, load_board
+from icsort.hw.compile import front_end
 from icsort.hw.folding import cycles, optimizer
 from icsort.hw.folding import folding as fold
 
@@ -90,36 +90,38 @@ def explore(
         accuracy = model.accuracy.accuracy if model.accuracy.cells else None
         for board in descriptions:
             for rate in rates:
-                progress(f"{model.name} on {board['name']} at {'full rate' if rate is None else f'{rate:g} cells/s'}")
+                progress(f"{model.name} on {board.name} at {'full rate' if rate is None else f'{rate:g} cells/s'}")
                 try:
                     target = optimizer.target(board, graph, rate, None, fill)
-                    theirs = fold.complete(
+                    throughput = fold.complete(
                         graph,
-                        fold.finn_throughput(hardware, board["part"], target.frame_cycles),
+                        fold.finn_throughput(hardware, board.part, target.frame_cycles),
                         target.line_cycles,
                     )
-                    points.append(_point(hardware, graph, board, target, theirs, (model.name, FINN, accuracy), fill))
+                    points.append(
+                        _point(hardware, graph, board, target, throughput, (model.name, FINN, accuracy), fill)
+                    )
                     equal = replace(  # no UltraRAM: deep FIFOs would take it whatever the folding
                         target,
                         budget={**points[-1].resources, "URAM": 0},
                         limited=True,
                         fill=1.0,
                         frame_cycles=max(
-                            target.frame_cycles, cycles.predict(graph, theirs, target.line_cycles).interval
+                            target.frame_cycles, cycles.predict(graph, throughput, target.line_cycles).interval
                         ),
                     )
                     for kind, goal in ((OURS, target), (EQUAL, equal)):
-                        ours, _ = optimizer.fold(hardware, graph, goal)
-                        points.append(_point(hardware, graph, board, goal, ours, (model.name, kind, accuracy), fill))
+                        chosen, _ = optimizer.fold(hardware, graph, goal)
+                        points.append(_point(hardware, graph, board, goal, chosen, (model.name, kind, accuracy), fill))
                 except IcsortError as reason:
-                    refused.append((model.name, board["name"], str(reason)))
+                    refused.append((model.name, board.name, str(reason)))
     return Exploration(fill, points, refused)
 
 
 def _point(
     model: ModelWrapper,
     graph: cycles.Graph,
-    board: Mapping[str, Any],
+    board: Board,
     target: optimizer.Target,
     folding: fold.Folding,
     what: tuple[str, str, float | None],
@@ -127,18 +129,16 @@ def _point(
 ) -> Point:
     prediction = cycles.predict(graph, folding, target.line_cycles)
     total = optimizer.Inventory(model, graph, target.family, target.ultra).total(folding)
-    clock = board["clock_mhz"]
+    clock = board.clock_mhz
     return Point(
         network=what[0],
-        board=board["name"],
+        board=board.name,
         folding=what[1],
         wait_cycles=prediction.after_last_pixel,
         wait_us=prediction.after_last_pixel / clock,
         cells_per_s=clock * 1e6 / prediction.interval,
         resources={key: round(amount) for key, amount in zip(fold.RESOURCES, total, strict=True)},
-        fits=all(
-            amount <= fill * board["budget"].get(key, 0) for key, amount in zip(fold.RESOURCES, total, strict=True)
-        ),
+        fits=all(amount <= fill * board.budget.get(key, 0) for key, amount in zip(fold.RESOURCES, total, strict=True)),
         accuracy=what[2],
     )
 

@@ -221,10 +221,10 @@ def check(graph: Graph, folding: Units, where: str) -> None:
         if node.op == "ConvolutionInputGenerator":
             consumer = graph.consumer[node.outputs[0]]
             if consumer.op in ("VVAU", "Pool") and consumer.name in folding:
-                theirs = folding[consumer.name]
-                if theirs["parallel_window"] != unit["parallel_window"]:
+                taker = folding[consumer.name]
+                if taker["parallel_window"] != unit["parallel_window"]:
                     raise IcsortError(f"{where}: {node.name} and {consumer.name} must have one parallel_window")
-                if not theirs["parallel_window"] and theirs["PE"] != unit["SIMD"]:
+                if not taker["parallel_window"] and taker["PE"] != unit["SIMD"]:
                     raise IcsortError(f"{where}: {node.name} needs the PE of {consumer.name} as its SIMD")
             if unit["parallel_window"] and unit["SIMD"] != node.elements:
                 raise IcsortError(f"{where}: {node.name} sends whole windows; its SIMD must be {node.elements}")
@@ -250,9 +250,9 @@ def finn_throughput(model: ModelWrapper, part: str, cycles: int) -> Folding:
         folded = folded.transform(SpecializeLayers(part)).transform(SetFolding(cycles))
     chosen: Folding = {}
     # FINN names a specialized node by its new type and the old position; the order is that of the graph.
-    for node, theirs in zip(model.graph.node, folded.graph.node, strict=True):
+    for node, specialized in zip(model.graph.node, folded.graph.node, strict=True):
         if node.op_type in MULTIPLIERS:
-            get = getCustomOp(theirs).get_nodeattr
+            get = getCustomOp(specialized).get_nodeattr
             simd = int(get("SIMD"))
             if node.op_type == "MVAU":
                 simd = gcd(simd, model.get_tensor_shape(node.input[0])[-1])

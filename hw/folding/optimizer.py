@@ -19,7 +19,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial
 from itertools import chain, compress, product
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +26,7 @@ from qonnx.core.modelwrapper import ModelWrapper
 from scipy.optimize import Bounds, LinearConstraint, milp
 
 from icsort.errors import IcsortError
+from icsort.formats.board import Board
 from icsort.formats.netlist import Instance, Netlist
 from icsort.hw.folding.cycles import Flow, Graph, follow, latency
 from icsort.hw.folding.folding import (
@@ -56,7 +56,7 @@ DSP = RESOURCES.index("DSP")
 REST = 0.01  # what a share of any resource costs, beside one of the fullest
 CYCLES = 10.0  # of latency that are worth the whole of a resource, where all fits
 GAP = 2e-3  # between the solution that is taken and the best one, of the costs
-NODES = 500  # of a solution's search tree, after which the best that was found is taken
+NODES = 2000  # of a solution's search tree, after which the best that was found is taken
 OPTIMAL, INFEASIBLE = 0, 2  # states that milp ends in; any other: at the limit
 ROUNDS = 5  # of solutions, each with what the one before needs between its layers
 
@@ -93,10 +93,8 @@ class Target:
         return f"board '{self.board}' has {self.limits[RESOURCES.index(key)]:.0f}{share}"
 
 
-def target(
-    board: Mapping[str, Any], graph: Graph, rate: float | None, line_rate: float | None, fill: float = 1.0
-) -> Target:
-    """What a board (icsort.hw.compile.load_board) is to do. rate: cells a second; line_rate: lines a second.
+def target(board: Board, graph: Graph, rate: float | None, line_rate: float | None, fill: float = 1.0) -> Target:
+    """What a board is to do. rate: cells a second; line_rate: lines a second.
 
     Without a rate, a pixel each cycle without pause, as far as borders allow; without a line rate, lines as far apart
     as the rate leaves them. fill: share of the board's resources that the network may take. The sorter around it takes
@@ -106,7 +104,7 @@ def target(
     """
     if not 0 < fill <= 1:
         raise IcsortError(f"--fill {fill:g}: give a share of the board's resources, more than 0 and at most 1")
-    clock = board["clock_mhz"] * 1e6
+    clock = board.clock_mhz * 1e6
     pixels = graph.height * graph.width
     if rate is None:  # a border around the pixels takes time as well
         windows = [node for node in graph.nodes if node.op == "ConvolutionInputGenerator"]
@@ -120,16 +118,16 @@ def target(
     if frame_cycles < pixels:
         raise IcsortError(
             f"{rate:g} cells/s leave {frame_cycles} cycles for a cell of {pixels} beats, which come one a cycle; "
-            f"at most {clock / pixels:.0f} cells/s at {board['clock_mhz']:g} MHz"
+            f"at most {clock / pixels:.0f} cells/s at {board.clock_mhz:g} MHz"
         )
     if line_cycles < graph.width:
         raise IcsortError(
             f"{line_rate or rate:g} lines/s leave {line_cycles} cycles for a line of {graph.width} beats, which come "
-            f"one a cycle; at most {clock / graph.width:.0f} lines/s at {board['clock_mhz']:g} MHz"
+            f"one a cycle; at most {clock / graph.width:.0f} lines/s at {board.clock_mhz:g} MHz"
         )
-    limited = board["budget_is"] == "limit"
-    family = family_of(board["part"])
-    return Target(board["name"], family, board["budget"], limited, line_cycles, frame_cycles, fill)
+    limited = board.budget_is == "limit"
+    family = family_of(board.part)
+    return Target(board.name, family, board.budget, limited, line_cycles, frame_cycles, fill)
 
 
 def resources(netlist: Netlist, family: str) -> tuple[dict[str, dict[str, int]], dict[str, int]]:
@@ -205,12 +203,14 @@ class Inventory:
     def converters(self, tensor: str, lanes: int, needed: int) -> Iterator[tuple[str, dict[str, int | str]]]:
         """Kernel and parameters of the width converters between beats of `lanes` and of `needed` elements."""
         bits = self._bits[tensor]
-        for made in conversions(lanes * bits, needed * bits):
-            yield "width_converter", made
+        for parameters in conversions(lanes * bits, needed * bits):
+            yield "width_converter", parameters
 
-    def between(self, window: Node, its: Unit, node: Node, unit: Unit) -> Iterator[tuple[str, dict[str, int | str]]]:
+    def between(
+        self, window: Node, window_fold: Unit, node: Node, unit: Unit
+    ) -> Iterator[tuple[str, dict[str, int | str]]]:
         """FIFO and width converters between a window generator and the layer that takes its windows."""
-        (tensor,), lanes = window.outputs, _out_lanes(window, its)
+        (tensor,), lanes = window.outputs, _out_lanes(window, window_fold)
         needed = int(unit["SIMD"]) if node.op == "MVAU" else lanes
         yield self.fifo(tensor, max(lanes, needed))
         yield from self.converters(tensor, lanes, needed)
@@ -223,9 +223,9 @@ class Inventory:
         """RESOURCES of one layer."""
         return _amounts(*_key(*self.kernel(node, unit)), self.family)
 
-    def sum(self, made: Iterable[tuple[str, dict[str, int | str]]]) -> Amounts:
+    def sum(self, instances: Iterable[tuple[str, dict[str, int | str]]]) -> Amounts:
         """RESOURCES of several instances."""
-        amounts = (_amounts(*_key(kernel, parameters), self.family) for kernel, parameters in made)
+        amounts = (_amounts(*_key(kernel, parameters), self.family) for kernel, parameters in instances)
         return sum(amounts, np.zeros(len(RESOURCES)))
 
     def total(self, folding: Folding) -> Amounts:
@@ -413,7 +413,7 @@ class _Search:
         """Number of the first layer that another folding of `name` changes: its padding or windows."""
         node = self.graph.nodes[self.graph.position[name]]
         parts = _windows_before(self.graph, node, self.at[name].units[name])
-        return min(self.graph.position[each.name] for each in (node, *(part for part, _ in parts)))
+        return min(self.graph.position[layer.name] for layer in (node, *(part for part, _ in parts)))
 
 
 def _pace(option: Option) -> tuple[tuple[int | str | None, ...], ...]:
@@ -531,19 +531,19 @@ def _before(inventory: Inventory, node: Node, unit: Unit) -> tuple[list[_Choice]
     parts = _windows_before(inventory.graph, node, unit)
     if not parts:
         return [({}, np.zeros(len(RESOURCES)))], 0
-    (window, its), *padding = parts
+    (window, window_fold), *padding = parts
     around = inventory.sum(
         chain(
             (inventory.kernel(*part) for part in padding),
-            (inventory.fifo(part.outputs[0], _out_lanes(part, theirs)) for part, theirs in padding),
-            inventory.between(window, its, node, unit),
+            (inventory.fifo(part.outputs[0], _out_lanes(part, part_fold)) for part, part_fold in padding),
+            inventory.between(window, window_fold, node, unit),
         )
     )
     choices: list[_Choice] = []
-    for ram in ("auto", "ultra") if inventory.family == "xcup" and not its["parallel_window"] else ("auto",):
-        amounts = inventory.amounts(window, {**its, "ram_style": ram})
+    for ram in ("auto", "ultra") if inventory.family == "xcup" and not window_fold["parallel_window"] else ("auto",):
+        amounts = inventory.amounts(window, {**window_fold, "ram_style": ram})
         choices.append(({window.name: {"ram_style": ram}}, amounts + around))
-    return choices, kernel_of(window, its).pause(window, its)
+    return choices, kernel_of(window, window_fold).pause(window, window_fold)
 
 
 def _undominated(options: list[Option]) -> list[Option]:

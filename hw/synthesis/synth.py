@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from icsort.errors import IcsortError
-from icsort.hw.compile import Build
+from icsort.formats.build import Build
 from icsort.hw.folding.resources import RESOURCES, Resources, family_of, layer_resources
 from icsort.hw.kernels import KERNELS
 from icsort.hw.kernels.fabric import FAMILIES
@@ -95,21 +95,21 @@ def synthesize_build(
 
     Raises IcsortError for an unknown family, where Yosys is missing or refuses a part.
     """
-    part = str(build.data["part"])
+    part = str(build.part)
     family = family or family_of(part)
     if family not in FAMILIES:
         raise IcsortError(f"there is no family {family!r}; use {' or '.join(FAMILIES)}")
     tool = f"Yosys {yosys_version()}"
     finn = _finn(build, part)
-    found = modules(build)
+    instances = modules(build)
     unique: dict[str, list[str]] = {}
-    for name, module in found.items():
+    for name, module in instances.items():
         unique.setdefault(repr(module), []).append(name)
     results: dict[str, Resources | None] = {}
 
     def run(names: list[str]) -> tuple[list[str], Resources | None]:
         try:
-            return names, synthesize(found[names[0]], family, timeout)
+            return names, synthesize(instances[names[0]], family, timeout)
         except NotSynthesizedError:
             return names, None
 
@@ -119,14 +119,14 @@ def synthesize_build(
             for future in as_completed(futures):
                 names, result = future.result()
                 results |= dict.fromkeys(names, result)
-                progress(len(results), len(found), names[0])
+                progress(len(results), len(instances), names[0])
         finally:
             pool.shutdown(cancel_futures=True)
     parts = []
-    for name, module in found.items():
+    for name, module in instances.items():
         model = None if name == SORTER else layer_resources(module.name, module.parameters, family)
         parts.append(Part(name, module.name, model, finn.get(name), results[name]))
-    budget = build.data["budget"] if family == family_of(part) else {}
+    budget = build.budget if family == family_of(part) else {}
     return Synthesis(family, tool, tuple(parts), budget)
 
 
@@ -162,4 +162,4 @@ def _finn(build: Build, part: str) -> dict[str, Resources]:
     from icsort.hw.folding import folding
 
     estimate = folding.estimate(ModelWrapper(str(build.graph)), part)
-    return {layer["instance"]: estimate[layer["name"]] for layer in build.data["layers"] if layer["name"] in estimate}
+    return {layer.instance: estimate[layer.name] for layer in build.layers if layer.name in estimate}

@@ -2,7 +2,7 @@
 """Prints what `icsort synth` found."""
 
 from icsort.cli import console
-from icsort.hw.compile import Build
+from icsort.formats.build import Build
 from icsort.hw.folding.resources import Resources
 from icsort.hw.synthesis.synth import SORTER, Part, Synthesis, add
 from icsort.hw.synthesis.vivado import Route
@@ -15,7 +15,7 @@ def show_synthesis(result: Synthesis, build: Build) -> None:
     """A row a layer: each resource by the model, by Yosys and by FINN; then totals and the board's budget."""
     shown = [key for key in SHOWN if result.total()[key] or result.budget.get(key)]
     sources = [f"{key}\n{source}" for key in shown for source in ("model", "Yosys", "FINN")]
-    title = f"{build.data['name']} on {build.data['part']}, family {result.family}, {result.tool}"
+    title = f"{build.name} on {build.part}, family {result.family}, {result.tool}"
     table = console.table("instance", *sources, "FF\nYosys", title=title)
     for part in _rows(result):
         cells = [_cell(use, key) for key in shown for use in (part.model, part.synthesized, part.finn)]
@@ -38,7 +38,7 @@ def show_synthesis(result: Synthesis, build: Build) -> None:
     total, exceeded = result.total(), result.exceeded()
     for key, available in result.budget.items():
         share = f" ({total[key] / available:.0%})" if available else ""
-        text = f"{key}: {total[key]} of the {available}{share} that board '{build.data['board']}' has"
+        text = f"{key}: {total[key]} of the {available}{share} that board '{build.board}' has"
         console.show(text, style="red" if key in exceeded else None)
     console.show(
         "a LUT is a LUT6 or smaller, each counted as one (Vivado packs two small ones together), or the LUTs that a "

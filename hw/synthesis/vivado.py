@@ -7,16 +7,19 @@ Written after Vivado's manuals and reports that others published; not run agains
 import re
 import shutil
 import subprocess
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from icsort.errors import IcsortError
-from icsort.hw.compile import BOARDS, Build
+from icsort.formats.board import BOARDS
+from icsort.formats.build import Build
 from icsort.hw.folding.resources import Resources
-from icsort.output import result_folder
+from icsort.output import check_target, result_folder
 
 SCRIPT = BOARDS / "vivado.tcl"
+TIMING_FILE, UTILIZATION_FILE, LOG_FILE = "timing.rpt", "utilization.rpt", "vivado.log"
 _SITES = {  # row of report_utilization -> resource, amount
     "Slice LUTs": ("LUT", 1), "CLB LUTs": ("LUT", 1), "Slice Registers": ("FF", 1), "CLB Registers": ("FF", 1),
     "DSPs": ("DSP", 1), "RAMB36/FIFO": ("BRAM_18K", 2), "RAMB18": ("BRAM_18K", 1), "URAM": ("URAM", 1),
@@ -40,29 +43,34 @@ class Route:
         return {"tool": self.tool, "used": self.used, "slack_ns": self.slack_ns}
 
 
-def find_vivado() -> str | None:
-    """Path of the program, None where it is not on PATH."""
-    return shutil.which("vivado")
-
-
-def place_and_route(build: Build, out: Path) -> Route:
-    """Run boards/vivado.tcl on a build; the checkpoint and the reports go to the folder `out`, whole or not at all.
-
-    An earlier result in `out` is replaced. Raises IcsortError where Vivado fails, with the place of its log.
-    """
-    program = find_vivado()
+def check_route(out: Path, force: bool) -> str:
+    """Path of the program. Raises IcsortError, before any work, where it is missing or `out` would not be replaced."""
+    program = shutil.which("vivado")
     if program is None:
-        raise IcsortError("vivado is not on PATH: source Vivado's settings64.sh first")
-    with result_folder(out, "timing.rpt", force=True) as folder:
-        log = out.with_name(f"{out.name}.log")
-        command = [program, "-mode", "batch", "-nojournal", "-log", str(log), "-source", str(SCRIPT)]
+        raise IcsortError("vivado is not on PATH: source Vivado's settings64.sh first, or leave --vivado out")
+    check_target(out, TIMING_FILE, force)
+    return program
+
+
+def place_and_route(build: Build, out: Path, force: bool = False) -> Route:
+    """Run boards/vivado.tcl on a build; the checkpoint, the reports and the log go to the folder `out`, whole or not at
+    all.
+
+    force: replaces an earlier result. Raises IcsortError where Vivado fails, with the place of its log.
+    """
+    program = check_route(out, force)
+    with result_folder(out, TIMING_FILE, force) as folder:
+        command = [program, "-mode", "batch", "-nojournal", "-log", LOG_FILE, "-source", str(SCRIPT)]
         done = subprocess.run(
-            [*command, "-tclargs", str(build.folder), str(folder)], capture_output=True, text=True, check=False
-        )
+            [*command, "-tclargs", str(build.folder.resolve()), str(folder)],
+            cwd=folder, capture_output=True, text=True, check=False,
+        )  # fmt: skip
         if done.returncode:
+            log = Path(tempfile.mkdtemp(prefix="icsort-vivado-")) / LOG_FILE
+            log.write_text(done.stdout + done.stderr, encoding="utf-8")
             reason = next((line for line in done.stdout.splitlines() if line.startswith("ERROR")), "no reason given")
             raise IcsortError(f"Vivado failed, see {log}: {reason}")
-        timing, utilization = (_read(folder / name) for name in ("timing.rpt", "utilization.rpt"))
+        timing, utilization = (_read(folder / name) for name in (TIMING_FILE, UTILIZATION_FILE))
         return Route(_tool(timing), used(utilization), worst_slack(timing))
 
 

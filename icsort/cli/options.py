@@ -4,14 +4,11 @@
 A command takes its option from here, as `force: Force = False`, or `out: Annotated[Path, out("Run folder to make.")]`.
 """
 
-import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-
-BOARDS = Path(__file__).resolve().parents[1] / "boards"
 
 
 def out(made: str) -> Any:
@@ -19,19 +16,21 @@ def out(made: str) -> Any:
     return typer.Option("--out", "-o", help=made)
 
 
-def boards() -> list[dict[str, Any]]:
-    """The descriptions in boards/, as they stand in their files."""
-    return [json.loads(path.read_text(encoding="utf-8")) for path in sorted(BOARDS.glob("*/board.json"))]
+def _board_names() -> list[str]:
+    from icsort.formats.board import board_names
+
+    return board_names()
 
 
 def _list_boards(wanted: bool) -> None:
     if wanted:
         from icsort.cli import console
+        from icsort.formats.board import RESOURCES, board_names, load_board
 
-        table = console.table("board", "clock, MHz", "LUT", "DSP", "BRAM_18K", "URAM", "what", text=("board", "what"))
-        for board in boards():
-            used = (f"{board['budget'][kind]:,}" for kind in ("LUT", "DSP", "BRAM_18K", "URAM"))
-            table.add_row(board["name"], f"{board['clock_mhz']:g}", *used, board["description"])
+        table = console.table("board", "clock, MHz", *RESOURCES, "what", text=("board", "what"))
+        for board in map(load_board, board_names()):
+            budget = (f"{board.budget[kind]:,}" for kind in RESOURCES)
+            table.add_row(board.name, f"{board.clock_mhz:g}", *budget, board.description)
         console.show(table)
         raise typer.Exit
 
@@ -50,7 +49,7 @@ def choice(names: Iterable[str], help: str) -> Any:  # noqa: A002
 def _board(many: bool) -> Any:
     return typer.Option(
         help="Board: a folder of boards/, or a path to one (see --list-boards)." + " May be repeated." * many,
-        autocompletion=listed(lambda: [board["name"] for board in boards()]),
+        autocompletion=listed(_board_names),
     )
 
 

@@ -25,7 +25,7 @@ def board(
 
     Cells begin to flow when the board is armed. Example: icsort board out/build --cells out/run/heldout.npz
     """
-    from icsort.hw.compile import load_build
+    from icsort.formats.build import load_build
     from icsort.sim.verilator.board import virtual_board
 
     loaded = load_build(build)

@@ -15,7 +15,7 @@ from icsort.sim.simulate.images import generated_images, load_images
 from icsort.sim.simulate.lines import flow, load_cells
 
 if TYPE_CHECKING:
-    from icsort.hw.compile import Build
+    from icsort.formats.build import Build
 
 GENERATED_IMAGES = 4
 
@@ -54,7 +54,7 @@ def simulate(
 
     Examples: icsort simulate out/build --cells out/run/heldout.npz; icsort simulate out/build --count 4 --stalls 100
     """
-    from icsort.hw.compile import load_build
+    from icsort.formats.build import load_build
     from icsort.sim.simulate import present
 
     loaded = load_build(build)

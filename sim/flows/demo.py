@@ -16,8 +16,8 @@ import numpy as np
 
 from icsort.errors import IcsortError
 from icsort.formats.background import CELLS_PER_SECOND, in_words
+from icsort.formats.build import Build, load_build
 from icsort.formats.heldout import HeldOut
-from icsort.hw.compile import Build, load_build
 from icsort.output import work_folder
 from icsort.report.page import PAGE_FILE, write
 from icsort.sim.bit_true.scheduler import Outcome
@@ -65,7 +65,7 @@ def run(out: Path, *, generated: bool, epochs: int | None, force: bool = False) 
     result = figures(shell, build, cells, stream, simulated, sort)
     result["dataset_description"] = describe(json.loads((run_folder / "config.json").read_text()))
     truth = stream.truth(cells)
-    page = demo_page.page(result, build.data, stream.pixels, truth, sort.events, out / "timeline.csv")
+    page = demo_page.page(result, build, stream.pixels, truth, sort.events, out / "timeline.csv")
     write(out, page, RESULT_FILE, result)
     print_table(result, out / PAGE_FILE)
     return result

@@ -12,6 +12,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from icsort.formats.background import in_words
+from icsort.formats.build import Build
 from icsort.report.figures import BAR, GOOD, PLAIN, composite, confusion, png
 from icsort.report.page import Page, Section, Tile
 from icsort.sim.bit_true.scheduler import Outcome
@@ -24,7 +25,7 @@ RESOURCES = {"LUT": "LUT", "BRAM_18K": "BRAM 18k", "DSP": "DSP"}
 
 def page(
     result: Mapping[str, Any],
-    build: Mapping[str, Any],
+    build: Build,
     pixels: NDArray[np.uint8],
     truth: NDArray[np.int64],
     events: Sequence[Mapping[str, Any]],
@@ -86,8 +87,8 @@ def page(
             ),
             Section(
                 "Network and resources",
-                f"Cycles are predicted a cell. LUT, BRAM and DSP are {build['resources_are']}; no synthesis has run. "
-                f"The board: {build['part']}, {build['budget_is']}.",
+                f"Cycles are predicted a cell. LUT, BRAM and DSP are {build.resources_are}; no synthesis has run. "
+                f"The board: {build.part}, {build.budget_is}.",
                 head=head,
                 rows=rows,
                 foot=foot,
@@ -247,16 +248,16 @@ def timeline(path: Path, begin: int, end: int, clock_mhz: float) -> Figure:
     return figure
 
 
-def _resources(build: Mapping[str, Any]) -> tuple[list[str], list[list[str]], list[str]]:
-    """Head, rows and foot of the resource table, from a build.json."""
+def _resources(build: Build) -> tuple[list[str], list[list[str]], list[str]]:
+    """Head, rows and foot of the resource table, of a build."""
     rows = [
         [
-            *(layer["instance"], layer["source"], layer["params"].get("PE", ""), layer["params"].get("SIMD", "")),
-            *(layer["cycles"], layer["fifo_depths"][0], *(layer["resources"][kind] for kind in RESOURCES)),
+            *(layer.instance, layer.source, layer.params.get("PE", ""), layer.params.get("SIMD", "")),
+            *(layer.cycles, layer.fifo_depths[0], *(layer.resources[kind] for kind in RESOURCES)),
         ]
-        for layer in build["layers"]
+        for layer in build.layers
     ]
-    totals = [sum(layer["resources"][kind] for layer in build["layers"]) for kind in RESOURCES]
-    budget = [f"{total:g} of {build['budget'][kind]}" for total, kind in zip(totals, RESOURCES, strict=True)]
+    totals = [sum(layer.resources[kind] for layer in build.layers) for kind in RESOURCES]
+    budget = [f"{total:g} of {build.budget[kind]}" for total, kind in zip(totals, RESOURCES, strict=True)]
     head = ["kernel", "layer", "PE", "SIMD", "cycles", "FIFO", *RESOURCES.values()]
     return head, [[str(cell) for cell in row] for row in rows], ["sum", *[""] * 5, *budget]

@@ -21,6 +21,7 @@ from matplotlib.ticker import FormatStrFormatter
 from numpy.typing import NDArray
 
 from icsort.errors import IcsortError
+from icsort.formats.build import Build, load_build
 from icsort.output import planned_folder
 from icsort.report.figures import GOOD, PLAIN, png
 from icsort.report.page import Page, Section, write
@@ -124,8 +125,8 @@ def _result(
                 raise IcsortError(f"{candidate.name}: a training that was cut short cannot go on: {refusal}")
             if refusal is not None:
                 return {**result, "refused": refusal}
-    metrics, data = (json.loads(path.read_text(encoding="utf-8")) for path in (steps[0][0], steps[2][0]))
-    return {**result, "refused": None, **_scores(metrics), **costs(data)}
+    metrics = json.loads((run / "metrics.json").read_text(encoding="utf-8"))
+    return {**result, "refused": None, **_scores(metrics), **costs(load_build(build))}
 
 
 def unfinished(run: Path) -> Path:
@@ -165,29 +166,29 @@ def _scores(metrics: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def costs(build: Mapping[str, Any]) -> dict[str, Any]:
-    """Latency, rate and resources that a build.json predicts. share_of_board: the scarcest resource's, 1 is full."""
-    parts = [build["glue_resources"], *(layer["resources"] for layer in build["layers"])]
-    used = {kind: sum(part[kind] for part in parts) for kind in RESOURCES}
+def costs(build: Build) -> dict[str, Any]:
+    """Latency, rate and resources that a build predicts. share_of_board: the scarcest resource's, 1 is full."""
+    used = {kind: build.resources[kind] for kind in RESOURCES}
+    shares = [used[kind] / build.budget[kind] if build.budget[kind] else float(used[kind]) for kind in RESOURCES]
     return {
-        "latency_us": build["net_latency_cycles"] / build["clock_mhz"],
-        "last_pixel_us": build["last_pixel_latency_cycles"] / build["clock_mhz"],
-        "cells_per_second": build["clock_mhz"] * 1e6 / build["interval_cycles"],
+        "latency_us": build.net_latency_cycles / build.clock_mhz,
+        "last_pixel_us": build.last_pixel_latency_cycles / build.clock_mhz,
+        "cells_per_second": build.clock_mhz * 1e6 / build.interval_cycles,
         "resources": used,
-        "share_of_board": max(used[kind] / build["budget"][kind] for kind in RESOURCES),
-        "clock_mhz": build["clock_mhz"],
-        "part": build["part"],
+        "share_of_board": max(shares),
+        "clock_mhz": build.clock_mhz,
+        "part": build.part,
     }
 
 
-def write_page(out: Path, found: dict[str, Any], accuracy: float | None) -> None:
-    """report.html and search.json in the search's folder. found: gets the smallest network that is good enough."""
-    built = [network for network in found["networks"] if network["refused"] is None]
-    refused = [network for network in found["networks"] if network["refused"] is not None]
+def write_page(out: Path, report: dict[str, Any], accuracy: float | None) -> None:
+    """report.html and search.json in the search's folder. report: gets the smallest network that is good enough."""
+    built = [network for network in report["networks"] if network["refused"] is None]
+    refused = [network for network in report["networks"] if network["refused"] is not None]
     best = max(built, key=lambda network: network["validation"])
     goal = best["validation"] - 0.01 if accuracy is None else accuracy
     choice = smallest(built, goal)
-    found["smallest"] = {"balanced_accuracy": goal, "name": None if choice is None else choice["name"]}
+    report["smallest"] = {"balanced_accuracy": goal, "name": None if choice is None else choice["name"]}
     words = f"at least {100 * goal:.1f} % balanced accuracy in validation"
     advice = f"No network reaches {words}; the best, {best['name']}, has {100 * best['validation']:.1f} %."
     if choice is not None:
@@ -199,7 +200,7 @@ def write_page(out: Path, found: dict[str, Any], accuracy: float | None) -> None
     ordered = sorted(built, key=lambda network: network["share_of_board"])
     page = Page(
         title="How small may the network be?",
-        lead=f"{len(found['networks'])} networks, compiled for {best['part']} at {best['clock_mhz']:g} MHz (a target).",
+        lead=f"{len(built) + len(refused)} networks, for {best['part']} at {best['clock_mhz']:g} MHz (a target).",
         sections=[
             Section(
                 "Accuracy against latency and board",
@@ -226,7 +227,7 @@ def write_page(out: Path, found: dict[str, Any], accuracy: float | None) -> None
             ),
         ],
     )
-    write(out, page, SEARCH_FILE, found)
+    write(out, page, SEARCH_FILE, report)
 
 
 def _row(network: Mapping[str, Any]) -> list[str]:

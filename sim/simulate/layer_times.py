@@ -7,8 +7,8 @@ from pathlib import Path
 import matplotlib as mpl
 import numpy as np
 
+from icsort.formats.build import Build
 from icsort.formats.netlist import Instance
-from icsort.hw.compile import Build
 from icsort.hw.kernels import KERNELS
 from icsort.sim.verilator.net import Outcome
 
@@ -69,7 +69,7 @@ def layer_figures(build: Build, outcome: Outcome) -> list[LayerFigures]:
     figures = fifo_figures(outcome)
     start, latest, layers = int(run.first[0]), 0, []
     number = {fifo.name: i for i, fifo in enumerate(outcome.fifos)}
-    for layer, instance in zip(build.data["layers"], build.netlist.layers, strict=True):
+    for layer, instance in zip(build.layers, build.netlist.layers, strict=True):
         behind = [number[f"u_{fifo.name}"] for fifo in build.netlist.fifos_behind(instance)]
         waiting = [number[f"u_{fifo.name}"] for fifo in build.netlist.join_fifos(instance)]
         beats = frame_beats(instance, int(run.beats[behind[0]]), images)
@@ -86,7 +86,7 @@ def layer_figures(build: Build, outcome: Outcome) -> list[LayerFigures]:
                 last_beat=last,
                 after_last_pixel=last - int(run.last[0] - start),
                 added=max(0, last - latest),
-                predicted=layer["done_cycle"] - 1,  # a beat is in the FIFO a cycle after it went there
+                predicted=layer.done_cycle - 1,  # a beat is in the FIFO a cycle after it went there
                 stalled=stalled / run.cycles,
                 idle=1 - (stalled + int(run.beats[behind[0]])) / run.cycles,
                 fifos=tuple(figures[outcome.fifos[i].name] for i in (*behind, *waiting)),

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from icsort.hw.compile import Build
+from icsort.formats.build import Build
 from icsort.hw.reference import finn_logits, qonnx_logits
 from icsort.sim.simulate.layer_times import LayerFigures, fifo_bits, layer_figures
 from icsort.sim.simulate.sorter import SHOWN_MISMATCHES, Mismatch
@@ -117,7 +117,6 @@ def compare(build: Build, outcome: Outcome, qonnx: NDArray[np.int64], finn: NDAr
         Mismatch(int(i), build.manifest.classes[c], int(rtl[run, i, c]), int(qonnx[i, c]), int(finn[i, c]))
         for run, i, c in np.argwhere(~equal)[:SHOWN_MISMATCHES]
     ]
-    data = build.data
     images = len(steady.first)
     intervals = np.diff(steady.done)
     return NetSimulation(
@@ -127,9 +126,9 @@ def compare(build: Build, outcome: Outcome, qonnx: NDArray[np.int64], finn: NDAr
         logits_compared=equal.size,
         logits_equal=int(equal.sum()),
         seeds=_seeds(outcome),
-        first_pixel=Cycles(data["net_latency_cycles"], int(steady.done[0] - steady.first[0])),
-        last_pixel=Cycles(data["last_pixel_latency_cycles"], int(steady.done[0] - steady.last[0])),
-        interval=Cycles(data["interval_cycles"], round(intervals.mean())) if images > 1 else None,
+        first_pixel=Cycles(build.net_latency_cycles, int(steady.done[0] - steady.first[0])),
+        last_pixel=Cycles(build.last_pixel_latency_cycles, int(steady.done[0] - steady.last[0])),
+        interval=Cycles(build.interval_cycles, round(intervals.mean())) if images > 1 else None,
         fifo_bits=fifo_bits(outcome),
         compile_seconds=compile_seconds(compile_net(build)),
         simulated_cycles=outcome.cycles,

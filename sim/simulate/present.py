@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from icsort.cli import console
 from icsort.cli.console import Progress
 from icsort.formats.background import in_words
+from icsort.formats.build import Build
 from icsort.formats.heldout import HeldOut
-from icsort.hw.compile import Build
 from icsort.output import result_folder
 from icsort.sim.simulate import layer_times as layers
 from icsort.sim.simulate.network import Cycles, NetSimulation, simulate_net

@@ -12,12 +12,12 @@ from sklearn.metrics import balanced_accuracy_score
 
 from icsort.errors import IcsortError
 from icsort.formats.background import CELLS_PER_SECOND
+from icsort.formats.build import Build
 from icsort.formats.gate import index_mask, posterior_threshold
 from icsort.formats.heldout import HeldOut
 from icsort.formats.package import Manifest
 from icsort.host.link import protocol
 from icsort.host.link.registers import REGISTERS
-from icsort.hw.compile import Build
 from icsort.hw.reference import finn_logits, qonnx_logits
 from icsort.sim.bit_true import framing, gate
 from icsort.sim.bit_true.scheduler import Outcome as Ending
@@ -230,7 +230,7 @@ def simulate(
         latency_cycles_first_pixel_to_decision=Range.of(first),
         latency_cycles_last_pixel_to_decision=Range.of(last),
         cycles_per_cell=int(spacing.min()),
-        net_interval_cycles_predicted=build.data["interval_cycles"],
+        net_interval_cycles_predicted=build.interval_cycles,
         clock_target_mhz=build.clock_mhz,
         build_id=build.build_id,
         simulated_cycles=outcome.summary["cycles"],

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icsort.errors import IcsortError
-from icsort.hw.compile import Build
+from icsort.formats.build import Build
 from icsort.sim.verilator import verilate
 
 SOURCE = Path(__file__).parent / "board.cpp"

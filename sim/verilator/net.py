@@ -20,8 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icsort.errors import IcsortError
+from icsort.formats.build import Build
 from icsort.formats.netlist import Netlist
-from icsort.hw.compile import Build
 from icsort.sim.verilator import verilate
 
 SOURCE = Path(__file__).parent / "net.cpp"
@@ -117,9 +117,9 @@ def run_net(
         raise IcsortError(
             f"images are {images.dtype} {images.shape}; the network takes uint8 (N, {', '.join(map(str, expected))})"
         )
-    group = build.data["pixels_per_beat"]
+    group = build.pixels_per_beat
     line_beats = shape.width // group
-    slowest = max(layer["cycles"] for layer in build.data["layers"])
+    slowest = max(layer.cycles for layer in build.layers)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         try:
@@ -133,7 +133,7 @@ def run_net(
             "image-lines": shape.height,
             "logit-bytes": _logit_bytes(build),
             "pace": pace,
-            "line-gap": max(0, build.data["line_cycles"] - line_beats) if line_gap is None else line_gap,
+            "line-gap": max(0, build.line_cycles - line_beats) if line_gap is None else line_gap,
             "image-gap": image_gap,
             "stall-runs": stall_runs,
             "seed": seed,
@@ -189,12 +189,12 @@ def _run(command: list[str], folder: Path, progress: Progress) -> None:
 
 def _logit_bytes(build: Build) -> int:
     """Bytes of the output beat, as many as the bits need."""
-    return -(-int(build.data["logit_bits"]) * len(build.manifest.classes) // 8)
+    return -(-int(build.logit_bits) * len(build.manifest.classes) // 8)
 
 
 def _decode(build: Build, raw: bytes) -> NDArray[np.int64]:
     """Signed logits (beats, classes) from output beats, class 0 at the LSB."""
-    bits, classes = int(build.data["logit_bits"]), len(build.manifest.classes)
+    bits, classes = int(build.logit_bits), len(build.manifest.classes)
     beats = np.frombuffer(raw, np.uint8).reshape(-1, _logit_bytes(build))
     ones = np.unpackbits(beats, axis=1, bitorder="little")[:, : bits * classes].reshape(-1, classes, bits)
     weights = 1 << np.arange(bits, dtype=np.int64)

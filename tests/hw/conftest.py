@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from icsort.hw.compile import Build, compile_package
+from icsort.formats.build import Build
+from icsort.hw.compile import compile_package
 from tests.hw.networks import Network, make_package
 
 

@@ -13,9 +13,11 @@ from typer import Typer
 from typer.testing import CliRunner
 
 from icsort.errors import IcsortError
+from icsort.formats.board import BOARDS
+from icsort.formats.build import load_build
 from icsort.hw import compile as compiler
 from icsort.hw.commands import compile as cli
-from icsort.hw.compile import compile_package, load_build
+from icsort.hw.compile import compile_package
 from icsort.hw.netlist import verilog
 from icsort.hw.reference import finn_logits, finn_tensors, qonnx_logits
 from icsort.output import RECORD_FILE
@@ -36,7 +38,7 @@ def test_build_folder_is_complete(build):
     sources = {str(path.relative_to(build.folder)) for path in build.sources()}
     library = {f"rtl/{path.relative_to(compiler.RTL)}" for path in compiler.RTL.rglob("*.sv")}
     assert sources == library | {"rtl/icsort_net.sv", "rtl/icsort_build.sv"}
-    memories = {layer["memory"] for layer in build.data["layers"] if layer["memory"]}
+    memories = {layer.memory for layer in build.layers if layer.memory}
     assert names == sources | memories | {
         "build.json",
         "files.f",
@@ -45,7 +47,7 @@ def test_build_folder_is_complete(build):
         "manifest.json",
         RECORD_FILE,
     }
-    assert (build.data["clock_is"], build.clock_mhz) == ("target", 100.0)
+    assert (build.clock_is, build.clock_mhz) == ("target", 100.0)
     assert build.record_bytes == 24 + 4 * 3
 
 
@@ -83,6 +85,19 @@ def test_rtl_source_gives_another_build(build, package, tmp_path, monkeypatch):
         stream.write("// a comment\n")
     monkeypatch.setattr(compiler, "RTL", tmp_path / "rtl")
     assert compile_package(package, tmp_path / "build").build_id != build.build_id
+
+
+@pytest.mark.parametrize("what", ["wrapper", "version"])
+def test_wrapper_and_version_give_another_build(what, build, package, tmp_path, monkeypatch):
+    if what == "version":
+        monkeypatch.setattr(compiler, "__version__", "0.0.0")
+    else:
+        original = verilog.wrapper
+        monkeypatch.setattr(verilog, "wrapper", lambda *given: f"{original(*given)}// another\n")
+    changed = compile_package(package, tmp_path / "build")
+    assert changed.build_id != build.build_id
+    assert changed.tools["icsort"] == ("0.0.0" if what == "version" else build.tools["icsort"])
+    assert changed.build_id in (changed.folder / "rtl" / "icsort_build.sv").read_text().replace("_", "").lower()
 
 
 def test_an_error_leaves_nothing_and_keeps_what_was_there(build, package, tmp_path, monkeypatch):
@@ -136,7 +151,7 @@ def test_other_package_version_is_refused(package, tmp_path):
     data = json.loads((other / "manifest.json").read_text())
     data["version"] = 99
     (other / "manifest.json").write_text(json.dumps(data))
-    with pytest.raises(IcsortError, match="version 99"):
+    with pytest.raises(IcsortError, match="version is 99"):
         compile_package(other, tmp_path / "build")
     assert not (tmp_path / "build").exists()
 
@@ -151,7 +166,7 @@ def test_unknown_board_is_refused(board, message, package, tmp_path):
 
 
 def board_with(folder: Path, **changes: object) -> str:
-    board = json.loads((compiler.BOARDS / "virtual" / "board.json").read_text())
+    board = json.loads((BOARDS / "virtual" / "board.json").read_text())
     folder.mkdir()
     (folder / "board.json").write_text(json.dumps({**board, **changes}))
     return str(folder)
@@ -161,20 +176,17 @@ def test_board_of_the_users_own(build, package, tmp_path):
     board = board_with(tmp_path / "mine", name="mine", clock_mhz=50.0, baud=1_000_000)
     mine = compile_package(package, tmp_path / "build", board=board)
     assert mine.build_id != build.build_id
-    assert (mine.data["board"], mine.clock_mhz, mine.clks_per_bit) == ("mine", 50.0, 50)
+    assert (mine.board, mine.clock_mhz, mine.clks_per_bit) == ("mine", 50.0, 50)
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         (
-            {"budget": {"LUT": 100}, "budget_is": "limit"},
+            {"budget": {"LUT": 100, "DSP": 0, "BRAM_18K": 0, "URAM": 0}, "budget_is": "limit"},
             "LUT for a cell each 168 cycles, board 'virtual' has 100; MVAU_.*does not fit at any",
         ),
-        ({"clock_mhz": "fast"}, "'clock_mhz' must be a float"),
-        ({"baud": 50_000_000}, "needs a clock at least 4 times faster"),
-        ({"baud": 12_000_000}, "100 MHz makes no 12000000 baud, 8 cycles a bit are 12500000; give a rate"),
-        ({"version": 2}, "not a board description of version 1"),
+        ({"clock_mhz": "fast"}, "clock_mhz is 'fast': it must be a valid number"),
     ],
 )
 def test_boards_that_cannot_be_are_refused(changes, message, package, tmp_path):
@@ -191,9 +203,58 @@ def test_incomplete_build_is_refused(damage, build, tmp_path):
         load_build(tmp_path / "build")
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"version": 2}, "version is 2: it must be 1; compile again with this icsort"),
+        ({"clock_mhz": "100"}, "clock_mhz is '100': it must be a valid number"),
+        ({"budget_is": "limits"}, "budget_is is 'limits': it must be 'limit' or 'for comparison'"),
+        ({"build_id": "42"}, "build_id is '42': .*match pattern"),
+        ({"layers": [{}]}, r"layers\[0\]\.name is missing"),
+        ({"netlist": {}}, r"netlist\.input is missing"),
+        ({"colour": "green"}, "unknown key colour"),
+    ],
+)
+def test_a_build_with_another_description_is_refused(change, message, build, tmp_path):
+    shutil.copytree(build.folder, tmp_path / "build")
+    (tmp_path / "build" / "build.json").write_text(json.dumps({**build.to_json(), **change}))
+    with pytest.raises(IcsortError, match=message) as refused:
+        load_build(tmp_path / "build")
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "where"),
+    [("source", "absolute"), ("source", "above"), ("source", "link"), ("memory", "above"), ("memory", "link")],
+)
+def test_a_build_names_no_file_outside(kind, where, build, tmp_path):
+    """Whoever hands a build on cannot have another's files read."""
+    folder, secret = tmp_path / "build", tmp_path / "secret.sv"
+    shutil.copytree(build.folder, folder)
+    secret.write_text("module secret; endmodule")
+    (folder / "rtl" / "link.sv").symlink_to(secret)
+    named = {"absolute": str(secret), "above": "../secret.sv", "link": "rtl/link.sv"}[where]
+    if kind == "source":
+        with (folder / "files.f").open("a") as stream:
+            stream.write(f"{named}\n")
+    else:
+        data = build.to_json()
+        instance = next(instance for instance in data["netlist"]["instances"] if "memory" in instance)
+        instance["memory"]["file"] = f"../{named}"
+        (folder / "build.json").write_text(json.dumps(data))
+    with pytest.raises(IcsortError, match="is outside of the build"):
+        load_build(folder)
+
+
+def test_a_build_is_what_its_file_says(build):
+    assert build.to_json() == json.loads((build.folder / "build.json").read_text())
+    for kind, amount in build.resources.items():
+        assert amount == build.glue_resources[kind] + sum(layer.resources[kind] for layer in build.layers)
+
+
 def test_build_of_another_model_is_refused(build, tmp_path):
     shutil.copytree(build.folder, tmp_path / "build")
-    data = {**build.data, "model_id": "0" * 16}
+    data = {**build.to_json(), "model_id": "0" * 16}
     (tmp_path / "build" / "build.json").write_text(json.dumps(data))
     with pytest.raises(IcsortError, match="is of model 0000000000000000"):
         load_build(tmp_path / "build")
@@ -211,13 +272,13 @@ def test_command_prints_layers_and_json(build, package, tmp_path):
     for word in (build.build_id, "mvau_2", "(target)"):
         assert word in result.output
     result = CliRunner().invoke(command(), [str(package), "-o", str(tmp_path / "b"), "--json"])
-    assert json.loads(result.stdout) == build.data
+    assert json.loads(result.stdout) == build.to_json()
 
 
 def test_finn_tensors_end_with_the_logits(build):
     image = random_images(Network(), 1, 2)[0]
     tensors = finn_tensors(build, image)
-    assert list(tensors) == [layer["name"] for layer in build.data["layers"]]
+    assert list(tensors) == [layer.name for layer in build.layers]
     np.testing.assert_array_equal(tensors["MVAU_2"], finn_logits(build, image[np.newaxis]))
     assert tensors["Thresholding_0"].shape == (1, 10, 12, 4)
     assert set(np.unique(tensors["Thresholding_0"])) <= set(range(16))

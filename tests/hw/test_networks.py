@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from icsort.hw.compile import Build, compile_package
+from icsort.formats.build import Build
+from icsort.hw.compile import compile_package
 from icsort.hw.folding.folding import MARGIN
 from icsort.hw.reference import finn_logits, qonnx_logits
 from icsort.sim.simulate.layer_times import layer_figures
@@ -63,9 +64,9 @@ def expected(build: Build, images: np.ndarray) -> np.ndarray:
 def test_full_rate_and_predicted_cycles(build, images, expected):
     run = run_net(build, images).steady
     np.testing.assert_array_equal(run.logits, expected)
-    assert set((run.done - run.first).tolist()) == {build.data["net_latency_cycles"]}
-    assert set((run.done - run.last).tolist()) == {build.data["last_pixel_latency_cycles"]}
-    assert set(np.diff(run.first).tolist()) == {build.data["interval_cycles"]}
+    assert set((run.done - run.first).tolist()) == {build.net_latency_cycles}
+    assert set((run.done - run.last).tolist()) == {build.last_pixel_latency_cycles}
+    assert set(np.diff(run.first).tolist()) == {build.interval_cycles}
 
 
 def test_random_stalls(build, images, expected, seed):
@@ -90,13 +91,13 @@ def test_products_in_dsp_slices(board, tmp_path, seed):
     """All layers with DSP slices, folded so that several products share one, of 7 x 8 residual and depthwise blocks."""
     package = make_package(tmp_path / "package", BRANCHES["depthwise"], 4)
     plain = compile_package(package, tmp_path / "plain", board=board)
-    style = {name: {"mult_style": "dsp"} for name, unit in plain.data["folding"].items() if "mult_style" in unit}
+    style = {name: {"mult_style": "dsp"} for name, unit in plain.folding.items() if "mult_style" in unit}
     style["MVAU_0"] |= {"PE": 4}
     (tmp_path / "folding.json").write_text(json.dumps(style))
     build = compile_package(package, tmp_path / "build", board=board, folding=tmp_path / "folding.json")
-    matrices = [layer for layer in build.data["layers"] if layer["op"] in ("MVAU", "VVAU")]
-    assert {layer["params"]["MULT_STYLE"] for layer in matrices} == {"dsp"}
-    assert sum(layer["resources"]["DSP"] for layer in matrices) > 0
+    matrices = [layer for layer in build.layers if layer.op in ("MVAU", "VVAU")]
+    assert {layer.params["MULT_STYLE"] for layer in matrices} == {"dsp"}
+    assert sum(layer.resources["DSP"] for layer in matrices) > 0
     images = random_images(BRANCHES["depthwise"], 3, 5)
     expected = finn_logits(build, images)
     np.testing.assert_array_equal(qonnx_logits(build, images)[0], expected)
@@ -112,10 +113,10 @@ def flip(path: Path, word: int, bit: int) -> None:
 
 def test_one_flipped_weight_bit_is_caught(build, folder, images, expected):
     """Top bit of a weight of class 1, last element of the last pixel: class 1 changes where that element is not 0."""
-    layer = build.data["layers"][-1]
-    params = layer["params"]
+    layer = build.layers[-1]
+    params = layer.params
     bit = (1 * params["SIMD"] + params["SIMD"] - 1) * params["WEIGHT_BITS"] + params["WEIGHT_BITS"] - 1
-    path = folder / layer["memory"]
+    path = folder / layer.memory
     flip(path, len(path.read_text().splitlines()) - 1, bit)
     wrong = run_net(build, images, memories=folder).steady.logits != expected
     assert wrong[:, 1].any()
@@ -123,9 +124,9 @@ def test_one_flipped_weight_bit_is_caught(build, folder, images, expected):
 
 
 def test_one_flipped_threshold_bit_is_caught(build, folder, images, expected):
-    layer = next(layer for layer in build.data["layers"] if layer["kernel"] == "threshold")
-    params = layer["params"]
-    flip(folder / layer["memory"], 0, (params["STEPS"] // 2) * params["IN_BITS"] + params["IN_BITS"] - 1)
+    layer = next(layer for layer in build.layers if layer.kernel == "threshold")
+    params = layer.params
+    flip(folder / layer.memory, 0, (params["STEPS"] // 2) * params["IN_BITS"] + params["IN_BITS"] - 1)
     assert (run_net(build, images, memories=folder).steady.logits != expected).any()
 
 
@@ -141,8 +142,8 @@ def test_branches(name, tmp_path, seed):
     for run in outcome.runs:
         np.testing.assert_array_equal(run.logits, expected)
     steady = outcome.steady  # later frames also wait where borders make more pixels than came
-    assert steady.done[0] - steady.first[0] == pytest.approx(build.data["net_latency_cycles"], rel=0.05)
-    assert np.diff(steady.first).mean() == pytest.approx(build.data["interval_cycles"], rel=0.05)
+    assert steady.done[0] - steady.first[0] == pytest.approx(build.net_latency_cycles, rel=0.05)
+    assert np.diff(steady.first).mean() == pytest.approx(build.interval_cycles, rel=0.05)
 
 
 def test_layers_end_and_joins_hold_as_the_model_says(tmp_path):
@@ -170,4 +171,4 @@ def test_pools_tap_by_tap(images, tmp_path):
     assert "max_pool_folded" in {instance.module for instance in build.netlist.layers}
     run = run_net(build, images).steady
     np.testing.assert_array_equal(run.logits, finn_logits(build, images))
-    assert run.done[0] - run.first[0] == build.data["net_latency_cycles"]  # later images wait for the slow pool
+    assert run.done[0] - run.first[0] == build.net_latency_cycles  # later images wait for the slow pool

@@ -8,8 +8,8 @@ import pytest
 from typer.testing import CliRunner
 
 from icsort.cli.root import app
+from icsort.formats.build import Build, load_build
 from icsort.formats.heldout import HeldOut
-from icsort.hw.compile import Build, load_build
 from icsort.sim.simulate.lines import load_cells
 
 

@@ -8,7 +8,8 @@ from typer.testing import CliRunner
 
 from icsort.cli.root import app
 from icsort.errors import IcsortError
-from icsort.hw.compile import compile_package, load_board
+from icsort.formats.board import load_board
+from icsort.hw.compile import compile_package
 from icsort.hw.folding.explore import EQUAL, FINN, OURS, explore
 
 
@@ -19,12 +20,11 @@ def test_points_are_what_compile_predicts(package, tmp_path):
         (board, folding) for board in ("virtual", "zcu104") for folding in (FINN, OURS, EQUAL)
     ]
     for point in found.points[1::3]:
-        data = compile_package(package, tmp_path / point.board, board=point.board, rate=20_000.0).data
-        assert point.wait_cycles == data["last_pixel_latency_cycles"]
-        assert point.wait_us == pytest.approx(data["last_pixel_latency_cycles"] / data["clock_mhz"])
-        assert point.cells_per_s == pytest.approx(data["clock_mhz"] * 1e6 / data["interval_cycles"])
-        placed = [data["glue_resources"], *(layer["resources"] for layer in data["layers"])]
-        assert point.resources == {key: sum(each[key] for each in placed) for key in point.resources}
+        build = compile_package(package, tmp_path / point.board, board=point.board, rate=20_000.0)
+        assert point.wait_cycles == build.last_pixel_latency_cycles
+        assert point.wait_us == pytest.approx(build.last_pixel_latency_cycles / build.clock_mhz)
+        assert point.cells_per_s == pytest.approx(build.clock_mhz * 1e6 / build.interval_cycles)
+        assert point.resources == build.resources
         assert point.fits
 
 
@@ -38,7 +38,7 @@ def test_finn_waits_longer_at_the_same_rate(package):
 
 def test_a_share_of_the_board_is_all_that_is_taken(package):
     whole, _, _ = explore([package], ["pynq_z2"], [20_000.0]).points
-    share = 1.1 * whole.resources["LUT"] / load_board("pynq_z2")["budget"]["LUT"]  # FINN's takes nearly all of it
+    share = 1.1 * whole.resources["LUT"] / load_board("pynq_z2").budget["LUT"]  # FINN's takes nearly all of it
     theirs, ours, _ = explore([package], ["pynq_z2"], [20_000.0], fill=share).points
     assert theirs.fits
     assert ours.fits

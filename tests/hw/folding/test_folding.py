@@ -26,16 +26,16 @@ def load(contents: object, graph: cycles.Graph, base: folding.Folding, folder, l
 def test_folding_is_in_the_graph_and_in_build_json(build):
     for node in ModelWrapper(str(build.graph)).graph.node:
         attributes = {attribute.name: attribute.i for attribute in node.attribute}
-        layer = next(layer for layer in build.data["layers"] if layer["name"] == node.name)
+        layer = next(layer for layer in build.layers if layer.name == node.name)
         for key in ("PE", "SIMD"):
-            if key in layer["params"]:
-                assert attributes[key] == layer["params"][key] == build.data["folding"][node.name][key]
+            if key in layer.params:
+                assert attributes[key] == layer.params[key] == build.folding[node.name][key]
 
 
 def test_a_build_is_a_folding_file(build, graph):
     base = folding.complete(graph, {name: {"PE": 1, "SIMD": 1} for name in ("MVAU_0", "MVAU_1", "MVAU_2")}, LINE)
     found = folding.load(build.folder / "build.json", graph, base, LINE)
-    assert found == build.data["folding"]
+    assert found == build.folding
     assert found != base
 
 
@@ -62,12 +62,12 @@ def test_a_build_is_a_folding_file(build, graph):
 )
 def test_bad_folding_files_are_refused(contents, message, build, graph, tmp_path):
     with pytest.raises(IcsortError, match=message):
-        load(contents, graph, build.data["folding"], tmp_path)
+        load(contents, graph, build.folding, tmp_path)
 
 
 def test_missing_folding_file_is_refused(build, graph, tmp_path):
     with pytest.raises(IcsortError, match="cannot be read"):
-        folding.load(tmp_path / "none.json", graph, build.data["folding"], LINE)
+        folding.load(tmp_path / "none.json", graph, build.folding, LINE)
 
 
 def window(simd: int, parallel: int) -> folding.Unit:
@@ -76,16 +76,16 @@ def window(simd: int, parallel: int) -> folding.Unit:
 
 def test_what_a_file_leaves_out_follows_from_what_it_says(build, graph, tmp_path):
     """A SIMD of no more than the channels lets the windows come tap by tap; thresholds take what the matrix gives."""
-    found = load({"MVAU_1": {"SIMD": 2, "PE": 3}}, graph, build.data["folding"], tmp_path)
+    found = load({"MVAU_1": {"SIMD": 2, "PE": 3}}, graph, build.folding, tmp_path)
     assert found["ConvolutionInputGenerator_2"] == window(2, 0)
     assert found["Thresholding_1"]["PE"] == 3
-    found = load({"MVAU_1": {"SIMD": 12}, "Thresholding_1": {"PE": 1}}, graph, build.data["folding"], tmp_path)
+    found = load({"MVAU_1": {"SIMD": 12}, "Thresholding_1": {"PE": 1}}, graph, build.folding, tmp_path)
     assert found["ConvolutionInputGenerator_2"] == window(4, 1)
     assert found["Thresholding_1"]["PE"] == 1
 
 
 def test_a_slower_folding_predicts_more_cycles(build, graph, tmp_path):
-    slow = load({"MVAU_1": {"PE": 1, "SIMD": 1}}, graph, build.data["folding"], tmp_path)
+    slow = load({"MVAU_1": {"PE": 1, "SIMD": 1}}, graph, build.folding, tmp_path)
     prediction = cycles.predict(graph, slow, LINE)
     assert prediction.layers["MVAU_1"][0] == 3 * 4 * 36 * 6  # windows x MW x MH
     assert prediction.interval == prediction.layers["MVAU_1"][0]
@@ -94,7 +94,7 @@ def test_a_slower_folding_predicts_more_cycles(build, graph, tmp_path):
 
 def test_lines_that_come_slowly_leave_less_to_do(build, graph):
     """By hand: what comes 5 cycles a pixel later ends 5 cycles a pixel later, and with nothing left over."""
-    dense, slow = (cycles.predict(graph, build.data["folding"], pace * LINE) for pace in (1, 5))
+    dense, slow = (cycles.predict(graph, build.folding, pace * LINE) for pace in (1, 5))
     assert slow.latency > dense.latency
     assert slow.after_last_pixel <= dense.after_last_pixel
     assert slow.interval == 5 * 12 * LINE
@@ -105,7 +105,7 @@ def residual(tmp_path_factory) -> tuple[cycles.Graph, folding.Folding]:
     folder = tmp_path_factory.mktemp("residual")
     network = BranchNetwork(height=6, width=9, blocks=(Basic(4),))
     build = compile_package(make_package(folder / "package", network, 1), folder / "build")
-    return cycles.read(ModelWrapper(str(build.graph))), build.data["folding"]
+    return cycles.read(ModelWrapper(str(build.graph))), build.folding
 
 
 def test_join_fifo_holds_what_two_convolutions_wait_for(residual):
@@ -133,7 +133,7 @@ def test_depthwise_windows_must_agree_with_who_takes_them(tmp_path):
     build = compile_package(make_package(tmp_path / "package", network, 1), tmp_path / "build")
     graph = cycles.read(ModelWrapper(str(build.graph)))
     name = graph.producer[next(node for node in graph.nodes if node.op == "VVAU").inputs[0]].name
-    base = load({"VVAU_0": {"PE": 2, "SIMD": 1}}, graph, build.data["folding"], tmp_path)
+    base = load({"VVAU_0": {"PE": 2, "SIMD": 1}}, graph, build.folding, tmp_path)
     assert base[name] == window(2, 0)
     with pytest.raises(IcsortError, match=f"{name} needs the PE of VVAU_0 as its SIMD"):
         load({"VVAU_0": {"PE": 2, "SIMD": 1}, name: {"SIMD": 4}}, graph, base, tmp_path)

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from qonnx.core.modelwrapper import ModelWrapper
 
 from icsort.errors import IcsortError
-from icsort.hw.compile import compile_package, load_board
+from icsort.formats.board import load_board
+from icsort.hw.compile import compile_package
 from icsort.hw.folding import cycles, folding, optimizer
 from icsort.hw.frontend.convert import HardwareGraph
 from icsort.hw.netlist import generator

@@ -2,7 +2,7 @@
 import pytest
 
 from icsort.errors import IcsortError
-from icsort.hw.compile import BOARDS, load_board
+from icsort.formats.board import board_names, load_board
 from icsort.hw.folding.resources import RESOURCES, family_of, layer_resources
 from icsort.hw.kernels import KERNELS
 from icsort.hw.kernels.fabric import FAMILIES
@@ -14,15 +14,15 @@ UNSEEN = 1000  # the first seed that the fit does not use
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_build_is_covered(build, family):
-    for layer in build.data["layers"]:
-        resources = layer_resources(layer["kernel"], layer["params"], family)
+    for layer in build.layers:
+        resources = layer_resources(layer.kernel, layer.params, family)
         assert tuple(resources) == RESOURCES
         assert resources["LUT"] > 0
 
 
-@pytest.mark.parametrize("board", sorted(path.parent.name for path in BOARDS.glob("*/board.json")))
+@pytest.mark.parametrize("board", board_names())
 def test_every_board_is_of_a_family(board):
-    assert family_of(load_board(board)["part"]) in FAMILIES
+    assert family_of(load_board(board).part) in FAMILIES
 
 
 def test_unknown_part_is_refused():

@@ -30,9 +30,9 @@ def test_equal_logits_in_fewer_cycles(name, tmp_path, seed):
     for run in outcome.runs:
         np.testing.assert_array_equal(run.logits, expected)
     steady = outcome.steady
-    assert steady.done[0] - steady.first[0] == pytest.approx(pairs.data["net_latency_cycles"], rel=0.05)
+    assert steady.done[0] - steady.first[0] == pytest.approx(pairs.net_latency_cycles, rel=0.05)
     assert steady.last[0] - steady.first[0] < network.height * network.width - 1
-    assert pairs.data["net_latency_cycles"] < single.data["net_latency_cycles"]
+    assert pairs.net_latency_cycles < single.net_latency_cycles
 
 
 REFUSED = {

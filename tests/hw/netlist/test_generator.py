@@ -33,25 +33,25 @@ def test_memory_files_hold_the_graphs_weights(build):
     graph = ModelWrapper(str(build.graph))
     tensors = {node.name: graph.get_initializer(node.input[1]) for node in graph.graph.node if len(node.input) > 1}
     seen = 0
-    for layer in build.data["layers"]:
-        p, path = layer["params"], build.folder / str(layer["memory"])
-        if layer["kernel"] == "mvau":
+    for layer in build.layers:
+        p, path = layer.params, build.folder / str(layer.memory)
+        if layer.kernel == "mvau":
             words = decode(path, p["PE"] * p["SIMD"], p["WEIGHT_BITS"])
-            expected = tensors[layer["name"]].T
+            expected = tensors[layer.name].T
             for (row, column), weight in np.ndenumerate(expected):
                 word = (row // p["PE"]) * (p["MW"] // p["SIMD"]) + column // p["SIMD"]
                 assert words[word, (row % p["PE"]) * p["SIMD"] + column % p["SIMD"]] == weight
             assert words.size == expected.size
             seen += 1
-        elif layer["kernel"] == "threshold":
+        elif layer.kernel == "threshold":
             words = decode(path, p["PE"] * p["STEPS"], p["IN_BITS"])
-            expected = tensors[layer["name"]]
+            expected = tensors[layer.name]
             for (channel, step), threshold in np.ndenumerate(expected):
                 assert words[channel // p["PE"], (channel % p["PE"]) * p["STEPS"] + step] == threshold
             assert words.size == expected.size
             seen += 1
         else:
-            assert layer["memory"] is None
+            assert layer.memory is None
     assert seen == 5
 
 
@@ -154,7 +154,7 @@ def test_generated_verilog_is_lint_clean(build):
 
 def test_each_instance_says_which_layer_it_is_of(build):
     text = (build.folder / "rtl" / "icsort_net.sv").read_text()
-    for layer in build.data["layers"]:
+    for layer in build.layers:
         comment = f"// {layer['name']}, from layer '{layer['source']}'\n"
         pattern = rf"{comment}  {layer['kernel']} #\((?:[^;]*?)\) u_{layer['instance']} \("
         assert re.search(pattern, text), layer
@@ -171,4 +171,4 @@ def test_wrapper_binds_the_manifest(build):
     assert (bound["H"], bound["W"], bound["C"], bound["N_CLASSES"]) == ("12", "14", "2", "3")
     assert bound["BACKGROUND"] == "{16'd100, 16'd100}"
     assert bound["GAIN"] == "{18'sd1000, 18'sd1000}"
-    assert bound["LOGIT_BITS"] == str(build.data["logit_bits"])
+    assert bound["LOGIT_BITS"] == str(build.logit_bits)

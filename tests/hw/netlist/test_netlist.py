@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from icsort.errors import IcsortError
-from icsort.hw.compile import Build, compile_package, load_build
+from icsort.formats.build import Build, load_build
+from icsort.hw.compile import compile_package
 from icsort.hw.netlist import verilog
 from tests.hw.networks import Basic, BranchNetwork, make_package
 

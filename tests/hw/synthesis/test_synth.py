@@ -1,8 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
 """`icsort synth`: every part of a build through Yosys, and the sorter without the network."""
 
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+from typer import Typer
+from typer.testing import CliRunner
+
+from icsort.errors import IcsortError
+from icsort.hw.commands.synth import synth
 from icsort.hw.compile import compile_package
+from icsort.hw.folding.resources import RESOURCES
+from icsort.hw.synthesis import synth as parts
 from icsort.hw.synthesis.synth import SORTER, synthesize_build
+from icsort.hw.synthesis.vivado import SCRIPT, place_and_route
+from icsort.hw.synthesis.yosys import Module, NotSynthesizedError
 
 
 def test_every_part_of_a_build_is_synthesized(package, tmp_path):
@@ -10,9 +27,130 @@ def test_every_part_of_a_build_is_synthesized(package, tmp_path):
     found = synthesize_build(build, timeout=600)
     parts = {part.name: part for part in found.parts}
     assert found.complete
-    assert {layer["instance"] for layer in build.data["layers"]} <= parts.keys()
+    assert {layer.instance for layer in build.layers} <= parts.keys()
     network = [part for name, part in parts.items() if name != SORTER]
     assert all(part.synthesized["LUT"] > 0 for part in network)
     assert found.total()["LUT"] == sum(part.synthesized["LUT"] for part in parts.values())
     assert parts[SORTER].model is None
     assert not found.exceeded()
+
+
+def command(*words: object) -> Result:
+    app = Typer()
+    app.command()(synth)
+    return CliRunner().invoke(app, [str(word) for word in words])
+
+
+@pytest.fixture
+def yosys(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stands for Yosys: every module of the network takes a LUT; the sorter takes longer than its limit."""
+
+    def synthesize(module: Module, _family: str, timeout: float) -> dict[str, int]:
+        if module.name == "icsort_build" and timeout < 60:
+            raise NotSynthesizedError
+        return {**dict.fromkeys(RESOURCES, 0), "LUT": 1}
+
+    monkeypatch.setattr(parts, "synthesize", synthesize)
+
+
+@pytest.mark.usefixtures("yosys")
+def test_a_part_that_took_too_long_is_no_success(build) -> None:
+    assert command(build.folder, "--minutes", 2).exit_code == 0
+    result = command(build.folder, "--minutes", 0.5)
+    assert result.exit_code == 1
+    assert "not synthesized: sorter" in result.output.replace("\n", " ")
+    result = command(build.folder, "--minutes", 0.5, "--json")
+    assert result.exit_code == 1
+    assert not json.loads(result.stdout)["complete"]
+
+
+VIVADO = """#!/bin/sh
+echo started >> {log}
+while [ "$1" != -tclargs ]; do shift; done
+cd "$3"
+test -f "$2/files.f" || exit 3
+cat > timing.rpt <<END
+| Tool Version : Vivado v.2024.2
+    WNS(ns)      TNS(ns)
+    -------      -------
+     {slack}        0.000
+END
+echo '| CLB LUTs | 1234 |' > utilization.rpt
+exit {code}
+"""
+
+
+def fake_vivado(folder: Path, monkeypatch: pytest.MonkeyPatch, slack: float = 0.125, code: int = 0) -> Path:
+    """A program `vivado` on PATH that writes reports; returns the file in which it notes each start."""
+    program, log = folder / "bin" / "vivado", folder / "started"
+    program.parent.mkdir(exist_ok=True)
+    program.write_text(VIVADO.format(log=log, slack=slack, code=code))
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
+    return log
+
+
+@pytest.mark.usefixtures("yosys")
+def test_vivado_is_not_started_unasked(build, tmp_path, monkeypatch) -> None:
+    log = fake_vivado(tmp_path, monkeypatch)
+    out = tmp_path / "routed"
+    assert command(build.folder, "--minutes", 2, "--out", out).exit_code == 0
+    assert not log.exists()
+    assert not out.exists()
+    result = command(build.folder, "--minutes", 2, "--out", out, "--vivado", "--json")
+    assert result.exit_code == 0
+    assert json.loads(result.stdout)["vivado"]["slack_ns"] == 0.125
+    assert json.loads(result.stdout)["vivado"]["used"]["LUT"] == 1234
+
+
+@pytest.mark.usefixtures("yosys")
+def test_vivados_results_are_replaced_with_force_alone(build, tmp_path, monkeypatch) -> None:
+    fake_vivado(tmp_path, monkeypatch)
+    out = tmp_path / "routed"
+    place_and_route(build, out)
+    (out / "timing.rpt").write_text("hours of work")
+    log = fake_vivado(tmp_path, monkeypatch, slack=-0.5)
+    log.unlink()
+    refused = command(build.folder, "--minutes", 2, "--out", out, "--vivado")
+    assert isinstance(refused.exception, IcsortError)
+    assert "replace it with --force" in str(refused.exception)
+    assert not log.exists()  # nothing was run for nothing
+    assert (out / "timing.rpt").read_text() == "hours of work"
+    assert command(build.folder, "--minutes", 2, "--out", out, "--vivado", "--force").exit_code == 1  # clock not met
+    assert "-0.5" in (out / "timing.rpt").read_text()
+
+
+def test_vivado_that_fails_or_is_missing(build, tmp_path, monkeypatch) -> None:
+    with pytest.raises(IcsortError, match="vivado is not on PATH"):
+        place_and_route(build, tmp_path / "routed")
+    fake_vivado(tmp_path, monkeypatch, code=1)
+    with pytest.raises(IcsortError, match=r"Vivado failed, see .*vivado\.log: no reason given"):
+        place_and_route(build, tmp_path / "routed")
+    assert not (tmp_path / "routed").exists()
+
+
+PRELUDE = """
+foreach name {read_xdc opt_design place_design phys_opt_design route_design} {
+    proc $name args "puts \\"$name \\$args\\""
+}
+proc read_verilog {flag file} { if {![file isfile $file]} { error "no $file" }; puts $file }
+proc synth_design args { puts "synth_design $args [lsort [glob mem/*]]" }
+foreach name {report_timing_summary report_utilization} { proc $name {flag file} { close [open $file w] } }
+proc write_checkpoint {flag file} { close [open $file w] }
+"""
+
+
+@pytest.mark.skipif(shutil.which("tclsh") is None, reason="no tclsh: apt-get install tcl")
+def test_script_reads_a_build(build, tmp_path) -> None:
+    """boards/vivado.tcl in plain Tcl, with Vivado's commands replaced."""
+    out, source = tmp_path / "out", tmp_path / "script.tcl"
+    source.write_text(f"set argv [list {{{build.folder}}} {{{out}}}]\n{PRELUDE}\nsource {{{SCRIPT}}}\n")
+    done = subprocess.run(["tclsh", source], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert [Path(line) for line in lines if line.endswith(".sv")] == [path.resolve() for path in build.sources()]
+    design = next(line for line in lines if line.startswith("synth_design"))
+    assert f"-top icsort_build -part {build.part} -mode out_of_context" in design
+    assert all(f"mem/{path.name}" in design for path in build.memories())
+    assert "create_clock -name clk -period 10.000 " in (out / "icsort_build.xdc").read_text()
+    assert {"timing.rpt", "utilization.rpt", "icsort_build.dcp"} <= {path.name for path in out.iterdir()}

@@ -62,12 +62,12 @@ def test_search_of_networks_that_are_there(system: System, tmp_path: Path) -> No
     (out / "plan.json").write_text(json.dumps(plan))
     found = json.loads(icsort("search", "--out", out, "--try", "seed=0,1", "--json", "--", *words))
     made, refused = found["networks"]
-    metrics, build = json.loads((system.run / "metrics.json").read_text()), system.build.data
+    metrics, build = json.loads((system.run / "metrics.json").read_text()), system.build
     assert made["validation"] == metrics["validation"]["balanced_accuracy"]
     assert made["test"] == metrics["test"]["balanced_accuracy"]
-    assert made["latency_us"] * build["clock_mhz"] == pytest.approx(build["net_latency_cycles"])
-    layers = sum(layer["resources"]["LUT"] for layer in build["layers"])
-    assert made["resources"]["LUT"] == layers + build["glue_resources"]["LUT"]
+    assert made["latency_us"] * build.clock_mhz == pytest.approx(build.net_latency_cycles)
+    layers = sum(layer.resources["LUT"] for layer in build.layers)
+    assert made["resources"]["LUT"] == layers + build.glue_resources["LUT"]
     assert made["front"]
     assert found["smallest"]["name"] == names[0]
     assert "--learning-rate" in refused["refused"]

@@ -11,8 +11,9 @@ import pytest
 
 from icsort.errors import IcsortError
 from icsort.formats.background import Background
+from icsort.formats.build import load_build
 from icsort.host.link.protocol import EventRecord
-from icsort.hw.compile import compile_package, load_build
+from icsort.hw.compile import compile_package
 from icsort.sim.bit_true import gate
 from icsort.sim.bit_true.scheduler import Outcome
 from icsort.sim.simulate.lines import load_cells
@@ -53,9 +54,9 @@ def test_does_not_buffer_the_image(system: System) -> None:
 
 def test_no_threshold_is_near_an_integer(system: System) -> None:
     """Training leaves no threshold where float rounding would decide; frontend.convert counts them in FINN's graph."""
-    layers = system.build.data["layers"]
-    assert sum(layer["op"] == "Thresholding" for layer in layers) == 2
-    assert [layer["near_ties"] for layer in layers] == [0] * len(layers)
+    layers = system.build.layers
+    assert sum(layer.op == "Thresholding" for layer in layers) == 2
+    assert [layer.near_ties for layer in layers] == [0] * len(layers)
 
 
 @pytest.mark.parametrize("kind", ["weights", "thresholds"])
@@ -65,14 +66,14 @@ def test_one_flipped_bit_is_found(system: System, tmp_path: Path, seed: int, kin
     A bit that meets nothing but zeros truly changes nothing, so a few are tried, one at a time.
     """
     draw = random.Random(seed)
-    for layer in system.build.data["layers"]:
-        if not (layer["memory"] and kind in layer["memory"]):
+    for layer in system.build.layers:
+        if not (layer.memory and kind in layer.memory):
             continue
-        folder = tmp_path / layer["name"]
+        folder = tmp_path / layer.name
         shutil.copytree(system.build.folder, folder)
-        file = folder / layer["memory"]
+        file = folder / layer.memory
         words = file.read_text().split()
-        bits = layer["params"]["WEIGHT_BITS" if kind == "weights" else "IN_BITS"]
+        bits = layer.params["WEIGHT_BITS" if kind == "weights" else "IN_BITS"]
         for _ in range(8):
             at, element = draw.randrange(len(words)), draw.randrange(len(words[0]) * 4 // bits)
             flipped = int(words[at], 16) ^ 1 << (element * bits + bits - 1)

@@ -13,7 +13,8 @@ from typer.testing import CliRunner
 
 from icsort.cli.root import app
 from icsort.errors import IcsortError
-from icsort.hw.compile import Build, compile_package
+from icsort.formats.build import Build
+from icsort.hw.compile import compile_package
 from icsort.sim.simulate.layer_times import layer_figures
 from icsort.sim.simulate.network import measure_fifos
 from icsort.sim.verilator.net import run_net
@@ -55,7 +56,7 @@ def test_command(build: Build, images: np.ndarray, tmp_path: Path) -> None:
     found = json.loads((out / "simulation.json").read_text())
     assert found["logits_compared"] == found["logits_equal"] == 4 * 3 * len(build.manifest.classes)
     assert found["seeds"] == [7, 8, 9]
-    assert [layer["instance"] for layer in found["layers"]] == [layer["instance"] for layer in build.data["layers"]]
+    assert [layer["instance"] for layer in found["layers"]] == [layer.instance for layer in build.layers]
     assert sum(layer["added"] for layer in found["layers"]) == found["first_pixel"]["simulated"] - 1
     assert (out / "layers.png").read_bytes().startswith(b"\x89PNG")
     assert b"<svg" in (out / "layers.svg").read_bytes()
@@ -75,11 +76,11 @@ def test_one_image_whose_last_pixels_no_window_needs(tmp_path: Path) -> None:
 def test_a_wrong_weight_ends_with_code_1(build: Build, images: np.ndarray, tmp_path: Path) -> None:
     """The command runs the build's own memories, and says which logit differs."""
     np.save(tmp_path / "images.npy", images)
-    layer = build.data["layers"][-1]
-    memory = build.folder / layer["memory"]
+    layer = build.layers[-1]
+    memory = build.folder / layer.memory
     before = memory.read_text()
     words = before.split()
-    bits = layer["params"]["WEIGHT_BITS"]
+    bits = layer.params["WEIGHT_BITS"]
     memory.write_text("".join(f"{int(word, 16) ^ 1 << (bits - 1):0{len(word)}x}\n" for word in words))
     try:
         code, said = simulate(build, "--images", tmp_path / "images.npy")
@@ -97,7 +98,7 @@ def test_layer_figures(build: Build, images: np.ndarray) -> None:
     assert layers["fmpad_0"].beats == (RESIDUAL.height + 2) * (RESIDUAL.width + 2)
     assert layers["sliding_window_0"].beats == layers["mvau_0"].beats == pixels
     assert layers["fmpad_0"].first_beat < 0 < layers["sliding_window_0"].first_beat
-    last = build.data["layers"][-1]["instance"]
+    last = build.layers[-1].instance
     assert layers[last].last_beat + 1 == outcome.steady.done[0] - outcome.steady.first[0]
     for layer in layers.values():
         assert layer.first_beat <= layer.last_beat
@@ -126,12 +127,30 @@ def test_lines_wait_for_nobody(tmp_path: Path) -> None:
     assert (lasts < 4 * network.width).all()
 
 
+def refolded(build: Build, package: Path, out: Path, changes: dict[str, dict[str, int]]) -> Build:
+    """The package folded like a build, but for these values."""
+    out.mkdir()
+    folding = {name: {**unit, **changes.get(name, {})} for name, unit in build.folding.items()}
+    (out / "folding.json").write_text(json.dumps(folding))
+    return compile_package(package, out / "build", folding=out / "folding.json")
+
+
+def test_fifos_are_as_deep_as_they_must_be(build: Build, package: Path, images: np.ndarray, tmp_path: Path) -> None:
+    """Deeper ones everywhere make nothing faster; the join's, one beat shallower than what it held, slows or stops."""
+    frames = np.repeat(images, 2, axis=0)
+    keys = ("fifo_depth", "fifo_depth_1", "lhs_fifo_depth", "rhs_fifo_depth")
+    endless = {name: {key: 1024 for key in keys if key in unit} for name, unit in build.folding.items()}
+    held = measure_fifos(build, frames)["u_stream_add_0_rhs_fifo"]
+    sized, deep = (run_net(one, frames).steady for one in (build, refolded(build, package, tmp_path / "deep", endless)))
+    np.testing.assert_array_equal(sized.done, deep.done)
+    short = refolded(build, package, tmp_path / "short", {"ElementwiseAdd_0": {"rhs_fifo_depth": held - 1}})
+    with pytest.raises((IcsortError, AssertionError), match=r"deadlock|Mismatched elements"):
+        np.testing.assert_array_equal(run_net(short, frames).steady.done, sized.done)
+
+
 def test_deadlock_is_named(package: Path, build: Build, images: np.ndarray, tmp_path: Path) -> None:
     """A join whose shortcut cannot hold what the other branch needs first stands still."""
-    folding = build.data["folding"]
-    folding["ElementwiseAdd_0"]["rhs_fifo_depth"] = 2
-    (tmp_path / "folding.json").write_text(json.dumps(folding))
-    shallow = compile_package(package, tmp_path / "shallow", folding=tmp_path / "folding.json")
+    shallow = refolded(build, package, tmp_path / "shallow", {"ElementwiseAdd_0": {"rhs_fifo_depth": 2}})
     with pytest.raises(
         IcsortError, match=r"deadlock .* u_stream_add_0_rhs_fifo is full \(2 beats\) while u_stream_add_0_lhs"
     ):
@@ -140,7 +159,7 @@ def test_deadlock_is_named(package: Path, build: Build, images: np.ndarray, tmp_
 
 def test_measured_fifos(build: Build, images: np.ndarray) -> None:
     peaks = measure_fifos(build, images)
-    depths = next(layer for layer in build.data["layers"] if layer["instance"] == "stream_add_0")["join_fifo_depths"]
+    depths = next(layer for layer in build.layers if layer.instance == "stream_add_0").join_fifo_depths
     assert 2 < peaks["u_stream_add_0_rhs_fifo"] <= depths[1]
     assert peaks["u_mvau_6_fifo"] == 1
 

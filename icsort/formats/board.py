@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A board's description, `board.json`: its clock, its part with what that has, and the rate of its serial port."""
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, NonNegativeInt, StringConstraints, model_validator
+
+from icsort.errors import IcsortError
+from icsort.formats.document import Document, Name, read
+
+BOARDS = Path(__file__).resolve().parents[1] / "boards"
+BOARD_FILE = "board.json"
+BAUD_ERROR = 0.015  # of both ends together the receiver tolerates more, but the bridge has an error of its own
+
+RESOURCES = ("LUT", "DSP", "BRAM_18K", "URAM")
+Budget = dict[str, NonNegativeInt]
+
+
+class Board(Document):
+    """One board. `clock_is`: whether place and route reached the clock or is yet to. `budget`: what the part has;
+    `budget_is`: whether a network that needs more is refused.
+    """
+
+    format: Literal["icsort-board"]
+    version: Literal[1]
+    name: Annotated[str, StringConstraints(pattern=r"^[\w.-]+$")]
+    description: str = ""
+    clock_mhz: Annotated[float, Field(gt=0, le=2000)]
+    clock_is: Literal["target", "reached"]
+    baud: Annotated[int, Field(ge=1)]
+    part: Name
+    budget: Budget
+    budget_is: Literal["limit", "for comparison"]
+
+    @property
+    def clks_per_bit(self) -> int:
+        """Cycles of the board's clock in one bit of the UART, the nearest to its baud rate."""
+        return round(self.clock_mhz * 1e6 / self.baud)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.budget.keys() != set(RESOURCES):
+            raise ValueError(f"budget must have {', '.join(RESOURCES)} and nothing else, 0 for what there is none of")
+        if self.clock_mhz * 1e6 < 4 * self.baud:
+            raise ValueError(
+                f"baud {self.baud} needs a clock at least 4 times faster than {self.clock_mhz:g} MHz allows"
+            )
+        cycles = self.clks_per_bit
+        reached = self.clock_mhz * 1e6 / cycles
+        if abs(reached / self.baud - 1) > BAUD_ERROR:
+            raise ValueError(
+                f"{self.clock_mhz:g} MHz makes no {self.baud} baud, {cycles} cycles a bit are {reached:.0f}; "
+                "give a rate that the clock and your USB bridge make, such as 12000000, 8000000, 4000000 or 3000000"
+            )
+        return self
+
+
+def board_names() -> list[str]:
+    """The boards that come along."""
+    return sorted(path.parent.name for path in BOARDS.glob(f"*/{BOARD_FILE}"))
+
+
+def load_board(name: str) -> Board:
+    """A board that comes along, by its name, or any other by the path of its folder.
+
+    Raises IcsortError where there is none, and for a description with a key or value that cannot be.
+    """
+    path = (BOARDS / name if name in board_names() else Path(name)) / BOARD_FILE
+    if not path.is_file():
+        raise IcsortError(
+            f"there is no board {name!r}; known are {', '.join(board_names())}, or give a folder with a {BOARD_FILE}"
+        )
+    return read(Board, path, "see boards/ for examples")
