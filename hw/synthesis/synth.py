@@ -142,7 +142,8 @@ def modules(build: Build) -> dict[str, Module]:
             parameters[instance.memory.parameter] = "memory.hex"
         parts[instance.name] = Module(instance.module, parameters, files)
     sources[NET] = empty_network(build.netlist).encode()
-    rest = {f"{name}.sv": text for name, text in sources.items() if name not in KERNELS or name in SORTER_KERNELS}
+    library = {path.stem for path in build.sources() if path.parent.name == "kernels"}
+    rest = {f"{name}.sv": text for name, text in sources.items() if name not in library or name in SORTER_KERNELS}
     return parts | {SORTER: Module(BUILD, {}, rest, blackbox=NET)}
 
 
