@@ -49,7 +49,7 @@ def test_options_exist_where_they_make_sense(every: list[tuple[str, dict[str, An
     for words, given in every:
         if "--out" in given:
             assert "-o" in given["--out"].opts, words
-            assert "--force" in given or words in GOES_ON | ONE_FILE | {"synth"}, words
+            assert "--force" in given or words in GOES_ON | ONE_FILE, words
         if "--board" in given:
             assert "--list-boards" in given, words
         if "--arch" in given:
