@@ -155,12 +155,10 @@ def test_generated_verilog_is_lint_clean(build):
 def test_each_instance_says_which_layer_it_is_of(build):
     text = (build.folder / "rtl" / "icsort_net.sv").read_text()
     for layer in build.layers:
-        comment = f"// {layer['name']}, from layer '{layer['source']}'\n"
-        pattern = rf"{comment}  {layer['kernel']} #\((?:[^;]*?)\) u_{layer['instance']} \("
+        comment = f"// {layer.name}, from layer '{layer.source}'\n"
+        pattern = rf"{comment}  {layer.kernel} #\((?:[^;]*?)\) u_{layer.instance} \("
         assert re.search(pattern, text), layer
-        assert re.search(rf"\.DEPTH +\({layer['fifo_depths'][0]}\),\n[^;]*?\n  \) u_{layer['instance']}_fifo ", text), (
-            layer
-        )
+        assert re.search(rf"\.DEPTH +\({layer.fifo_depths[0]}\),\n[^;]*?\n  \) u_{layer.instance}_fifo ", text), layer
 
 
 def test_wrapper_binds_the_manifest(build):
