@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from icsort.cli import options
 from icsort.cli.root import app
 from icsort.quant.networks.registry import ARCHITECTURES, PUBLISHED
 from tests.icsort.cli.test_root import commands
@@ -70,10 +69,11 @@ def test_a_word_has_one_short_form(every: list[tuple[str, dict[str, Any]]]) -> N
 def test_listed_boards_are_those_of_the_folder() -> None:
     shown = CliRunner().invoke(app, ["compile", "--list-boards"])
     assert shown.exit_code == 0, shown.output
-    folders = sorted(path.parent.name for path in options.BOARDS.glob("*/board.json"))
+    boards = Path(__file__).parents[3] / "boards"
+    folders = sorted(path.parent.name for path in boards.glob("*/board.json"))
     lines = [line.split("│")[1].strip() for line in shown.stdout.splitlines() if line.startswith("│")]
-    assert lines == folders == [board["name"] for board in options.boards()]
-    budget = json.loads((options.BOARDS / folders[0] / "board.json").read_text())["budget"]["LUT"]
+    assert lines == folders
+    budget = json.loads((boards / folders[0] / "board.json").read_text())["budget"]["LUT"]
     assert f"{budget:,}" in shown.stdout
 
 
