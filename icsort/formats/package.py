@@ -75,7 +75,7 @@ class DataSpec(Strict):
     source: str
     hash: Sha256
     split_seed: int
-    cells: Sha256 | None = None
+    cells: Annotated[Sha256 | None, Field(exclude_if=lambda cells: cells is None)] = None
 
 
 class Manifest(Acquisition):

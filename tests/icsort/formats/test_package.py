@@ -212,3 +212,13 @@ def test_event_trigger_is_the_window_in_the_line() -> None:
         38,
         10,
     )
+
+
+def test_a_package_whose_cells_are_not_known_has_no_key_for_them(package: Path) -> None:
+    """So its id is that of a package from before cells were known, or from somebody else."""
+    content = json.loads((package / manifest.MANIFEST_FILE).read_text())
+    del content["model_id"], content["data"]["cells"]
+    canonical = json.dumps(content, sort_keys=True, separators=(",", ":")).encode()
+    content["model_id"] = hashlib.sha256(canonical).hexdigest()[:16]
+    (package / manifest.MANIFEST_FILE).write_text(json.dumps(content))
+    assert manifest.load(package).to_json() == content
