@@ -122,14 +122,16 @@ class Terminal {
 
   void exchange(Uart& uart) {
     uint8_t buffer[4096];
-    ssize_t got;
-    while ((got = read(master_, buffer, sizeof buffer)) > 0) uart.to_board.insert(uart.to_board.end(), buffer, buffer + got);
+    ssize_t received;
+    while ((received = read(master_, buffer, sizeof buffer)) > 0) {
+      uart.to_board.insert(uart.to_board.end(), buffer, buffer + received);
+    }
     while (!uart.from_board.empty()) {
       const size_t size = std::min(sizeof buffer, uart.from_board.size());
       std::copy_n(uart.from_board.begin(), size, buffer);
-      const ssize_t put = write(master_, buffer, size);
-      if (put <= 0) break;
-      uart.from_board.erase(uart.from_board.begin(), uart.from_board.begin() + put);
+      const ssize_t sent = write(master_, buffer, size);
+      if (sent <= 0) break;
+      uart.from_board.erase(uart.from_board.begin(), uart.from_board.begin() + sent);
       last_write_ = std::chrono::steady_clock::now();
     }
     // A wire with nobody at its end loses what is sent; a slow reader is waited for.

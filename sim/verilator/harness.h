@@ -28,8 +28,8 @@ class Options {
   }
   bool given(const char* name) const { return values_.count(name) != 0; }
   std::string text(const char* name) const {
-    const auto found = values_.find(name);
-    return found == values_.end() ? "" : found->second;
+    const auto entry = values_.find(name);
+    return entry == values_.end() ? "" : entry->second;
   }
   uint64_t number(const char* name) const { return std::strtoull(text(name).c_str(), nullptr, 10); }
 

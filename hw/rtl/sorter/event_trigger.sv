@@ -79,10 +79,10 @@ module event_trigger #(
   wire summed = beat_valid && beat_summed;
   wire start  = summed && state_q == Armed && over;
   wire accept = start && m_event_tready;
-  wire ours   = stored_q && state_q == Window;  // from the second line on
+  wire in_window = stored_q && state_q == Window;  // from the second line on
 
-  assign store    = beat_valid && beat_store && (state_q == Armed || ours);
-  assign commit   = accept || (store && ours);
+  assign store    = beat_valid && beat_store && (state_q == Armed || in_window);
+  assign commit   = accept || (store && in_window);
   assign rollback = summed && state_q == Armed && !accept;
 
   assign m_event_tdata  = line_time;
