@@ -110,7 +110,7 @@ def _compile_into(
     progress("folding")
     layers = cycles.read(graph.model, graph.sources)
     target = optimizer.target(description, layers, rate, line_rate, fill)
-    chosen, effort = optimizer.fold(graph.model, layers, target, lambda reached: progress(f"folding: {reached}"))
+    chosen, effort = optimizer.fold(layers, target, lambda reached: progress(f"folding: {reached}"))
     if folding:
         chosen = fold.load(folding, layers, chosen, target.line_cycles)
     fold.apply(graph.model, chosen)

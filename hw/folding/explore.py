@@ -12,7 +12,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import matplotlib as mpl
-from qonnx.core.modelwrapper import ModelWrapper
 
 from icsort.errors import IcsortError
 from icsort.formats import package as manifest
@@ -98,9 +97,7 @@ def explore(
                         fold.finn_throughput(hardware, board.part, target.frame_cycles),
                         target.line_cycles,
                     )
-                    points.append(
-                        _point(hardware, graph, board, target, throughput, (model.name, FINN, accuracy), fill)
-                    )
+                    points.append(_point(graph, board, target, throughput, (model.name, FINN, accuracy), fill))
                     equal = replace(  # no UltraRAM: deep FIFOs would take it whatever the folding
                         target,
                         budget={**points[-1].resources, "URAM": 0},
@@ -111,15 +108,14 @@ def explore(
                         ),
                     )
                     for kind, goal in ((OURS, target), (EQUAL, equal)):
-                        chosen, _ = optimizer.fold(hardware, graph, goal)
-                        points.append(_point(hardware, graph, board, goal, chosen, (model.name, kind, accuracy), fill))
+                        chosen, _ = optimizer.fold(graph, goal)
+                        points.append(_point(graph, board, goal, chosen, (model.name, kind, accuracy), fill))
                 except IcsortError as reason:
                     refused.append((model.name, board.name, str(reason)))
     return Exploration(fill, points, refused)
 
 
 def _point(
-    model: ModelWrapper,
     graph: cycles.Graph,
     board: Board,
     target: optimizer.Target,
@@ -128,7 +124,7 @@ def _point(
     fill: float,
 ) -> Point:
     prediction = cycles.predict(graph, folding, target.line_cycles)
-    total = optimizer.Inventory(model, graph, target.family, target.ultra).total(folding)
+    total = optimizer.Inventory(graph, target.family, target.ultra).total(folding)
     clock = board.clock_mhz
     return Point(
         network=what[0],

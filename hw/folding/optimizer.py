@@ -22,7 +22,6 @@ from itertools import chain, compress, product
 
 import numpy as np
 import numpy.typing as npt
-from qonnx.core.modelwrapper import ModelWrapper
 from scipy.optimize import Bounds, LinearConstraint, milp
 
 from icsort.errors import IcsortError
@@ -169,7 +168,7 @@ class Option:
 class Inventory:
     """Every instance that the generator will place for a folding, without generating it."""
 
-    def __init__(self, _model: ModelWrapper, graph: Graph, family: str, ultra: bool = False) -> None:
+    def __init__(self, graph: Graph, family: str, ultra: bool = False) -> None:
         self.graph, self.family, self.ultra = graph, family, ultra
         self._bits = {graph.image: graph.consumer[graph.image].in_bits[0]}  # of an element of each tensor
         self._bits |= {tensor: node.out_bits for node in graph.nodes for tensor in node.outputs}
@@ -264,15 +263,13 @@ class Effort:
         return self.cut_short == 0
 
 
-def fold(
-    model: ModelWrapper, graph: Graph, target: Target, progress: Progress = lambda _: None
-) -> tuple[Folding, Effort]:
+def fold(graph: Graph, target: Target, progress: Progress = lambda _: None) -> tuple[Folding, Effort]:
     """The folding with the lowest latency from the last line that the search finds within the target's budget.
 
     Raises IcsortError where the budget does not allow the required rate: which resource is short, by how much, and
     the rate that would fit.
     """
-    search = _Search(Inventory(model, graph, target.family, target.ultra), target)
+    search = _Search(Inventory(graph, target.family, target.ultra), target)
     if search.keep_up():
         search.spend(progress)
     return complete(graph, search.chosen(), target.line_cycles), search.effort()

@@ -37,8 +37,8 @@ def target(graph: cycles.Graph, budget: dict[str, int], frame_cycles: int) -> op
     return optimizer.Target("test", "xc7", budget, True, frame_cycles // graph.height, frame_cycles)
 
 
-def fold(model: ModelWrapper, graph: cycles.Graph, goal: optimizer.Target) -> folding.Folding:
-    return optimizer.fold(model, graph, goal)[0]
+def fold(graph: cycles.Graph, goal: optimizer.Target) -> folding.Folding:
+    return optimizer.fold(graph, goal)[0]
 
 
 PLENTY = {"LUT": 10**6, "DSP": 10**4, "BRAM_18K": 10**4, "URAM": 0}
@@ -46,7 +46,7 @@ PLENTY = {"LUT": 10**6, "DSP": 10**4, "BRAM_18K": 10**4, "URAM": 0}
 
 def test_inventory_is_what_the_generator_places(model, graph, seed):
     random = np.random.default_rng(seed)
-    inventory = optimizer.Inventory(model, graph, "xc7")
+    inventory = optimizer.Inventory(graph, "xc7")
     for _ in range(5):
         chosen = {}
         for node in graph.nodes:
@@ -74,7 +74,6 @@ FREE = {"BRAM_18K": 100, "URAM": 0}
 class Tiny:
     """A network and all its foldings. latencies, intervals: (N,) cycles; amounts: (N, 4) RESOURCES."""
 
-    model: ModelWrapper
     graph: cycles.Graph
     line_cycles: int
     latencies: NDArray[np.int64]
@@ -83,7 +82,7 @@ class Tiny:
 
     @property
     def inventory(self) -> optimizer.Inventory:
-        return optimizer.Inventory(self.model, self.graph, "xc7")
+        return optimizer.Inventory(self.graph, "xc7")
 
     def target(self, luts: int, slices: int) -> optimizer.Target:
         frame = self.graph.height * self.line_cycles
@@ -119,7 +118,7 @@ def tiny(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     folder = tmp_path_factory.mktemp("tiny")
     model = ModelWrapper(str(compile_package(make_package(folder / "package", network, 1), folder / "build").graph))
     graph = cycles.read(model)
-    inventory = optimizer.Inventory(model, graph, "xc7")
+    inventory = optimizer.Inventory(graph, "xc7")
     layers = [node for node in graph.nodes if node.op in folding.MULTIPLIERS]
     latencies, intervals, amounts = [], [], []
     for chosen in product(*(ways(inventory, node) for node in layers)):
@@ -135,7 +134,7 @@ def tiny(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
             latencies.append(prediction.after_last_pixel)
             intervals.append(prediction.interval)
             amounts.append(total + np.array(used) @ np.array(slices))
-    return Tiny(model, graph, line_cycles, np.array(latencies), np.array(intervals), np.array(amounts))
+    return Tiny(graph, line_cycles, np.array(latencies), np.array(intervals), np.array(amounts))
 
 
 def test_no_folding_within_the_budget_is_better(tiny: Tiny, seed: int) -> None:
@@ -149,7 +148,7 @@ def test_no_folding_within_the_budget_is_better(tiny: Tiny, seed: int) -> None:
         goal = tiny.target(luts, int(random.integers(0, kept[:, 1].max() + 2)))
         roomy = tiny.within(goal, 0.97)
         try:
-            chosen, effort = optimizer.fold(tiny.model, tiny.graph, goal)
+            chosen, effort = optimizer.fold(tiny.graph, goal)
         except IcsortError:
             assert not roomy.any()
             continue
@@ -171,10 +170,10 @@ def test_the_smallest_budget_is_kept_to_the_last_lut(tiny: Tiny) -> None:
     kept = tiny.intervals <= tiny.graph.height * tiny.line_cycles
     fewest = int(tiny.amounts[kept, 0].min())
     goal = tiny.target(fewest, 100)
-    chosen = fold(tiny.model, tiny.graph, goal)
+    chosen = fold(tiny.graph, goal)
     assert tiny.inventory.total(chosen)[0] == fewest
     with pytest.raises(IcsortError, match=f"board 'test' has {fewest - 1}"):
-        optimizer.fold(tiny.model, tiny.graph, tiny.target(fewest - 1, 100))
+        optimizer.fold(tiny.graph, tiny.target(fewest - 1, 100))
 
 
 def test_a_network_may_fill_its_board(graph) -> None:
@@ -186,24 +185,24 @@ def test_a_network_may_fill_its_board(graph) -> None:
         optimizer.check_budget(target(graph, {"LUT": 99, "DSP": 2}, 4000), layers, glue)
 
 
-def test_a_search_that_is_cut_short_says_so(model, graph, monkeypatch) -> None:
+def test_a_search_that_is_cut_short_says_so(graph, monkeypatch) -> None:
     """By nodes, never by time; what it found is still within the budget."""
     goal = target(graph, {**PLENTY, "LUT": 7_000, "DSP": 40}, 4000)
-    assert optimizer.fold(model, graph, goal)[1].proven
+    assert optimizer.fold(graph, goal)[1].proven
     monkeypatch.setattr(optimizer, "NODES", 0)
-    chosen, effort = optimizer.fold(model, graph, goal)
+    chosen, effort = optimizer.fold(graph, goal)
     assert not effort.proven
     assert 0 < effort.cut_short <= effort.programs
-    assert (optimizer.Inventory(model, graph, "xc7").total(chosen) <= goal.limits).all()
+    assert (optimizer.Inventory(graph, "xc7").total(chosen) <= goal.limits).all()
 
 
-def test_a_larger_budget_is_never_slower_and_is_kept(model, graph):
-    inventory = optimizer.Inventory(model, graph, "xc7")
+def test_a_larger_budget_is_never_slower_and_is_kept(graph):
+    inventory = optimizer.Inventory(graph, "xc7")
     reached = []
     for luts in (6_000, 9_000, 30_000):
         budget = {**PLENTY, "LUT": luts}
         goal = target(graph, budget, 4000)
-        found = fold(model, graph, goal)
+        found = fold(graph, goal)
         assert (inventory.total(found) <= goal.limits).all()
         prediction = cycles.predict(graph, found, goal.line_cycles)
         assert prediction.interval <= 4000
@@ -212,11 +211,11 @@ def test_a_larger_budget_is_never_slower_and_is_kept(model, graph):
     assert reached[0] > reached[-1]
 
 
-def test_with_plenty_nothing_faster_is_left_out(model, graph):
+def test_with_plenty_nothing_faster_is_left_out(graph):
     """No single layer can be folded otherwise and gain a thirtieth: checked with every option of every layer."""
     goal = target(graph, PLENTY, 4000)
-    found = fold(model, graph, goal)
-    inventory = optimizer.Inventory(model, graph, "xc7")
+    found = fold(graph, goal)
+    inventory = optimizer.Inventory(graph, "xc7")
     chosen = {node.name: found[node.name] for node in graph.nodes if node.op in (*folding.MULTIPLIERS, "Thresholding")}
     best = cycles.predict(graph, found, goal.line_cycles).after_last_pixel
     for node in graph.nodes:
@@ -225,11 +224,11 @@ def test_with_plenty_nothing_faster_is_left_out(model, graph):
             assert cycles.predict(graph, other, goal.line_cycles).after_last_pixel >= best * 29 // 30
 
 
-def test_a_board_without_a_limit_takes_what_is_too_large_for_it(model, graph):
+def test_a_board_without_a_limit_takes_what_is_too_large_for_it(graph):
     """As cheap as its rate allows, in what is short: each layer by itself against every PE and SIMD that keeps up."""
     goal = optimizer.Target("test", "xc7", {**PLENTY, "LUT": 50}, False, 60, 500)
-    found = fold(model, graph, goal)
-    inventory = optimizer.Inventory(model, graph, "xc7")
+    found = fold(graph, goal)
+    inventory = optimizer.Inventory(graph, "xc7")
     luts = folding.RESOURCES.index("LUT")
     for node in graph.nodes:
         if node.op in folding.MULTIPLIERS:
@@ -242,25 +241,25 @@ def test_a_board_without_a_limit_takes_what_is_too_large_for_it(model, graph):
             assert mine.amounts[luts] == min(option.amounts[luts] for option in able)
 
 
-def test_dsp_slices_take_work_where_luts_are_scarce(model, graph):
+def test_dsp_slices_take_work_where_luts_are_scarce(graph):
     """The first budget of LUTs, in steps of a tenth, that is too small without DSP slices is kept with them."""
-    inventory = optimizer.Inventory(model, graph, "xc7")
+    inventory = optimizer.Inventory(graph, "xc7")
     luts, enough = 10_000, True
     while enough:
         try:
-            fold(model, graph, target(graph, {**PLENTY, "LUT": luts, "DSP": 0}, 200))
+            fold(graph, target(graph, {**PLENTY, "LUT": luts, "DSP": 0}, 200))
             luts = luts * 9 // 10
         except IcsortError:
             enough = False
     goal = target(graph, {**PLENTY, "LUT": luts}, 200)
-    found = fold(model, graph, goal)
+    found = fold(graph, goal)
     assert (inventory.total(found) <= goal.limits).all()
     assert any(unit.get("mult_style") == "dsp" for unit in found.values())
 
 
-def test_options_that_another_one_beats_are_left_out(model, graph, seed):
+def test_options_that_another_one_beats_are_left_out(graph, seed):
     """Against a plain comparison of each with each."""
-    inventory = optimizer.Inventory(model, graph, "xcup")
+    inventory = optimizer.Inventory(graph, "xcup")
     random = np.random.default_rng(seed)
     drawn = [optimizer.Option({}, int(busy), sizes) for busy, *sizes in random.integers(0, 4, (60, 5))]
     for options in (drawn, optimizer.options(inventory, next(node for node in graph.nodes if node.op == "MVAU"))):
@@ -281,18 +280,18 @@ def test_options_that_another_one_beats_are_left_out(model, graph, seed):
         ({**PLENTY, "LUT": 50}, 4000, "board 'test' has 50; .*it does not fit at any rate"),
     ],
 )
-def test_a_budget_that_is_too_small(budget, frame_cycles, message, model, graph):
+def test_a_budget_that_is_too_small(budget, frame_cycles, message, graph):
     with pytest.raises(IcsortError, match=message):
-        fold(model, graph, target(graph, budget, frame_cycles))
+        fold(graph, target(graph, budget, frame_cycles))
 
 
-def test_what_is_said_to_fit_does_fit(model, graph):
+def test_what_is_said_to_fit_does_fit(graph):
     goal = target(graph, {**PLENTY, "LUT": 7_000}, 100)
     with pytest.raises(IcsortError) as refused:
-        fold(model, graph, goal)
+        fold(graph, goal)
     fits = int(str(refused.value).rpartition("what fits takes ")[2].split()[0])
-    found = fold(model, graph, target(graph, dict(goal.budget), fits))
-    assert (optimizer.Inventory(model, graph, "xc7").total(found) <= goal.limits).all()
+    found = fold(graph, target(graph, dict(goal.budget), fits))
+    assert (optimizer.Inventory(graph, "xc7").total(found) <= goal.limits).all()
 
 
 @pytest.mark.parametrize(
@@ -310,21 +309,21 @@ def test_shares_that_no_network_can_take(fill, graph):
         optimizer.target(load_board("zcu104"), graph, None, None, fill)
 
 
-def test_fill_leaves_room(model, graph):
+def test_fill_leaves_room(graph):
     """With half of a board a network is folded as on a board of half the size."""
     small = {"LUT": 9_000, "DSP": 8, "BRAM_18K": 10, "URAM": 0}
     double = {key: 2 * amount + 1 for key, amount in small.items()}
     half = replace(target(graph, double, 4000), fill=0.5)
-    assert fold(model, graph, half) == fold(model, graph, target(graph, small, 4000))
+    assert fold(graph, half) == fold(graph, target(graph, small, 4000))
     with pytest.raises(IcsortError, match=r"board 'test' has 5 at --fill 0\.1; .*does not fit at any rate"):
-        fold(model, graph, replace(target(graph, {**PLENTY, "LUT": 50}, 4000), fill=0.1))
+        fold(graph, replace(target(graph, {**PLENTY, "LUT": 50}, 4000), fill=0.1))
 
 
 def test_finn_folds_for_throughput_and_waits_longer(model, graph):
     """FINN's own SetFolding at the same rate, placed on our kernels: fewer resources, and a longer wait at the end."""
     goal = target(graph, PLENTY, 2000)
     theirs = folding.complete(graph, folding.finn_throughput(model, "xc7z020clg400-1", 2000), goal.line_cycles)
-    ours = fold(model, graph, goal)
+    ours = fold(graph, goal)
     late, early = (cycles.predict(graph, found, goal.line_cycles).after_last_pixel for found in (theirs, ours))
     assert early < late
     busy = [cycles.predict(graph, theirs, goal.line_cycles).layers[name][0] for name in theirs]
