@@ -11,7 +11,7 @@ from icsort.cli import console
 from icsort.cli.options import Channels, Data, Force, Json, Merge, out
 from icsort.errors import IcsortError
 from icsort.output import result_folder
-from icsort.quant.commands.words import names, parse_merge, parse_prevalence
+from icsort.quant.commands.words import DigitizeOption, digitization, names, parse_merge, parse_prevalence
 
 
 def evaluate(
@@ -30,6 +30,7 @@ def evaluate(
         typer.Option(help="Share of a class in the sample to be sorted: CLASS=SHARE. May be repeated."),
     ] = None,
     channels: Channels = None,
+    digitize: DigitizeOption = None,
     force: Force = False,
     as_json: Json = False,
 ) -> None:
@@ -50,7 +51,7 @@ def evaluate(
         if is_folds(package):
             if run:
                 raise IcsortError(f"{package}: of folds the runs are laid beside each other; leave --run out")
-            cells = read_folder(data, names(channels))
+            cells = read_folder(data, names(channels), digitization(digitize))
             found, decisions = evaluate_folds(
                 folds_in(package), cells, merged=merged, posterior=posterior, sample=sample
             )
@@ -63,6 +64,7 @@ def evaluate(
                 runs=run or [],
                 posterior=posterior,
                 sample=sample,
+                digitization=digitization(digitize),
             )
         if folder is not None:
             report.write(folder, evaluation_report.page(found, decisions), EVALUATION_FILE, found)

@@ -9,7 +9,7 @@ import typer
 from icsort.cli import console
 from icsort.cli.options import Channels, Count, Data, Force, Json, Seed, out
 from icsort.output import result_folder
-from icsort.quant.commands.words import names
+from icsort.quant.commands.words import DigitizeOption, digitization, names
 
 
 def explain(
@@ -20,6 +20,7 @@ def explain(
     count: Count = 2000,
     seed: Seed = 0,
     channels: Channels = None,
+    digitize: DigitizeOption = None,
     force: Force = False,
     as_json: Json = False,
 ) -> None:
@@ -35,7 +36,13 @@ def explain(
 
     with result_folder(out, EXPLANATION_FILE, force) as folder:
         figures, explanation = explain_network(
-            subject, data, channels=names(channels), maps=maps, limit=count, seed=seed
+            subject,
+            data,
+            channels=names(channels),
+            maps=maps,
+            limit=count,
+            seed=seed,
+            digitization=digitization(digitize),
         )
         report.write(folder, explanation_page.page(figures, explanation), EXPLANATION_FILE, figures)
     if as_json:

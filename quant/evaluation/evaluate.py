@@ -24,6 +24,7 @@ from icsort.formats.heldout import HELDOUT_FILE
 from icsort.formats.package import Manifest
 from icsort.quant.acquire.choose import measure_background
 from icsort.quant.acquire.cut import Cut, cut_cells
+from icsort.quant.cells.counts import Digitization
 from icsort.quant.cells.find import Dataset, read_folder
 from icsort.quant.evaluation import metrics, prevalence
 from icsort.quant.evaluation.metrics import Decisions
@@ -100,16 +101,18 @@ def read_cells(
     wanted: Wanted,
     channels: Sequence[str] | None = None,
     merged: Mapping[str, Sequence[str]] | None = None,
+    digitization: Digitization | None = None,
 ) -> Cells:
     """Cells for a package or run: of a folder of labelled images, or of the heldout.npz of a run; see `unseen`.
 
-    channels: names of those of class stacks, in order. merged: classes of a folder that count as one (name -> classes).
+    channels, digitization: as in cells.find.read_pieces. merged: classes of a folder that count as one (name ->
+    classes).
     """
     if path.is_file():
         dataset, background = _read_heldout(path)
         lines = Background(background.lines[..., dataset.channel_order(wanted.channels)])
         return unseen(dataset, wanted, lines)
-    dataset = read_folder(path, channels)
+    dataset = read_folder(path, channels, digitization)
     return unseen(dataset.with_merged_classes(merged) if merged else dataset, wanted)
 
 
@@ -230,9 +233,11 @@ def evaluate(
     runs: Sequence[Path] = (),
     posterior: float = 0.9,
     sample: Mapping[str, float] | None = None,
+    digitization: Digitization | None = None,
 ) -> tuple[dict[str, Any], Decisions]:
     """Score a package on labelled cells (a folder, or a run's heldout.npz).
 
+    channels, digitization: as in cells.find.read_pieces.
     merged: classes that count as one: of the data where the network was trained on them as one, else of the network.
     runs: training runs, float or quantized, to lay beside on the same cells. posterior: least posterior of the gates
     whose promise is checked. sample: prevalence of classes in the sample to be sorted, where it is another than in the
@@ -242,7 +247,7 @@ def evaluate(
     package = network.manifest
     merged = merged or {}
     trained_as, groups = groups_of(package.classes, merged)
-    cells = read_cells(data, Wanted.by_package(package, package_folder), channels, trained_as)
+    cells = read_cells(data, Wanted.by_package(package, package_folder), channels, trained_as, digitization)
     scored = score(network, cells)
     found = gate_decisions(package, cells, scored, groups)
     raw = float_decisions(cells, scored.events, scored.logits * package.logits.scale, 1.0, groups)

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from icsort.formats.acquisition import Acquisition
 from icsort.formats.run import CONFIG_FILE
+from icsort.quant.cells.counts import Digitization
 from icsort.quant.evaluation import metrics
 from icsort.quant.evaluation.evaluate import (
     Cells,
@@ -107,15 +108,23 @@ def read_subject(folder: Path) -> Subject:
 
 
 def explain(
-    folder: Path, data: Path, *, channels: Sequence[str] | None = None, maps: int = 3, limit: int = 2000, seed: int = 0
+    folder: Path,
+    data: Path,
+    *,
+    channels: Sequence[str] | None = None,
+    maps: int = 3,
+    limit: int = 2000,
+    seed: int = 0,
+    digitization: Digitization | None = None,
 ) -> tuple[dict[str, Any], Explanation]:
     """Explain a package or a run on labelled cells.
 
-    maps: saliency maps of a class. limit: at most this many cells, drawn with the seed. Returns the machine-readable
-    report and what the pictures are made of. Raises IcsortError as icsort.quant.evaluation.evaluate.read_cells does.
+    channels, digitization: as in cells.find.read_pieces. maps: saliency maps of a class. limit: at most this many
+    cells, drawn with the seed. Returns the machine-readable report and what the pictures are made of. Raises
+    IcsortError as icsort.quant.evaluation.evaluate.read_cells does.
     """
     subject = read_subject(folder)
-    cells = read_cells(data, subject.wanted, channels)
+    cells = read_cells(data, subject.wanted, channels, digitization=digitization)
     cells = replace(cells, dataset=cells.dataset.some(limit, seed))
     acquisition = subject.acquisition
     cuts = [(begin + cut.cells, cut.windows) for begin, cut in cut_some(cells, acquisition)]

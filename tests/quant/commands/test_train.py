@@ -13,6 +13,7 @@ import typer
 from typer.testing import CliRunner
 
 from icsort.errors import IcsortError
+from icsort.formats import heldout
 from icsort.formats import package as manifest
 from icsort.quant.commands.export import export
 from icsort.quant.commands.train import train
@@ -63,6 +64,25 @@ def test_bad_data_is_one_line_and_leaves_nothing(app: typer.Typer, tmp_path: Pat
     assert isinstance(result.exception, IcsortError)
     assert "B.tif" in str(result.exception)
     assert [path.name for path in tmp_path.iterdir()] == ["cells"]
+
+
+def test_counts_stored_as_floats_and_what_is_passed_over(app: typer.Typer, tmp_path: Path, seed: int) -> None:
+    folder = tmp_path / "cells"
+    folder.mkdir()
+    for name, bright in (("A", 2000), ("B", 4000)):
+        cells = np.random.default_rng(seed).normal(500, 10, (12, 1, 14, 14)).astype(np.float32)
+        cells[..., 4:10, 4:10] += bright
+        tifffile.imwrite(folder / f"{name}.tif", cells, metadata={"axes": "ICYX"})
+    (folder / "C.jpg").write_bytes(b"")
+    words = ["--min-class", "10", "--epochs", "1"]
+    result = CliRunner().invoke(app, ["train", "--data", str(folder), "--out", str(tmp_path / "run"), *words])
+    assert "--digitize OFFSET,SCALE" in str(result.exception)
+    words += ["--digitize", "0,1"]
+    result = CliRunner().invoke(app, ["train", "--data", str(folder), "--out", str(tmp_path / "run"), *words])
+    assert result.exit_code == 0, result.output
+    assert "passed over: 1\n  C.jpg: lies beside the class stacks" in result.output
+    images = heldout.load(tmp_path / "run" / "heldout.npz").images
+    assert 4000 < max(image.max() for image in images) < 5000
 
 
 def test_the_commands_load_nothing_heavy_before_they_run() -> None:
