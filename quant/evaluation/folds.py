@@ -39,7 +39,7 @@ class FoldResult:
 
 
 def evaluate_folds(
-    every: Sequence[Fold],
+    run_folds: Sequence[Fold],
     dataset: Dataset,
     *,
     merged: Mapping[str, Sequence[str]] | None = None,
@@ -52,21 +52,21 @@ def evaluate_folds(
     them. merged, posterior, sample: as for `evaluate`. Raises IcsortError for cells that no fold knows.
     """
     merged = merged or {}
-    results = [_one(fold, dataset, merged) for fold in every]
+    results = [_one(fold, dataset, merged) for fold in run_folds]
     tested = np.zeros(len(dataset.images), np.int64)
     for result in results:
         tested += np.isin(dataset.identities, result.cells.dataset.identities)
     if (tested > 1).any():
         raise IcsortError(
             f"{dataset.origin}: {int((tested > 1).sum())} cells were in no fold's training; evaluate one package on "
-            f"them ({every[0].package})"
+            f"them ({run_folds[0].package})"
         )
     decisions, raw = pool([result.decisions for result in results]), pool([result.raw for result in results])
-    name = f"{every[0].folder.resolve().name} ({len(every)} folds)"
-    arithmetic = "integer, as in hardware" if every[0].package.is_dir() else "float"
+    name = f"{run_folds[0].folder.resolve().name} ({len(run_folds)} folds)"
+    arithmetic = "integer, as in hardware" if run_folds[0].package.is_dir() else "float"
     data = {
         "origin": dataset.origin,
-        "part": f"every cell once, by the one of {len(every)} networks that has not seen it",
+        "part": f"every cell once, by the one of {len(run_folds)} networks that has not seen it",
         "cells": sum(len(result.cells.dataset.images) for result in results),
         "channels": list(results[0].cells.dataset.channels),
         "hash": dataset.sha256(),
@@ -82,7 +82,10 @@ def evaluate_folds(
         sample,
         [
             row(arithmetic, name, decisions),
-            *(row(arithmetic, fold.run.name, result.decisions) for fold, result in zip(every, results, strict=True)),
+            *(
+                row(arithmetic, fold.run.name, result.decisions)
+                for fold, result in zip(run_folds, results, strict=True)
+            ),
         ],
     )
     return report, decisions
@@ -96,15 +99,15 @@ def _one(fold: Fold, dataset: Dataset, merged: Mapping[str, Sequence[str]]) -> F
         cells = _cells(dataset, trained_as, Wanted.by_package(package, fold.package))
         scored = score(network, cells)
         raw = float_decisions(cells, scored.events, scored.logits * package.logits.scale, 1.0, groups)
-        found = gate_decisions(package, cells, scored, groups)
-        return FoldResult(cells, found, raw, package.logits.temperature, package.model_id)
+        decisions = gate_decisions(package, cells, scored, groups)
+        return FoldResult(cells, decisions, raw, package.logits.temperature, package.model_id)
     run = load_run(fold.run)
     classes, channels = run.config.classes, run.config.channels
     trained_as, groups = groups_of(classes, merged)
     cells = _cells(dataset, trained_as, Wanted.by_run(run))
-    _, _, found = run_decisions(fold.run, cells, classes, channels, groups)
+    _, _, decisions = run_decisions(fold.run, cells, classes, channels, groups)
     _, _, raw = run_decisions(fold.run, cells, classes, channels, groups, temperature=1.0)
-    return FoldResult(cells, found, raw, run.temperature, run.name)
+    return FoldResult(cells, decisions, raw, run.temperature, run.name)
 
 
 def _cells(dataset: Dataset, trained_as: Mapping[str, Sequence[str]], wanted: Wanted) -> Cells:

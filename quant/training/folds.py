@@ -60,13 +60,13 @@ def folds_in(folder: Path) -> list[Fold]:
         plan = json.loads((folder / FOLDS_FILE).read_text(encoding="utf-8"))
         if (plan["format"], plan["version"]) != (FORMAT, VERSION):
             raise IcsortError(f"{folder}: was made by another version of icsort; train again")
-        every = [Fold(folder, number + 1) for number in range(plan["folds"])]
+        run_folds = [Fold(folder, number + 1) for number in range(plan["folds"])]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise IcsortError(f"{folder / FOLDS_FILE}: cannot be read ({error}); train again") from None
-    for fold in every:
+    for fold in run_folds:
         if not (fold.run / METRICS_FILE).is_file():
             raise IcsortError(f"{fold.run}: is not finished; go on with the same `icsort train --folds`")
-    return every
+    return run_folds
 
 
 def train_folds(
@@ -118,12 +118,12 @@ def train_folds(
         },
         "options": {"seed": seed, "height": height, "window": window, "brightest": brightest},
     }
-    every = [Fold(out, number) for number in range(1, count + 1)]
+    run_folds = [Fold(out, number) for number in range(1, count + 1)]
     if force and out.exists():
         check_target(out, FOLDS_FILE, force)
         shutil.rmtree(out)
     planned_folder(out, FOLDS_FILE, plan, "training in folds")
-    states = [f"{Checkpoint(fold.run).folder.name}/{STATE_FILE}" for fold in every]
+    states = [f"{Checkpoint(fold.run).folder.name}/{STATE_FILE}" for fold in run_folds]
     write_record(out, FOLDS_FILE, [FOLDS_FILE, *REPORT_FILES, *states])
 
     def train(fold: Fold, own: Sources, parts: Split) -> None:
@@ -146,9 +146,9 @@ def train_folds(
         if architecture.weight_bits is not None and not (fold.package / MANIFEST_FILE).is_file():
             export_package(fold.run, fold.package, f"{out.resolve().name}-{fold.number}")
 
-    work = zip(every, sources_of, splits, strict=True)
+    work = zip(run_folds, sources_of, splits, strict=True)
     Parallel(n_jobs=min(jobs, count))(delayed(train)(*arguments) for arguments in work)
-    return every
+    return run_folds
 
 
 def _of_fold(sources: Sources, number: int, count: int) -> Sources:
@@ -157,10 +157,12 @@ def _of_fold(sources: Sources, number: int, count: int) -> Sources:
     def own(folder: Path) -> Path:
         if not is_folds(folder):
             return folder
-        theirs = folds_in(folder)
-        if len(theirs) != count:
-            raise IcsortError(f"{folder}: holds {len(theirs)} folds, not {count}; give --folds {len(theirs)}")
-        return theirs[number - 1].run
+        source_folds = folds_in(folder)
+        if len(source_folds) != count:
+            raise IcsortError(
+                f"{folder}: holds {len(source_folds)} folds, not {count}; give --folds {len(source_folds)}"
+            )
+        return source_folds[number - 1].run
 
     return replace(
         sources,

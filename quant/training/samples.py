@@ -82,7 +82,7 @@ def make_samples(
     angles = [360.0 * step / turns for step in range(1, turns if square else 0)]
     shape = (1 + upside_down + len(angles), len(part.images), acquisition.input.channels)
     pixels = _on_disk((*shape, acquisition.input.height, acquisition.input.width), folder)
-    found: list[NDArray[np.int64]] = []
+    triggered: list[NDArray[np.int64]] = []
     done = missed = 0
     begins = range(0, len(part.images), CHUNK)
     with console.progress("cut", progress) as report:
@@ -98,10 +98,10 @@ def make_samples(
             for orientation, cut in zip(pixels, cuts, strict=True):
                 windows = acquisition.pixels(cut.windows[np.isin(cut.cells, cells)])
                 orientation[done : done + len(cells)] = windows.transpose(0, 3, 1, 2)
-            found.append(begin + cells)
+            triggered.append(begin + cells)
             done += len(cells)
             missed += len(cuts[0].missed)
-    cells = np.concatenate(found)
+    cells = np.concatenate(triggered)
     if len(cells) == 0:
         raise IcsortError("no cell of a part triggers an event; check that the images show cells on a background")
     empty = acquisition.pixels(np.asarray([background.pixel], np.uint16))[0]
@@ -140,10 +140,10 @@ def _turned(image: NDArray[np.uint16], degrees: float) -> NDArray[np.uint16]:
 
 def class_weights(labels: Tensor, classes: Sequence[str], balance: float) -> Tensor:
     """(1 / frequency) ** balance of each class, mean 1. Raises IcsortError for a class without cells."""
-    found = torch.bincount(labels, minlength=len(classes))
-    if (found == 0).any():
+    counts = torch.bincount(labels, minlength=len(classes))
+    if (counts == 0).any():
         raise IcsortError(
-            f"class {classes[int(found.argmin())]}: none of its training cells triggers; add cells or leave it out"
+            f"class {classes[int(counts.argmin())]}: none of its training cells triggers; add cells or leave it out"
         )
-    weights = (found.double() / len(labels)) ** -balance
+    weights = (counts.double() / len(labels)) ** -balance
     return (weights / weights.mean()).float()

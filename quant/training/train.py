@@ -194,8 +194,8 @@ def _begin(model: Network, training: Samples, sources: Sources, seed: int) -> No
         load_published(model, sources.weights)
     if sources.start is not None:
         run = load_run(sources.start)
-        known, wanted = run.model.state_dict(), model.state_dict()
-        fits = {key: value for key, value in known.items() if key in wanted and value.shape == wanted[key].shape}
+        stored, needed = run.model.state_dict(), model.state_dict()
+        fits = {key: value for key, value in stored.items() if key in needed and value.shape == needed[key].shape}
         if not any(key.startswith("trunk.") and key.endswith("conv.weight") for key in fits):
             raise IcsortError(f"{sources.start}: is a run of another network ({run.config.model}); give one like it")
         model.load_state_dict(fits, strict=False)
@@ -224,15 +224,15 @@ def _teacher(folders: tuple[Path, ...], configuration: RunConfig, group: Process
 
 
 def _metrics(logits: dict[str, Tensor], samples: dict[str, Samples]) -> dict[str, Any]:
-    found: dict[str, Any] = {
+    metrics: dict[str, Any] = {
         name: score(values, samples[name].labels) | {"not_triggered": samples[name].missed}
         for name, values in logits.items()
     }
-    found["train"] = {"cells": len(samples["train"].labels), "not_triggered": samples["train"].missed}
+    metrics["train"] = {"cells": len(samples["train"].labels), "not_triggered": samples["train"].missed}
     classes = range(logits["test"].shape[1])
     predicted = logits["test"].argmax(dim=1).numpy()
-    found["confusion_test"] = confusion_matrix(samples["test"].labels.numpy(), predicted, labels=classes).tolist()
-    return found
+    metrics["confusion_test"] = confusion_matrix(samples["test"].labels.numpy(), predicted, labels=classes).tolist()
+    return metrics
 
 
 def _configuration(
