@@ -22,6 +22,7 @@ DIMMEST = 1.0  # percentage of cells that may be dimmer than the threshold: empt
 DARKEST, BRIGHTEST = 0.1, 99.9  # percentiles of the training pixels that map to 0 and 255
 FEW = 3.0  # percentage of images that may begin with empty lines where each is a window
 MAX_SHIFT = 16
+BESIDE = 2.0  # standard deviations by which the line beside a cell's first or last one is bright too
 BANK_LINES = 1024  # background lines that are kept, at most
 
 
@@ -81,19 +82,27 @@ def choose_setup(
 def measure_background(images: Sequence[NDArray[np.uint16]], trigger: Trigger) -> tuple[Background, FalseTriggers]:
     """Lines without a cell among the first and last lines of images (height_i, LINE_W, C), and how often they trigger.
 
-    Such a line shows a cell where it and the one beside it would trigger; noise rarely makes two. Images most of whose
-    edges show something are frames without a border: between them nothing is seen.
+    Such a line shows the tip of a cell where it would trigger and the one beside it is bright as well, by BESIDE
+    standard deviations; noise rarely makes two. Images most of whose edges show something are frames without a border:
+    between them nothing is seen.
     """
     columns = slice(trigger.x_offset, trigger.x_offset + trigger.width)
     edges = [image[rows] for image in images for rows in ([0, min(1, len(image) - 1)], [-1, max(-2, -len(image))])]
     sums = np.stack([pair[:, columns, trigger.channel].sum(axis=1, dtype=np.int64) for pair in edges])
-    over = sums >= trigger.threshold
-    empty = np.flatnonzero(~over.all(axis=1))
+    over = sums[:, 0] >= trigger.threshold
+    level, noise = _level_and_noise(sums[:, 0])
+    empty = np.flatnonzero(~(over & (sums[:, 1] >= min(trigger.threshold, level + BESIDE * noise))))
     if 2 * len(empty) < len(edges):
         return _nothing(images), FalseTriggers(0, 0)
     kept = np.random.default_rng(0).permutation(empty)[:BANK_LINES]
-    false_triggers = FalseTriggers(len(empty), int(over[empty, 0].sum()))
+    false_triggers = FalseTriggers(len(empty), int(over[empty].sum()))
     return Background(np.stack([edges[index][0] for index in kept])), false_triggers
+
+
+def _level_and_noise(sums: NDArray[np.int64]) -> tuple[float, float]:
+    """Median, and the standard deviation about it as the median distance gives it; at least a count."""
+    level = float(np.median(sums))
+    return level, max(1.0, 1.4826 * float(np.median(np.abs(sums - level))))
 
 
 def _nothing(images: Sequence[NDArray[np.uint16]]) -> Background:
@@ -127,10 +136,11 @@ def _line_trigger(images: Sequence[NDArray[np.uint16]], channels: Sequence[str])
     for channel in range(len(channels)):
         sums = [image[:, :, channel].sum(axis=1, dtype=np.int64) for image in images]
         edges = np.asarray([[lines[0], lines[-1]] for lines in sums])
-        levels.append(float(np.median(edges)))
-        noises.append(max(1.0, 1.4826 * float(np.median(np.abs(edges - levels[-1])))))
+        level, noise = _level_and_noise(edges)
+        levels.append(level)
+        noises.append(noise)
         dim = float(np.percentile([lines.max() for lines in sums], DIMMEST))
-        contrasts.append((dim - levels[-1]) / noises[-1])
+        contrasts.append((dim - level) / noise)
     best = int(np.argmax(contrasts))
     if contrasts[best] < LEAST_NOISE:
         raise IcsortError(

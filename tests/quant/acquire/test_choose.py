@@ -72,7 +72,8 @@ def test_a_threshold_in_the_noise_is_told_by_its_rate(seed: int) -> None:
     """Two standard deviations above the background: 2.3 % of the empty lines; lines that a cell fills are not empty."""
     images = cells(2000, seed)
     for image in images[:100]:
-        image[:3] += 400  # a cell at the upper edge
+        image[0] += 400  # the tip of a cell at the upper edge
+        image[1] += 40
     trigger = Trigger(0, round(1000 * WIDTH + 2 * NOISE * WIDTH**0.5), 20, WIDTH)
     background, false_triggers = measure_background(images, trigger)
     assert abs(false_triggers.empty_lines - 3900) < 10
