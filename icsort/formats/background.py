@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What flows between cells: lines recorded without a cell, and how often the trigger takes one for a cell."""
 
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -14,7 +15,6 @@ CELLS_PER_SECOND: Final = 15_000
 """What the published imaging sorter reaches."""
 LINES_PER_SECOND: Final = 2.2e6
 """Assumption: from the published instrument's pitch and flow speed; set it for yours."""
-_STEP: Final = 997  # background lines from one cell's first to the next one's
 
 
 @dataclass(frozen=True)
@@ -28,9 +28,10 @@ class Background:
         """Median counts of a pixel, one a channel."""
         return tuple(int(value) for value in np.rint(np.median(self.lines, axis=(0, 1))))
 
-    def behind(self, cell: int, count: int) -> NDArray[np.uint16]:
-        """The first `count` lines behind cell number `cell`, (count, LINE_W, C): the same in every simulation."""
-        return self.lines[(cell * _STEP + np.arange(count)) % len(self.lines)]
+    def behind(self, image: NDArray[np.uint16], count: int) -> NDArray[np.uint16]:
+        """The first `count` lines behind a cell's image, (count, LINE_W, C): always the same behind the same one."""
+        first = zlib.crc32(image.astype("<u2").tobytes())
+        return self.lines[(first + np.arange(count)) % len(self.lines)]
 
     def quiet(self, trigger: Trigger) -> NDArray[np.uint16]:
         """The lines that do not trigger, (Q, LINE_W, C); empty where all do."""

@@ -21,20 +21,17 @@ class Cut:
     missed: NDArray[np.int64]
 
 
-def cut_cells(
-    images: Sequence[NDArray[np.uint16]], acquisition: Acquisition, background: Background, first: int = 0
-) -> Cut:
+def cut_cells(images: Sequence[NDArray[np.uint16]], acquisition: Acquisition, background: Background) -> Cut:
     """Send cells through the trigger, each by itself: its lines, then a window of background lines.
 
-    images: (height_i, width, C) raw counts. first: number of the first one, which decides on the background lines
-    behind it. A tall cell that triggers again after its window keeps its first event; what background triggers is no
-    cell.
+    images: (height_i, width, C) raw counts. A tall cell that triggers again after its window keeps its first event;
+    what background triggers is no cell.
     """
     trigger = acquisition.event_trigger
     shape = acquisition.input.shape
     windows, cells = [np.empty((0, *shape), np.uint16)], []
     for index, image in enumerate(images):
-        lines = np.concatenate([image, background.behind(first + index, trigger.height)])
+        lines = np.concatenate([image, background.behind(image, trigger.height)])
         starts = cut_events(lines, trigger)
         if len(starts) and starts[0] < len(image):
             windows.append(event_window(lines, int(starts[0]), trigger)[np.newaxis])

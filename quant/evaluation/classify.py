@@ -117,7 +117,7 @@ def classified(network: IntegerNetwork, pieces: Iterator[Dataset]) -> Iterator[C
         background = background or background_of(piece, package.event_trigger)
         for begin in range(0, len(piece.images), CHUNK):
             images = piece.images[begin : begin + CHUNK]
-            cut = cut_cells(images, package, background, done)
+            cut = cut_cells(images, package, background)
             logits = network.logits(package.pixels(cut.windows))
             names = [piece.name_of(begin + i) if piece.names else f"cell {done + i}" for i in range(len(images))]
             yield _decided(package, tuple(names), cut.cells, logits)

@@ -350,7 +350,7 @@ def _decisions(
 def cut_some(cells: Cells, acquisition: Acquisition) -> Iterator[tuple[int, Cut]]:
     """Windows of the cells, some at a time, with the index of the first cell of each time."""
     for begin in range(0, len(cells.dataset.images), CHUNK):
-        yield begin, cut_cells(cells.dataset.images[begin : begin + CHUNK], acquisition, cells.background, begin)
+        yield begin, cut_cells(cells.dataset.images[begin : begin + CHUNK], acquisition, cells.background)
 
 
 def _read_heldout(path: Path) -> tuple[Dataset, Background]:

@@ -93,7 +93,7 @@ def make_samples(
             if upside_down:
                 orientations.append([image[::-1] for image in images])
             orientations += [[_turned(image, degrees) for image in images] for degrees in angles]
-            cuts = [cut_cells(orientation, acquisition, background, begin) for orientation in orientations]
+            cuts = [cut_cells(orientation, acquisition, background) for orientation in orientations]
             cells = reduce(np.intersect1d, (cut.cells for cut in cuts))
             for orientation, cut in zip(pixels, cuts, strict=True):
                 windows = acquisition.pixels(cut.windows[np.isin(cut.cells, cells)])

@@ -77,7 +77,7 @@ def flow(cells: HeldOut, acquisition: Acquisition, cycles_per_cell: float = 0) -
     height = max(len(image) for image in cells.images)
     period = height + max(acquisition.input.height, math.ceil(cycles_per_cell / acquisition.line.width) - height)
     heights = np.asarray([len(image) for image in cells.images])
-    gaps = (cells.background.behind(i, period - lines) for i, lines in enumerate(heights.tolist()))
+    gaps = (cells.background.behind(image, period - len(image)) for image in cells.images)
     lines = np.concatenate([part for pair in zip(cells.images, gaps, strict=True) for part in pair])
     return _events(lines, heights, period, acquisition)
 

@@ -35,7 +35,7 @@ def test_the_trigger_finds_every_training_cell_and_no_noise(dataset: Dataset) ->
     assert len(cut.missed) == 0
     assert setup.false_triggers.empty_lines == 2 * len(dataset.images)
     assert setup.false_triggers.triggers == 0
-    empty = setup.background.behind(0, 2000)
+    empty = setup.background.behind(dataset.images[0], 2000)
     assert empty.std() > 1
     assert len(cut_cells([empty], setup.acquisition, setup.background).cells) == 0
 

@@ -14,7 +14,6 @@ from typer.testing import CliRunner
 from icsort.cli.root import app
 from icsort.errors import IcsortError
 from icsort.quant.cells.dataset import Dataset
-from icsort.quant.cells.find import read_folder
 from icsort.quant.evaluation.evaluate import evaluate
 from icsort.quant.evaluation.folds import evaluate_folds
 from icsort.quant.networks.architectures import Architecture
@@ -70,8 +69,7 @@ def test_every_cell_is_tested_once(folder: Path, cells: Dataset) -> None:
 
 def test_pooled_figures_are_those_of_the_packages(folder: Path, cells: Dataset, stacks: Path) -> None:
     """Each package, evaluated on all cells, leaves out what it has seen; the tables sum up to the pooled one."""
-    # in the order of the files: what lies between cells, of which some windows hold a line, is drawn in turn
-    pooled, decisions = evaluate_folds(folds_in(folder), read_folder(stacks, cells.channels))
+    pooled, decisions = evaluate_folds(folds_in(folder), cells)
     table = np.zeros((5, 5), np.int64)
     for fold in folds_in(folder):
         report, _ = evaluate(fold.package, stacks, channels=list(cells.channels))
