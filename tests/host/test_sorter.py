@@ -363,11 +363,18 @@ def test_a_stop_is_never_undone(board: FakeBoard, sorter: Sorter, model: Manifes
 @pytest.mark.parametrize("after", range(18))
 def test_failure_while_arming_disarms(board: FakeBoard, model: Manifest, after: int) -> None:
     """Whatever request the line swallows: behind the object nothing is armed that was not before."""
-    with Sorter.open(board.port, timeout=0.05) as sorter:
+    asked: set[int] = set()  # sequence numbers: a retry has that of the first try
+
+    def swallow() -> None:
+        asked.add(board.requests[-1][1])
+        board.damage = ["drop"] if len(asked) == after + 1 else []
+
+    with Sorter.open(board.port, timeout=0.1) as sorter:
         sorter.set_gate(["S"], 0.0, model)
-        board.damage = [""] * after + ["drop"] * 3
+        board.on_request = swallow
         with pytest.raises(IcsortError, match="no answer"):
             sorter.arm(model)
+    assert len(asked) > after
     assert not board.armed
 
 
