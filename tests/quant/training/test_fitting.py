@@ -9,7 +9,7 @@ import pytest
 import torch
 from scipy.special import log_softmax, rel_entr, softmax
 
-from icsort.quant.acquire.choose import choose_constants
+from icsort.quant.acquire.choose import choose_setup
 from icsort.quant.cells.dataset import Dataset
 from icsort.quant.networks.architectures import Architecture
 from icsort.quant.training.fitting import Fitting
@@ -23,7 +23,8 @@ ALONE = Processes(1, 0, torch.device("cpu"))
 @pytest.fixture(scope="module")
 def samples(dataset: Dataset) -> Samples:
     few = dataset.subset(np.flatnonzero((dataset.labels > 0) | (np.arange(len(dataset.images)) % 40 < 8)))
-    return make_samples(few, choose_constants(few.images))
+    setup = choose_setup(few.images, few.channels)
+    return make_samples(few, setup.acquisition, setup.background)
 
 
 def fitting(samples: Samples, recipe: Recipe, teacher_logits: torch.Tensor | None = None) -> Fitting:
