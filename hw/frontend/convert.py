@@ -22,9 +22,11 @@ from qonnx.custom_op.registry import getCustomOp
 from qonnx.transformation.general import GiveReadableTensorNames
 
 from icsort.errors import IcsortError
+from icsort.hw.frontend.exactness import exact_quantizers
 from icsort.hw.frontend.execution import Executor
 from icsort.hw.frontend.fast_model import FastModel
 from icsort.hw.frontend.lint import MEAN, QUANTIZERS, WEIGHTED, is_join, lint, title
+from icsort.hw.frontend.normalise import normalise
 from icsort.hw.frontend.passes import CLEAN, PASSES, ROUND_THRESHOLDS, Pass, quiet
 from icsort.hw.frontend.pixel_groups import group_pixels
 from icsort.hw.kernels import streams
@@ -48,7 +50,8 @@ class HardwareGraph:
     """FINN's hardware graph: uint8 image (1, H, W, C) in, integer logits (1, N) out, only hardware layers between.
 
     scale: logit = integer * scale, as the file has it. sources: hardware layer -> layer of the QONNX file it came from.
-    near_ties: hardware layer -> thresholds so close to an integer that float32 rounding decides the QONNX model's side.
+    near_ties: hardware layer -> thresholds so close to an integer that float32 rounding decides the QONNX model's side;
+    none where float32 is exact.
     seconds: pass -> run time, its equality check included.
     """
 
@@ -64,7 +67,7 @@ def convert(
     *,
     shape: tuple[int, int, int],
     classes: int,
-    scale: float,
+    scale: float | None,
     images: npt.NDArray[np.uint8],
     group: int = 1,
     checkpoints: Path | None = None,
@@ -73,11 +76,10 @@ def convert(
     """Convert a QONNX file to FINN's hardware graph and check every pass.
 
     shape: (H, W, C) of the network's input. classes: logits expected. scale: what the manifest says one integer logit
-    is worth. images: uint8 (n, H, W, C), n >= 1, executed after every pass. group: pixels a beat, see
-    frontend.pixel_groups; the graph's image is then (1, H, W / group, C * group). checkpoints: folder for the graph
-    after each pass, also of the one that fails its check, for whoever looks for an error; none by default. progress:
-    called with the name of each
-    pass before it runs.
+    is worth; None: whatever the file gives it. images: uint8 (n, H, W, C), n >= 1, executed after every pass. group:
+    pixels a beat, see frontend.pixel_groups; the graph's image is then (1, H, W / group, C * group). checkpoints:
+    folder for the graph after each pass, also of the one that fails its check, for whoever looks for an error; none by
+    default. progress: called with the name of each pass before it runs.
 
     Raises IcsortError naming the layer or the pass: a file that is not ONNX, a shape that is not the manifest's, an
     operation that is not covered, a float left in the graph, a pass that changes the logits, another scale than the
@@ -92,8 +94,16 @@ def convert(
         expected = _float_logits(executor, model, images)
     except Exception as error:  # onnxruntime and qonnx each raise their own
         raise IcsortError(f"{path.name}: cannot be executed ({_first_line(error)}); export the model again") from None
-    tolerance = TOLERANCE * scale
+    differences: dict[str, float] = {}
     seconds: dict[str, float] = {}
+
+    def check(worth: float) -> None:
+        for name, difference in differences.items():
+            if not difference <= TOLERANCE * worth:
+                raise IcsortError(
+                    f"{path.name}: pass '{name}' of the front end changed the logits by {difference:.3g} "
+                    f"(one integer step is {worth:.3g}); the network cannot be compiled exactly"
+                )
 
     def step(item: Pass, model: ModelWrapper) -> ModelWrapper:
         progress(item.name)
@@ -107,12 +117,9 @@ def convert(
             raise IcsortError(
                 f"{path.name}: pass '{item.name}' of the front end failed: {_first_line(error)}"
             ) from error
-        difference = float(np.abs(actual - expected).max())
-        if not difference <= tolerance:
-            raise IcsortError(
-                f"{path.name}: pass '{item.name}' of the front end changed the logits by {difference:.3g} "
-                f"(one integer step is {scale:.3g}); the network cannot be compiled exactly"
-            )
+        differences[item.name] = float(np.abs(actual - expected).max())
+        if scale is not None:
+            check(scale)
         seconds[item.name] = time.perf_counter() - start
         return model
 
@@ -121,23 +128,30 @@ def convert(
     near_ties = count_near_ties(model)
     model = step(ROUND_THRESHOLDS, model)
     model, found = _split_scale(model, path)
-    if not np.isclose(found, scale, rtol=SCALE_PRECISION, atol=0.0):
+    check(found)
+    if scale is not None and not np.isclose(found, scale, rtol=SCALE_PRECISION, atol=0.0):
         raise IcsortError(
             f"{path.name}: one integer logit is worth {found!r} but the manifest says {scale!r}; export the model again"
         )
-    check_hardware(model)
+    sources = _sources(source, model)
+    check_hardware(model, sources)
     integers = _float_logits(executor, model, images)
     model = group_pixels(model, group)
     if not np.array_equal(_float_logits(executor, model, images), integers):
         raise IcsortError(f"{path.name}: {group} pixels a beat change the logits; use 1 pixel a beat")
-    return HardwareGraph(model, found, _sources(source, model), near_ties, seconds)
+    exact = exact_quantizers(source)
+    near_ties = {name: count for name, count in near_ties.items() if sources[name] not in exact}
+    return HardwareGraph(model, found, sources, near_ties, seconds)
 
 
-def load_qonnx(path: Path) -> ModelWrapper:
-    """Read an ONNX file. Raises IcsortError where it cannot be read or is none."""
+def load_qonnx(path: Path, external: bool = False) -> ModelWrapper:
+    """Read an ONNX file, without what needs no hardware (frontend.normalise).
+
+    external: take weights that are kept in another file. Raises IcsortError where it cannot be read or is none.
+    """
     unreadable = f"{path}: not an ONNX file; export the model again with `icsort export`"
     try:
-        proto = onnx.load(path, load_external_data=False)
+        proto = onnx.load(path, load_external_data=external)
     except OSError as error:
         raise IcsortError(f"{path}: cannot be read ({error.strerror}); give a QONNX file") from None
     except Exception:  # protobuf's decoder errors share no public base class
@@ -146,9 +160,10 @@ def load_qonnx(path: Path) -> ModelWrapper:
         raise IcsortError(unreadable)
     if any(uses_external_data(tensor) for tensor in proto.graph.initializer):
         raise IcsortError(
-            f"{path}: keeps its weights in another file, which its hash does not cover; save it as one file"
+            f"{path}: keeps its weights in another file, which its hash does not cover; make a model package of it "
+            "with `icsort package`"
         )
-    return FastModel(proto)
+    return normalise(FastModel(proto))
 
 
 def clean(model: ModelWrapper) -> ModelWrapper:
@@ -186,6 +201,7 @@ def count_near_ties(model: ModelWrapper) -> dict[str, int]:
     for node in model.graph.node:
         if node.op_type == "Thresholding":
             thresholds = model.get_initializer(node.input[1]).astype(np.float64)
+            thresholds = thresholds[np.isfinite(thresholds)]
             distance = np.abs(thresholds - np.rint(thresholds))
             counts[node.name] = int(np.count_nonzero(distance < np.maximum(np.abs(thresholds), 1.0) * 2.0**-21))
     return counts
@@ -243,21 +259,28 @@ def _split_scale(model: ModelWrapper, path: Path) -> tuple[ModelWrapper, float]:
     return model.cleanup().transform(GiveReadableTensorNames()), float(factor.flat[0])
 
 
-def check_hardware(model: ModelWrapper) -> None:
-    """Refuse, by the layer's name, a graph that is not all integer hardware layers with constant integer parameters.
+def check_hardware(model: ModelWrapper, sources: dict[str, str]) -> None:
+    """Refuse, by the layer of the file, a graph that is not all integer hardware layers with constant integers.
 
-    Raises IcsortError.
+    sources: layer of the graph -> layer of the file. Raises IcsortError.
     """
+
+    def layer(node: NodeProto) -> str:
+        return f"layer '{sources[node.name]}' ({node.op_type})" if node.name in sources else f"layer {title(node)}"
+
     for node in model.graph.node:
         if node.domain != HW_DOMAIN:
+            behind = [user for user in model.find_direct_successors(node) or [] if user.name in sources]
+            where = f"in front of layer '{sources[behind[0].name]}'" if behind else "behind the last layer"
+            what = layer(node) if node.name in sources else f"{where}: {node.op_type}"
             raise IcsortError(
-                f"layer {title(node)}: FINN's passes left it as a float operation; "
+                f"{what}: is left as a float operation by FINN's passes; "
                 "quantize what feeds it or build the network without it"
             )
         flowing = streams(model, node)
         for tensor in (*flowing, *node.output):
             if not model.get_tensor_datatype(tensor).is_integer():
-                raise IcsortError(f"layer {title(node)}: '{tensor}' is still float; quantize it")
+                raise IcsortError(f"{layer(node)}: '{tensor}' is still float; quantize it")
         if node.op_type == "Thresholding":  # FINN may move a bias away and leave the signed type behind
             output, attributes = model.get_tensor_datatype(node.output[0]), getCustomOp(node)
             low = attributes.get_nodeattr("ActVal")
@@ -265,13 +288,13 @@ def check_hardware(model: ModelWrapper) -> None:
             if output == DataType["BIPOLAR"]:
                 low, high = 2 * low - 1, 2 * high - 1
             if low < output.min() or high > output.max():
-                raise IcsortError(f"layer {title(node)}: gives {low} to {high} but FINN typed it {output.name}")
+                raise IcsortError(f"{layer(node)}: gives {low} to {high} but FINN typed it {output.name}")
         for tensor in node.input[len(flowing) :]:
             values = model.get_initializer(tensor)
             if values is None or not np.array_equal(values, np.rint(values)):
-                raise IcsortError(f"layer {title(node)}: '{tensor}' must hold constant integers")
+                raise IcsortError(f"{layer(node)}: '{tensor}' must hold constant integers")
             if np.abs(values).max() >= FLOAT32_INTEGERS:
-                raise IcsortError(f"layer {title(node)}: '{tensor}' holds integers beyond 2^24, not exact in float32")
+                raise IcsortError(f"{layer(node)}: '{tensor}' holds integers beyond 2^24, not exact in float32")
 
 
 # What hardware layers do, in the file's operations: the layers that `_sources` pairs.
@@ -282,6 +305,11 @@ ORIGINS = {
     "Pool": ("MaxPool",),
     "GlobalAccPool": (*MEAN, "AveragePool"),
     "ElementwiseAdd": ("Add",),
+    # Where FINN's passes stopped.
+    "MatMul": WEIGHTED,
+    "Conv": ("Conv",),
+    "MultiThreshold": (*QUANTIZERS, "Trunc"),
+    "MaxPoolNHWC": ("MaxPool",),
 }
 
 

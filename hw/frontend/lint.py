@@ -21,15 +21,19 @@ SHAPE_ONLY = ("Transpose", "Reshape", "Flatten", "Squeeze")
 MEAN = ("GlobalAveragePool", "ReduceMean")
 TRUNCATED_MEAN = ("AveragePool", "Trunc")  # only as such a pair
 QUANTIZERS = ("Quant", "BipolarQuant")
+# Functions that never fall, or never rise: in front of a quantizer they are part of its staircase (frontend.steps).
+ACTIVATIONS = ("Relu", "LeakyRelu", "Clip", "HardSigmoid", "Sigmoid", "Tanh", "Elu", "Selu")
+ELEMENTWISE = (*ARITHMETIC, "BatchNormalization", *ACTIVATIONS)
 SOURCE_OPS = (
     *(*WEIGHTED, *ARITHMETIC, *SHAPE_ONLY, *QUANTIZERS),
-    *("BatchNormalization", "Relu", "MaxPool", *MEAN, *TRUNCATED_MEAN),
+    *("BatchNormalization", *ACTIVATIONS, "MaxPool", *MEAN, *TRUNCATED_MEAN),
 )
 
 
 def lint(model: ModelWrapper) -> None:
     """Refuse, by the layer's name in the file, what no pass can take away. Raises IcsortError with the remedy."""
     for node in model.graph.node:
+        _check_finite(model, node)
         if node.op_type not in SOURCE_OPS:
             raise IcsortError(
                 f"layer {title(node)} is not covered: the hardware knows {', '.join(SOURCE_OPS)}; "
@@ -58,16 +62,36 @@ def lint(model: ModelWrapper) -> None:
         if node.op_type == "Trunc":
             _check_truncation(model, node)
         if node.op_type == "Quant" and not quantizes_bias(model, node):
-            bits = _constant(model, node, 3)
-            if not (np.all(_constant(model, node, 2) == 0) and bits.size == 1 and 1 <= float(bits.flat[0]) <= MAX_BITS):
+            bits, zero = _constant(model, node, 3), _constant(model, node, 2)
+            if np.any(zero) or bits.size != 1 or float(bits.flat[0]) not in range(1, MAX_BITS + 1):
                 raise IcsortError(
-                    f"layer {title(node)}: the quantizer needs zero point 0 and one width of 1 to {MAX_BITS} bits"
+                    f"layer {title(node)}: the quantizer needs zero point 0 and one width of 1 to {MAX_BITS} bits, not "
+                    f"zero point {zero.flat[0]:g} and {bits.flat[0]:g} bits"
                 )
+            if not np.all(_constant(model, node, 1) > 0):
+                raise IcsortError(f"layer {title(node)}: its scale must be positive; train or export it again")
+        if node.op_type == "Gemm":
+            for name, plain_value in (("alpha", 1.0), ("beta", 1.0), ("transA", 0.0)):
+                if attribute(node, name, [plain_value])[0] != plain_value:
+                    raise IcsortError(
+                        f"layer {title(node)}: {name} other than {plain_value:g} is not covered; use a plain product"
+                    )
     for node in model.graph.node:
         if node.op_type in WEIGHTED:
             _check_quantized(model, node)
         if node.op_type == "Quant" and model.get_initializer(node.input[0]) is None:
             _check_scales(model, node)
+
+
+def _check_finite(model: ModelWrapper, node: NodeProto) -> None:
+    for tensor in node.input:
+        value = model.get_initializer(tensor) if tensor else None
+        if value is not None and value.dtype.kind == "f" and not np.isfinite(value).all() and node.op_type != "Clip":
+            bad = int(np.count_nonzero(~np.isfinite(value)))
+            raise IcsortError(
+                f"layer {title(node)}: {bad} of the {value.size} numbers of '{tensor}' are NaN or infinite; "
+                "the training diverged: train again"
+            )
 
 
 def is_join(model: ModelWrapper, node: NodeProto) -> bool:

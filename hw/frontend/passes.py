@@ -30,7 +30,6 @@ from finn.transformation.streamline import Streamline
 from finn.transformation.streamline.absorb import (
     AbsorbConsecutiveTransposes,
     AbsorbMulIntoMultiThreshold,
-    AbsorbScalarBiasIntoMultiThreshold,
     AbsorbTransposeIntoMultiThreshold,
 )
 from finn.transformation.streamline.collapse_repeated import CollapseRepeatedMul
@@ -59,7 +58,8 @@ from qonnx.transformation.lower_convs_to_matmul import LowerConvsToMatMul
 from qonnx.transformation.make_input_chanlast import MakeInputChannelsLast
 from qonnx.transformation.quant_constant_folding import FoldTransposeIntoQuantInit
 
-from icsort.hw.frontend.lint import ARITHMETIC, QUANTIZERS, attribute, is_join, quantizes_bias
+from icsort.hw.frontend.lint import ACTIVATIONS, ARITHMETIC, QUANTIZERS, attribute, is_join, quantizes_bias
+from icsort.hw.frontend.steps import QuantizersToThresholds
 
 
 @contextlib.contextmanager
@@ -153,7 +153,7 @@ class FlattenBehindScalars(Transformation):  # type: ignore[misc]
         """One step of one Flatten or Reshape at a time."""
         for node in model.graph.node:
             consumers = model.find_consumers(node.output[0]) if node.op_type in ("Flatten", "Reshape") else []
-            if len(consumers) != 1 or consumers[0].op_type not in (*ARITHMETIC, *QUANTIZERS, "Relu"):
+            if len(consumers) != 1 or consumers[0].op_type not in (*ARITHMETIC, *QUANTIZERS, *ACTIVATIONS):
                 continue
             (other,) = consumers
             constants = [model.get_initializer(tensor) for tensor in other.input[1:]]
@@ -215,6 +215,65 @@ class MoveTransposePastMaxPool(Transformation):  # type: ignore[misc]
             if not model.find_consumers(before.output[0]):
                 model.graph.node.remove(before)
             return model, True
+        return model, False
+
+
+class PoolsOfAnyStride(Transformation):  # type: ignore[misc]
+    """InferPool, also of pools whose stride is larger than their kernel, which FINN leaves out."""
+
+    def apply(self, model: ModelWrapper) -> tuple[ModelWrapper, bool]:
+        """All at once."""
+        strides = {}
+        for node in model.get_nodes_by_op_type("MaxPoolNHWC"):
+            pool = getCustomOp(node)
+            kernel, stride = (list(pool.get_nodeattr(name)) for name in ("kernel_shape", "strides"))
+            if any(step > size for step, size in zip(stride, kernel, strict=True)):
+                strides[f"Im2Col_{node.name}"] = stride
+                pool.set_nodeattr("strides", kernel)
+        model, changed = InferPool().apply(model)
+        for node in model.graph.node:
+            if node.name in strides:
+                getCustomOp(node).set_nodeattr("stride", strides[node.name])
+        return model, changed
+
+
+class TransposeIntoProduct(Transformation):  # type: ignore[misc]
+    """Transpose to NCHW, Flatten and MatMul to Flatten and MatMul: the weights' rows are put in the order of NHWC."""
+
+    def apply(self, model: ModelWrapper) -> tuple[ModelWrapper, bool]:
+        """One at a time."""
+        for node in model.get_nodes_by_op_type("MatMul"):
+            flatten = model.find_producer(node.input[0])
+            before = model.find_producer(flatten.input[0]) if flatten is not None else None
+            weights = model.get_initializer(node.input[1])
+            if weights is None or before is None or flatten.op_type not in ("Flatten", "Reshape"):
+                continue
+            if before.op_type != "Transpose" or attribute(before, "perm", []) != [0, 3, 1, 2]:
+                continue
+            if len(model.find_consumers(flatten.output[0])) > 1 or model.get_tensor_shape(flatten.output[0])[0] != 1:
+                continue
+            height, width, channels = model.get_tensor_shape(before.input[0])[1:]
+            ordered = weights.reshape(channels, height, width, -1).transpose(1, 2, 0, 3).reshape(weights.shape)
+            model.set_initializer(node.input[1], np.ascontiguousarray(ordered))
+            flatten.input[0] = before.input[0]
+            if not model.find_consumers(before.output[0]):
+                model.graph.node.remove(before)
+            return model, True
+        return model, False
+
+
+class FlattenOfTheImage(Transformation):  # type: ignore[misc]
+    """Off the graph's beginning: an image is a stream of numbers as well as a vector is."""
+
+    def apply(self, model: ModelWrapper) -> tuple[ModelWrapper, bool]:
+        """One at most."""
+        image = model.graph.input[0].name
+        for node in model.find_consumers(image):
+            if node.op_type in ("Flatten", "Reshape") and len(model.find_consumers(image)) == 1:
+                for user in model.find_consumers(node.output[0]):
+                    user.input[0] = image
+                model.graph.node.remove(node)
+                return model, True
         return model, False
 
 
@@ -304,11 +363,9 @@ PASSES: tuple[Pass, ...] = (
         "channels-last input",
         (MakeInputChannelsLast(), GiveUniqueNodeNames(), GiveReadableTensorNames(), InferShapes()),
     ),
+    Pass("quantizers to thresholds", (InferDataLayouts(), QuantizersToThresholds())),
     Pass("QONNX to FINN", (ConvertQONNXtoFINN(),)),
     Pass("tidy", TIDY),
-    # Before any scale moves: a signed quantizer's bias that stays behind would be moved into the thresholds of a
-    # quantizer after it, and leave a signed type on a tensor that is not signed any more.
-    Pass("signs into thresholds", (AbsorbScalarBiasIntoMultiThreshold(), *TIDY)),
     Pass("scales past forks and depthwise convolutions", (MoveMulPastFork(), MoveMulPastDWConv(), *TIDY)),
     Pass("streamline", (Streamline(),)),
     Pass("scales past joins", (ComposedTransformation([MoveMulPastJoinAdd(), MoveMulPastFork()]), *TIDY)),
@@ -324,9 +381,15 @@ PASSES: tuple[Pass, ...] = (
             *TIDY,
         ),
     ),
+    Pass("transposes into products", (TransposeIntoProduct(),)),
     Pass(
         "global pools to hardware",
-        (InferGlobalAccPoolLayer(), *TRANSPOSES, AbsorbMulIntoMultiThreshold(), *TIDY),
+        (
+            *(InferGlobalAccPoolLayer(), *TRANSPOSES),
+            # The division by the number of pixels, to the next quantizer.
+            *(MoveScalarLinearPastInvariants(), MoveScalarMulPastMatMul(), CollapseRepeatedMul()),
+            *(AbsorbMulIntoMultiThreshold(), *TIDY),
+        ),
     ),
     Pass("thresholds to hardware", (BipolarThresholds(), InferThresholdingLayer())),
     # The division by the number of pixels, to the end: what comes behind it is integer then.
@@ -342,10 +405,10 @@ PASSES: tuple[Pass, ...] = (
             BipolarProducts(),
         ),
     ),
-    Pass("pools to hardware", (InferPool(),)),
+    Pass("pools to hardware", (PoolsOfAnyStride(),)),
     Pass("windows to hardware", (InferConvInpGen(),)),
-    Pass("remove flatten", (RemoveCNVtoFCFlatten(),)),
     Pass("joins to hardware", (InferElementwiseBinaryOperation(is_join),)),
+    Pass("remove flatten", (RemoveCNVtoFCFlatten(), FlattenOfTheImage())),
     Pass("class bias to hardware", (InferElementwiseBinaryOperation(adds_integers),)),
     Pass("forks to hardware", (InferDuplicateStreamsLayer(),)),
     Pass("accumulator widths", (MinimizeAccumulatorWidth(), SumTypes(), InferDataTypes())),

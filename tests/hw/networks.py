@@ -365,3 +365,52 @@ def random_images(network: Network | BranchNetwork, count: int, seed: int) -> np
     """uint8 (count, H, W, C) noise over the full range."""
     shape = (count, network.height, network.width, network.channels)
     return np.random.default_rng(seed).integers(0, 256, shape).astype(np.uint8)
+
+
+HEADS = ("image into a linear layer", "convolution last", "mean last", "two linear", "join last", "sparse pool")
+
+
+def make_head(kind: str, seed: int) -> tuple[onnx.ModelProto, BranchNetwork]:
+    """A small network that ends, or begins, in one of the ways of HEADS."""
+    network = BranchNetwork(height=6, width=5)
+    graph = _Branches(np.random.default_rng(seed), network)
+
+    def linear(tensor: str, name: str, outputs: int) -> str:
+        return graph.add(
+            "MatMul", [tensor, graph.weight(f"{name}_weight", (graph.values[tensor].shape[1], outputs), 0.05)], name
+        )
+
+    def active(tensor: str, name: str, signed: bool = False) -> str:
+        largest = float(np.abs(graph.values[tensor]).max())
+        return graph.quantizer(tensor, name, float(np.float32(largest / 11.3)), signed)
+
+    def flat(tensor: str, name: str) -> str:
+        return graph.add("Flatten", [tensor], name, axis=1)
+
+    if kind == "image into a linear layer":
+        hidden = active(linear(flat("image", "flatten"), "linear1", 8), "act1")
+        tensor = linear(hidden, "linear2", network.classes)
+    else:
+        graph.integer = np.ones(4)
+        stem = active(graph.convolution("image", "stem", 4, 3, 1), "stem_act")
+        features = graph.values[stem].shape
+        if kind == "convolution last":
+            weight = graph.weight("last_weight", (network.classes, *features[1:]), 0.05)
+            tensor = flat(graph.add("Conv", [stem, weight], "last", kernel_shape=list(features[2:])), "flatten")
+        elif kind == "mean last":
+            weight = graph.weight("last_weight", (network.classes, features[1], 1, 1), 0.05)
+            last = graph.add("Conv", [stem, weight], "last", kernel_shape=[1, 1])
+            tensor = flat(graph.add("GlobalAveragePool", [last], "mean"), "flatten")
+        elif kind == "two linear":
+            pooled = flat(graph.add("GlobalAveragePool", [stem], "mean"), "flatten")
+            tensor = linear(active(linear(pooled, "linear1", 8), "act1"), "linear2", network.classes)
+        elif kind == "join last":
+            scale = graph.scales[stem] * 1.37
+            shortcut = graph.quantizer(stem, "shared1", scale, signed=True)
+            other = graph.quantizer(graph.convolution(stem, "conv", 4, 3, 1), "shared2", scale, signed=True)
+            joined = graph.add("Add", [other, shortcut], "join")
+            tensor = linear(flat(joined, "flatten"), "linear", network.classes)
+        else:
+            pooled = graph.add("MaxPool", [stem], "pool", kernel_shape=[2, 1], strides=[3, 2])
+            tensor = linear(flat(pooled, "flatten"), "linear", network.classes)
+    return ModelWrapper(graph.model(tensor)).transform(InferShapes()).model, network

@@ -227,7 +227,7 @@ def padded_signed_pool(model: onnx.ModelProto) -> None:
 
 
 def replace_relu(model: onnx.ModelProto) -> None:
-    node_of(model, "relu1").op_type = "Sigmoid"
+    node_of(model, "relu1").op_type = "Softplus"
 
 
 def join(model: onnx.ModelProto, op: str, other: str) -> None:
@@ -260,7 +260,7 @@ def zero_point(model: onnx.ModelProto) -> None:
 
 
 REFUSED = {
-    "an operation that is not covered": (replace_relu, r"'relu1' \(Sigmoid\) is not covered"),
+    "an operation that is not covered": (replace_relu, r"'relu1' \(Softplus\) is not covered"),
     "float between two layers": (lambda m: bypass(m, "act0"), r"'conv1' \(Conv\): float values reach it from 'relu0'"),
     "float weights": (lambda m: bypass(m, "weight1_quant"), r"'conv1' \(Conv\): its weights are float"),
     "a float branch": (
@@ -413,11 +413,12 @@ def test_thresholds_that_leave_their_type_are_refused(kind, fits, saved):
     """-7 to 7: what FINN typed the output is what the next kernel will read."""
     network = NETWORKS["signed"]
     model, scale = make_model(network, 1)
-    graph = convert(saved(model), network, scale).model
+    converted = convert(saved(model), network, scale)
+    graph, sources = converted.model, converted.sources
     node = next(node for node in graph.graph.node if node.op_type == "Thresholding")
     graph.set_tensor_datatype(node.output[0], DataType[kind])
     if fits:
-        frontend.check_hardware(graph)
+        frontend.check_hardware(graph, sources)
     else:
         with pytest.raises(IcsortError, match=f"gives -7 to 7 but FINN typed it {kind}"):
-            frontend.check_hardware(graph)
+            frontend.check_hardware(graph, sources)

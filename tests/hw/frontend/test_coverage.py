@@ -62,7 +62,7 @@ def mean_off(model: onnx.ModelProto) -> None:
 
 # One or more changes of a good network for each row of the page, in its order.
 ROWS: list[list[Callable[[onnx.ModelProto], None]]] = [
-    [renamed("Sigmoid"), renamed("Concat")],
+    [renamed("Softplus"), renamed("Concat")],
     [renamed("AveragePool")],
     [lambda model: average(model, truncated=False)],
     [renamed("Trunc")],
