@@ -80,6 +80,9 @@ COMMANDS = {
         "quant",
         "Repeat the image-enabled-cell-sorting study: ResNets and MobileNetV2 on 7, 3 and 1 channels.",
     ),
+    "package": Entry(
+        "own_network:command", "hw", "Make a model package of your own QONNX file, to compile and simulate."
+    ),
     "compile": Entry("hw.commands.compile:compile_", "hw", "Compile a model package into SystemVerilog for a board."),
     "explore": Entry(
         "hw.commands.explore:explore",

@@ -114,7 +114,7 @@ def write_package(
     return package
 
 
-def write_qonnx(model: Network | PublishedNetwork, shape: Sequence[int], path: Path) -> None:
+def write_qonnx(model: torch.nn.Module, shape: Sequence[int], path: Path) -> None:
     """Export to QONNX, tidied up. shape: (C, H, W). The input is marked UINT8; the file holds no paths and no dates."""
     with tempfile.TemporaryDirectory() as scratch, _quiet():  # the exporter leaves a second file with the weights
         raw = str(Path(scratch) / path.name)
