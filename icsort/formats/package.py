@@ -120,7 +120,8 @@ def load(folder: str | os.PathLike[str]) -> Manifest:
     path = root / MANIFEST_FILE
     if not root.is_dir():
         raise IcsortError(
-            f"{root}: there is no such folder; make a model package with `icsort export RUN --out PACKAGE`"
+            f"{root}: there is no such folder; make a model package with `icsort export RUN --out PACKAGE`, or of your "
+            "own QONNX file with `icsort package`"
         )
     if not path.is_file():
         raise IcsortError(
