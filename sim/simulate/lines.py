@@ -73,12 +73,15 @@ def load_cells(path: Path, manifest: Manifest, count: int | None = None) -> Held
 
 def flow(cells: HeldOut, acquisition: Acquisition, cycles_per_cell: float = 0) -> Flow:
     """Every cell's lines, each cell followed by background lines: at least a window's height of them, so that no event
-    shows two cells, and so many that a cell comes every `cycles_per_cell` cycles at one pixel a cycle."""
+    shows two cells, and so many that a cell comes every `cycles_per_cell` cycles at one pixel a cycle. The last lines do
+    not trigger, so that no event is unfinished where the stream ends."""
     height = max(len(image) for image in cells.images)
     period = height + max(acquisition.input.height, math.ceil(cycles_per_cell / acquisition.line.width) - height)
     heights = np.asarray([len(image) for image in cells.images])
     gaps = (cells.background.behind(image, period - len(image)) for image in cells.images)
-    lines = np.concatenate([part for pair in zip(cells.images, gaps, strict=True) for part in pair])
+    end = _quiet_lines(cells, acquisition)
+    end = end[np.arange(acquisition.input.height) % len(end)]
+    lines = np.concatenate([*(part for pair in zip(cells.images, gaps, strict=True) for part in pair), end])
     return _events(lines, heights, period, acquisition)
 
 
@@ -87,12 +90,18 @@ def dense_flow(cells: HeldOut, acquisition: Acquisition) -> Flow:
     line between them that does not."""
     trigger = acquisition.event_trigger
     spaced = flow(cells, acquisition)
-    quiet = cells.background.quiet(trigger)
-    if not len(quiet):
-        raise IcsortError("every background line triggers: these are not the cells that the trigger was set for")
+    quiet = _quiet_lines(cells, acquisition)
     windows = [spaced.lines[start : start + trigger.height] for start in spaced.starts[spaced.of_cell].tolist()]
     lines = np.concatenate([part for i, window in enumerate(windows) for part in (window, quiet[[i % len(quiet)]])])
     return _events(lines, np.full(len(windows), trigger.height), trigger.height + 1, acquisition)
+
+
+def _quiet_lines(cells: HeldOut, acquisition: Acquisition) -> NDArray[np.uint16]:
+    """Background lines that do not trigger, at least one. Raises IcsortError where all do."""
+    quiet = cells.background.quiet(acquisition.event_trigger)
+    if not len(quiet):
+        raise IcsortError("every background line triggers: these are not the cells that the trigger was set for")
+    return quiet
 
 
 def _events(lines: NDArray[np.uint16], heights: NDArray[np.int64], period: int, acquisition: Acquisition) -> Flow:

@@ -164,6 +164,9 @@ def test_refuses_lines_that_do_not_fit(lines: np.ndarray, trigger: Trigger, name
         cut_events(lines, trigger)
 
 
-def test_refuses_an_empty_window() -> None:
-    with pytest.raises(IcsortError, match="height"):
-        Trigger(0, 1, 0, 4)
+@pytest.mark.parametrize("wrong", [{"height": 0}, {"width": 0}, {"x_offset": -1}, {"channel": -1}, {"threshold": -1}])
+def test_refuses_what_is_no_trigger(wrong: dict[str, int]) -> None:
+    least = {"channel": 0, "threshold": 0, "height": 1, "width": 1, "x_offset": 0}
+    assert Trigger(**least).height == 1
+    with pytest.raises(IcsortError, match="height and width must be at least 1, the other values at least 0"):
+        Trigger(**{**least, **wrong})
