@@ -198,5 +198,5 @@ def test_calibrated_on_labelled_cells(tmp_path, seed):
     assert made.manifest.accuracy.cells == 36
     assert made.manifest.trigger.threshold < NEVER
     assert made.manifest.logits.temperature != 1.0
-    with pytest.raises(IcsortError, match="d is in one of them only"):
+    with pytest.raises(IcsortError, match="c is in one of them only"):
         package(path, tmp_path / "other", classes=["a", "b", "d"], cells=tmp_path / "cells")
