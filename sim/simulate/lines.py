@@ -111,4 +111,6 @@ def _events(lines: NDArray[np.uint16], heights: NDArray[np.int64], period: int, 
     windows = [event_window(lines, int(start), trigger) for start in starts]
     pixels = acquisition.pixels(np.stack(windows)) if windows else np.empty((0, *acquisition.input.shape), np.uint8)
     cells, offsets = np.divmod(starts, period)
-    return Flow(lines, starts, np.where(offsets < heights[cells], cells, NO_CELL), pixels, len(lines) - heights.sum())
+    return Flow(
+        lines, starts, np.where(offsets < heights[cells], cells, NO_CELL), pixels, len(lines) - int(heights.sum())
+    )
