@@ -73,8 +73,10 @@ def load_cells(path: Path, manifest: Manifest, count: int | None = None) -> Held
 
 def flow(cells: HeldOut, acquisition: Acquisition, cycles_per_cell: float = 0) -> Flow:
     """Every cell's lines, each cell followed by background lines: at least a window's height of them, so that no event
-    shows two cells, and so many that a cell comes every `cycles_per_cell` cycles at one pixel a cycle. The last lines do
-    not trigger, so that no event is unfinished where the stream ends."""
+    shows two cells, and so many that a cell comes every `cycles_per_cell` cycles at one pixel a cycle.
+
+    The last lines do not trigger, so that no event is unfinished where the stream ends.
+    """
     height = max(len(image) for image in cells.images)
     period = height + max(acquisition.input.height, math.ceil(cycles_per_cell / acquisition.line.width) - height)
     heights = np.asarray([len(image) for image in cells.images])
