@@ -20,11 +20,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import numpy as np
+    import torch
     from numpy.typing import NDArray
 
     from icsort.formats.build import Build
     from icsort.formats.package import Manifest
     from icsort.host.sorter import Sorter
+    from icsort.own_network import Packaged
     from icsort.sim.simulate.network import NetSimulation
     from icsort.sim.simulate.sorter import Simulation
     from icsort.sim.verilator.board import VirtualBoard
@@ -66,6 +68,46 @@ def export(run: AnyPath, out: AnyPath, *, name: str | None = None, force: bool =
     from icsort.quant.packaging.export import export_package
 
     return export_package(Path(run), Path(out), name, force)
+
+
+def package(
+    model: "torch.nn.Module | AnyPath",
+    out: AnyPath,
+    *,
+    classes: Sequence[str],
+    shape: tuple[int, int, int] | None = None,
+    channels: Sequence[str] = (),
+    input_scale: float | None = None,
+    mean: Sequence[float] = (),
+    deviation: Sequence[float] = (),
+    cells: AnyPath | None = None,
+    name: str | None = None,
+    force: bool = False,
+) -> "Packaged":
+    """A model package of a network of one's own, which becomes the folder `out`.
+
+    model: a QONNX file, or a Brevitas module in evaluation mode, then with the `shape` (C, H, W) of its input. classes:
+    a name for each logit. input_scale: what a step of a pixel, 0..255, is worth to a network that takes floats, as
+    1/255; mean, deviation: what is then taken off and divided by, one or one a channel. channels: their names. cells:
+    a folder of labelled images that set trigger, preprocessing and temperature; without them nothing is ever sorted.
+    name: of the model. Needs icsort[quant,hw].
+    """
+    from icsort.own_network import package as make_package
+
+    source = Path(model) if isinstance(model, str | PathLike) else model
+    return make_package(
+        source,
+        Path(out),
+        classes=classes,
+        shape=shape,
+        channels=channels,
+        input_scale=input_scale,
+        mean=mean,
+        deviation=deviation,
+        cells=None if cells is None else Path(cells),
+        name=name,
+        force=force,
+    )
 
 
 def classify(

@@ -26,6 +26,10 @@ BESIDE = 2.0  # standard deviations by which the line beside a cell's first or l
 BANK_LINES = 1024  # background lines that are kept, at most
 
 
+class NoTriggerError(IcsortError):
+    """No channel tells a cell's lines from those between cells."""
+
+
 @dataclass(frozen=True)
 class Setup:
     """Acquisition settings, the lines that flow between cells, and how often those trigger."""
@@ -49,8 +53,8 @@ def choose_setup(
     that show neighbours too: lines between images are empty (zero), and the first that is not starts the window.
     brightest: percentile of each channel's pixels that maps to 255; whatever is brighter cannot be told apart.
 
-    Raises IcsortError where no trigger tells the cells from noise, for a window that the hardware cannot hold, and for
-    a percentile that is none.
+    Raises NoTriggerError where no trigger tells the cells from noise, IcsortError for a window that the hardware cannot
+    hold and for a percentile that is none.
     """
     if not 50 < brightest <= 100:
         raise IcsortError(f"--brightest {brightest:g}: give a percentile above 50 and at most 100")
@@ -143,7 +147,7 @@ def _line_trigger(images: Sequence[NDArray[np.uint16]], channels: Sequence[str])
         contrasts.append((dim - level) / noise)
     best = int(np.argmax(contrasts))
     if contrasts[best] < LEAST_NOISE:
-        raise IcsortError(
+        raise NoTriggerError(
             f"no channel tells cells from empty lines: the dimmest {DIMMEST:g} % stand out most in {channels[best]}, "
             f"by {contrasts[best]:.1f} standard deviations of an empty line, and a trigger needs {LEAST_NOISE:g}; take "
             "out images without a cell, or, where images show neighbours too, use --window image"

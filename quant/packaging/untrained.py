@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from icsort.errors import IcsortError
 from icsort.formats import package as manifest
 from icsort.formats.acquisition import MAX_GEOMETRY
-from icsort.quant.acquire.choose import choose_setup
+from icsort.quant.acquire.choose import NoTriggerError, choose_setup
 from icsort.quant.acquire.cut import cut_cells
 from icsort.quant.cells.find import Dataset
 from icsort.quant.networks.architectures import Architecture, Network
@@ -46,7 +46,10 @@ def untrained_package(
     names = dataset.classes if count == len(dataset.classes) else tuple(f"class{i}" for i in range(count))
     chosen = np.random.default_rng(seed).permutation(len(dataset.images))[:CALIBRATED]
     images = list(dataset.subset(chosen).images)
-    setup = choose_setup(images, dataset.channels)
+    try:
+        setup = choose_setup(images, dataset.channels)
+    except NoTriggerError:  # cut to the network's shape, cells may fill the image; nobody sorts with random weights
+        setup = choose_setup(images, dataset.channels, window="image")
     cut = cut_cells(images, setup.acquisition, setup.background)
     pixels = torch.from_numpy(setup.acquisition.pixels(cut.windows).transpose(0, 3, 1, 2).astype(np.float32))
     torch.manual_seed(seed)

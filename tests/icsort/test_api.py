@@ -39,7 +39,7 @@ def test_each_name_is_typed_and_described(name: str) -> None:
     assert signature.return_annotation is not inspect.Signature.empty
     assert all(parameter.annotation is not inspect.Parameter.empty for parameter in signature.parameters.values())
     said = inspect.getdoc(function) or ""
-    unsaid = [each for each in signature.parameters if not re.search(rf"\b{each}\b", said)]
+    unsaid = [parameter for parameter in signature.parameters if not re.search(rf"\b{parameter}\b", said)]
     assert set(unsaid) <= {"build", "out", "port", "run", "package", "force", "seed", "cells"}
 
 

@@ -3,6 +3,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import typer
@@ -28,6 +29,15 @@ def test_package(dataset: Dataset, tmp_path: Path) -> None:
     assert len(package.classes) == 12
     assert manifest.load(tmp_path / "package") == package
     assert again == package
+
+
+def test_package_of_images_that_a_cell_fills(tmp_path: Path, seed: int) -> None:
+    """No line of them is empty, so that no trigger tells cells from what lies between them."""
+    random = np.random.default_rng(seed)
+    images = tuple(random.integers(100, 4000, (64, 28, 28, 1)).astype(np.uint16))
+    cells = Dataset("test", "crops", images, np.arange(64) % 2, ("A", "B"), ("X",))
+    package = untrained_package(published("tfc-2w2a"), cells, tmp_path / "package")
+    assert (package.input.height, package.input.width) == (28, 28)
 
 
 def test_thresholds_keep_off_whole_numbers() -> None:
