@@ -21,11 +21,11 @@ from icsort.hw.frontend.fast_model import FastModel
 from icsort.hw.frontend.passes import quiet
 
 INTEGER_TOLERANCE = frontend.TOLERANCE
-Progress = Callable[[int], None]
+ImageProgress = Callable[[int], None]
 
 
 def finn_logits(
-    build: Build, images: npt.NDArray[np.uint8], progress: Progress = lambda _: None
+    build: Build, images: npt.NDArray[np.uint8], progress: ImageProgress = lambda _: None
 ) -> npt.NDArray[np.int64]:
     """Integer logits (N, classes) of images (N, H, W, C) uint8, by FINN's node-by-node execution of graph.onnx.
 
@@ -49,7 +49,7 @@ def finn_tensors(build: Build, image: npt.NDArray[np.uint8]) -> dict[str, npt.ND
 
 
 def qonnx_logits(
-    package: Build | Path, images: npt.NDArray[np.uint8], progress: Progress = lambda _: None
+    package: Build | Path, images: npt.NDArray[np.uint8], progress: ImageProgress = lambda _: None
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
     """Logits of images (N, H, W, C) uint8 by QONNX's execution of model.onnx: (N, classes) integers and floats.
 

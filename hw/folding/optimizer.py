@@ -48,7 +48,7 @@ from icsort.hw.kernels.kernel import Node
 from icsort.hw.kernels.rom import SHALLOW
 from icsort.hw.kernels.width_converter import conversions
 
-Progress = Callable[[str], None]
+StepProgress = Callable[[str], None]
 Amounts = npt.NDArray[np.float64]  # of RESOURCES, in that order
 
 DSP = RESOURCES.index("DSP")
@@ -263,7 +263,7 @@ class Effort:
         return self.cut_short == 0
 
 
-def fold(graph: Graph, target: Target, progress: Progress = lambda _: None) -> tuple[Folding, Effort]:
+def fold(graph: Graph, target: Target, progress: StepProgress = lambda _: None) -> tuple[Folding, Effort]:
     """The folding with the lowest latency from the last line that the search finds within the target's budget.
 
     Raises IcsortError where the budget does not allow the required rate: which resource is short, by how much, and
@@ -356,7 +356,7 @@ class _Search:
     def _total(self) -> Amounts:
         return self.inventory.total(complete(self.graph, self.chosen(), self.target.line_cycles))
 
-    def spend(self, progress: Progress) -> None:
+    def spend(self, progress: StepProgress) -> None:
         """Take the options that save most cycles between the last line and the logits, as long as they do.
 
         What two layers save together is not what each saves alone: where a solution does not help, the next one changes

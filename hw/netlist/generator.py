@@ -23,7 +23,7 @@ LOGITS = "logits"
 
 
 @dataclass(frozen=True)
-class Network:
+class Generated:
     """What is generated of a graph. memories: file name -> contents. logit_bits: of one logit."""
 
     netlist: Netlist
@@ -31,7 +31,7 @@ class Network:
     logit_bits: int
 
 
-def generate(graph: HardwareGraph, folding: Folding, family: str, ultra: bool = False) -> Network:
+def generate(graph: HardwareGraph, folding: Folding, family: str, ultra: bool = False) -> Generated:
     """The netlist and its memories, of a folded graph (`folding.apply` was called with `folding`).
 
     family: of the FPGA, "xc7" or "xcup". ultra: whether it has UltraRAM. Raises IcsortError, by the layer's name, for a
@@ -44,7 +44,7 @@ def generate(graph: HardwareGraph, folding: Folding, family: str, ultra: bool = 
     assembly = _Assembly(layers, folding, family, ultra)
     for node in layers.nodes:
         assembly.add(node)
-    return Network(assembly.finish(), assembly.memories, last.out_bits)
+    return Generated(assembly.finish(), assembly.memories, last.out_bits)
 
 
 @dataclass

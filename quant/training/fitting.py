@@ -35,7 +35,7 @@ Teacher = Callable[[Tensor], Tensor]
 
 
 @dataclass
-class Progress:
+class EpochChoice:
     """What a training has come to: a row an epoch, and the weights of the epoch that is chosen by the validation part.
 
     least: losses (N,) of the validation cells in the epoch of the least mean loss.
@@ -105,7 +105,7 @@ class Fitting:
         )
         self.order = torch.Generator().manual_seed(seed)  # the same in all processes, which share each batch
         self.draw = torch.Generator().manual_seed(seed + 1 + processes.rank)
-        self.progress = Progress()
+        self.progress = EpochChoice()
 
     def state(self) -> dict[str, Any]:
         """All that `restore` needs to go on as if nothing had happened."""
@@ -139,9 +139,9 @@ class Fitting:
                 kept[name].copy_(value)
         self.order.set_state(state["order"])
         self.draw.set_state(state["draw"][self.processes.rank])
-        self.progress = Progress(**state["progress"])
+        self.progress = EpochChoice(**state["progress"])
 
-    def run(self, after_epoch: Callable[[Row], None], progress: bool) -> Progress:
+    def run(self, after_epoch: Callable[[Row], None], progress: bool) -> EpochChoice:
         """Train the epochs that are left. after_epoch: called in the first process, when the epoch can be saved."""
         done = len(self.progress.history)
         with console.progress("train", progress) as report:

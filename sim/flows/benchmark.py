@@ -31,7 +31,7 @@ Figure = Callable[[dict[str, Any]], str]  # a row of the results -> what the tab
 
 
 @dataclass(frozen=True)
-class Network:
+class Benchmarked:
     """One line of the list: options of `icsort model`, board, cells a second to be kept up with, images to compare, and
     further options of `icsort compile`."""
 
@@ -43,11 +43,11 @@ class Network:
     compile: tuple[str, ...] = ()
 
 
-def load_networks(path: Path, names: Sequence[str]) -> list[Network]:
+def load_networks(path: Path, names: Sequence[str]) -> list[Benchmarked]:
     """The networks of a list, or those of `names`. Raises IcsortError for a file that is none, and unknown names."""
     try:
         networks = [
-            Network(**{**entry, "model": tuple(entry["model"]), "compile": tuple(entry.get("compile", ()))})
+            Benchmarked(**{**entry, "model": tuple(entry["model"]), "compile": tuple(entry.get("compile", ()))})
             for entry in json.loads(path.read_text())
         ]
     except FileNotFoundError:
@@ -60,7 +60,7 @@ def load_networks(path: Path, names: Sequence[str]) -> list[Network]:
     return [known[name] for name in names or known]
 
 
-def run(networks: Sequence[Network], out: Path, *, stall_runs: int, force: bool) -> list[dict[str, Any]]:
+def run(networks: Sequence[Benchmarked], out: Path, *, stall_runs: int, force: bool) -> list[dict[str, Any]]:
     """Benchmark each network; a step that fails is its result, and the next network is begun.
 
     Raises IcsortError where `out` holds something else, or an earlier benchmark and not `force`.
@@ -77,7 +77,7 @@ def run(networks: Sequence[Network], out: Path, *, stall_runs: int, force: bool)
     return rows
 
 
-def measure(network: Network, folder: Path, stall_runs: int) -> dict[str, Any]:
+def measure(network: Benchmarked, folder: Path, stall_runs: int) -> dict[str, Any]:
     """Figures of one network; its package, build and simulation are in `folder`. Raises IcsortError."""
     shell = Shell()
     folder.mkdir()

@@ -10,7 +10,7 @@ import numpy as np
 from icsort.formats.build import Build
 from icsort.formats.netlist import Instance
 from icsort.hw.kernels import KERNELS
-from icsort.sim.verilator.net import Outcome
+from icsort.sim.verilator.net import NetOutcome
 
 mpl.use("Agg")
 import matplotlib.pyplot as plt  # the backend must be chosen first
@@ -54,7 +54,7 @@ class LayerFigures:
     fifos: tuple[FifoFigures, ...]
 
 
-def fifo_figures(outcome: Outcome) -> dict[str, FifoFigures]:
+def fifo_figures(outcome: NetOutcome) -> dict[str, FifoFigures]:
     """Name -> figures of every FIFO."""
     peak = np.max([run.peak for run in outcome.runs], axis=0)
     return {
@@ -63,7 +63,7 @@ def fifo_figures(outcome: Outcome) -> dict[str, FifoFigures]:
     }
 
 
-def layer_figures(build: Build, outcome: Outcome) -> list[LayerFigures]:
+def layer_figures(build: Build, outcome: NetOutcome) -> list[LayerFigures]:
     """Figures of every layer, in stream order."""
     run, images = outcome.steady, len(outcome.steady.first)
     figures = fifo_figures(outcome)
@@ -102,7 +102,7 @@ def frame_beats(instance: Instance, beats: int, images: int) -> int:
     return beats // images if ahead is None else ahead
 
 
-def fifo_bits(outcome: Outcome) -> dict[str, int]:
+def fifo_bits(outcome: NetOutcome) -> dict[str, int]:
     """Bits of all FIFOs: as built, and as many as were held at most, in the steady run and in all runs."""
     sizes = fifo_figures(outcome).values()
     return {
@@ -112,7 +112,7 @@ def fifo_bits(outcome: Outcome) -> dict[str, int]:
     }
 
 
-def picture(build: Build, outcome: Outcome, layers: list[LayerFigures], folder: Path) -> None:
+def picture(build: Build, outcome: NetOutcome, layers: list[LayerFigures], folder: Path) -> None:
     """layers.png and layers.svg: when each layer sent the results of the first image, and what each adds at the end."""
     run, clock = outcome.steady, build.clock_mhz
     begin = min(0, *(layer.first_beat for layer in layers))

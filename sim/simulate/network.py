@@ -11,11 +11,11 @@ from icsort.formats.build import Build
 from icsort.hw.reference import finn_logits, qonnx_logits
 from icsort.sim.simulate.layer_times import LayerFigures, fifo_bits, layer_figures
 from icsort.sim.simulate.sorter import SHOWN_MISMATCHES, Mismatch
-from icsort.sim.verilator.net import Outcome, compile_net, run_net
+from icsort.sim.verilator.net import NetOutcome, compile_net, run_net
 from icsort.sim.verilator.verilate import compile_seconds
 
 # Step, done, of how many (0: unknown), cycles simulated so far.
-Progress = Callable[[str, int, int, int], None]
+RunProgress = Callable[[str, int, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -87,8 +87,8 @@ def simulate_net(
     line_gap: int | None = None,
     stall_runs: int = 0,
     seed: int = 0,
-    progress: Progress = lambda *_: None,
-) -> tuple[NetSimulation, Outcome]:
+    progress: RunProgress = lambda *_: None,
+) -> tuple[NetSimulation, NetOutcome]:
     """Run images (N, H, W, C) uint8 through icsort_net and compare each logit with QONNX's and FINN's execution.
 
     line_gap: idle cycles behind each line; None: as the build expects lines. stall_runs: repeat with random stalls, by
@@ -108,7 +108,7 @@ def simulate_net(
     return compare(build, outcome, qonnx, finn), outcome
 
 
-def compare(build: Build, outcome: Outcome, qonnx: NDArray[np.int64], finn: NDArray[np.int64]) -> NetSimulation:
+def compare(build: Build, outcome: NetOutcome, qonnx: NDArray[np.int64], finn: NDArray[np.int64]) -> NetSimulation:
     """Figures of a finished run. qonnx, finn: logits (N, classes) of the same images."""
     steady = outcome.steady
     rtl = np.stack([run.logits for run in outcome.runs])
@@ -139,7 +139,7 @@ def compare(build: Build, outcome: Outcome, qonnx: NDArray[np.int64], finn: NDAr
     )
 
 
-def _seeds(outcome: Outcome) -> list[int]:
+def _seeds(outcome: NetOutcome) -> list[int]:
     return [run.seed for run in outcome.stalled if run.seed is not None]
 
 

@@ -16,8 +16,7 @@ from icsort.formats.build import Build
 from icsort.formats.heldout import HeldOut
 from icsort.output import result_folder
 from icsort.sim.simulate import layer_times as layers
-from icsort.sim.simulate.network import Cycles, NetSimulation, simulate_net
-from icsort.sim.simulate.network import Progress as Report
+from icsort.sim.simulate.network import Cycles, NetSimulation, RunProgress, simulate_net
 from icsort.sim.simulate.sorter import Simulation, simulate
 
 RESULT_FILE = "simulation.json"
@@ -68,7 +67,7 @@ def network(
     return found.equal
 
 
-def _with_speed(progress: Progress) -> Report:
+def _with_speed(progress: Progress) -> RunProgress:
     """What a simulation calls: adds the speed of each step to the progress that is shown."""
     current, since = "", time.monotonic()
 

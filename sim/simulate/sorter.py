@@ -20,9 +20,9 @@ from icsort.host.link import protocol
 from icsort.host.link.registers import REGISTERS
 from icsort.hw.reference import finn_logits, qonnx_logits
 from icsort.sim.bit_true import framing, gate
-from icsort.sim.bit_true.scheduler import Outcome as Ending
+from icsort.sim.bit_true.scheduler import Outcome
 from icsort.sim.simulate.lines import dense_flow, flow
-from icsort.sim.verilator.board import Outcome, compile_board, run_batch
+from icsort.sim.verilator.board import BoardOutcome, compile_board, run_batch
 
 DENSE_CELLS = 20
 DROP_DELAY_CYCLES = 20_000  # long enough for every decision, short enough to simulate
@@ -143,7 +143,7 @@ def compare_decisions(records: Sequence[protocol.EventRecord], manifest: Manifes
     constants, mask = manifest.posterior, gate_classes(manifest)
     decisions = gate.decide(logits, mask, posterior_threshold(POSTERIOR), constants.multiplier, constants.shift)
     equal = [
-        (record.class_index, record.posterior, record.outcome is Ending.REJECTED) == (best, posterior, not passes)
+        (record.class_index, record.posterior, record.outcome is Outcome.REJECTED) == (best, posterior, not passes)
         for record, passes, best, posterior in zip(records, *(values.tolist() for values in decisions), strict=True)
     ]
     wanted = [bool(mask >> c & 1) for c in range(len(manifest.classes))]
@@ -153,7 +153,7 @@ def compare_decisions(records: Sequence[protocol.EventRecord], manifest: Manifes
     return Decided(sum(equal), float(np.abs(posteriors - expected).max(initial=0.0)))
 
 
-def events(outcome: Outcome) -> list[protocol.EventRecord]:
+def events(outcome: BoardOutcome) -> list[protocol.EventRecord]:
     """The events of a finished board, as they left its UART. Raises IcsortError where its records are others."""
     payloads = framing.Decoder().feed(outcome.uart)
     received = [payload for payload in payloads if payload[0] == framing.MessageType.EVENT]

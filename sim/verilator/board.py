@@ -34,7 +34,7 @@ def compile_board(build: Build) -> Path:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class BoardOutcome:
     """What a finished board process wrote.
 
     summary: cycles, seconds, lines, events, decisions, sort_pulses [[timestamp, length], ...]; records: event record
@@ -63,18 +63,18 @@ def _command(build: Build, lines: NDArray[np.uint16], line_gap: int, folder: Pat
     return [str(compile_board(build)), *(str(word) for option in options.items() for word in option)]
 
 
-def _outcome(build: Build, folder: Path) -> Outcome:
+def _outcome(build: Build, folder: Path) -> BoardOutcome:
     records = (folder / "records.bin").read_bytes()
     size = build.record_bytes
     uart = folder / "uart-out.bin"
-    return Outcome(
+    return BoardOutcome(
         summary=json.loads((folder / "summary.json").read_text()),
         records=[records[at : at + size] for at in range(0, len(records), size)],
         uart=uart.read_bytes() if uart.exists() else b"",
     )
 
 
-def run_batch(build: Build, lines: NDArray[np.uint16], uart_in: bytes, *, line_gap: int = 0) -> Outcome:
+def run_batch(build: Build, lines: NDArray[np.uint16], uart_in: bytes, *, line_gap: int = 0) -> BoardOutcome:
     """Send `uart_in` to the board, then the lines once it is armed; return when all is decided and idle.
 
     lines: (L, LINE_W, C) uint16. Raises IcsortError.
@@ -99,7 +99,7 @@ class VirtualBoard:
         self.folder = folder
         self._build = build
 
-    def stop(self) -> Outcome:
+    def stop(self) -> BoardOutcome:
         """End the process and return what it wrote. Raises IcsortError where it had failed."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)

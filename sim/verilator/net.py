@@ -30,7 +30,7 @@ TOP = "icsort_net"
 PATIENCE = 10_000  # cycles without movement beyond what the slowest layer works on a frame: a deadlock
 
 Cycles = NDArray[np.int64]
-Progress = Callable[[int, int, int], None]
+FrameProgress = Callable[[int, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class NetOutcome:
     """steady: the run without stalls; stalled: those with; pushes: FIFO -> cycles in which it took a beat in the steady
     run, up to the first image's logits. cycles, seconds: of all runs, simulated cycles and processor time."""
 
@@ -100,8 +100,8 @@ def run_net(
     stall_runs: int = 0,
     seed: int = 0,
     memories: Path | None = None,
-    progress: Progress = lambda *_: None,
-) -> Outcome:
+    progress: FrameProgress = lambda *_: None,
+) -> NetOutcome:
     """Run images (N, H, W, C) uint8 through the RTL: once steadily, then `stall_runs` times with random stalls.
 
     Of the steady run: pace, cycles from one beat of the input to the next; line_gap, idle cycles behind each line (None
@@ -151,7 +151,7 @@ def run_net(
         ends = np.cumsum([entry["logged"] for entry in summary["fifos"]])
         pushes = np.split(np.fromfile(folder / "beats.bin", "<u4"), ends[:-1])
     steady, *stalled = (_read_run(entry, values) for entry, values in zip(summary["runs"], logits, strict=True))
-    return Outcome(
+    return NetOutcome(
         fifos,
         steady,
         tuple(stalled),
@@ -161,7 +161,7 @@ def run_net(
     )
 
 
-def _run(command: list[str], folder: Path, progress: Progress) -> None:
+def _run(command: list[str], folder: Path, progress: FrameProgress) -> None:
     """Run the executable in `folder`. Raises IcsortError where it fails or is killed."""
     with (
         tempfile.TemporaryFile("w+") as errors,

@@ -19,7 +19,7 @@ from icsort.quant.cells.find import Dataset
 from icsort.quant.networks.architectures import Architecture
 from icsort.quant.training import fitting
 from icsort.quant.training.checkpoint import STATE_FILE, Checkpoint
-from icsort.quant.training.fitting import Progress
+from icsort.quant.training.fitting import EpochChoice
 from icsort.quant.training.recipe import SCHEDULES, Recipe
 from icsort.quant.training.train import train_run
 
@@ -155,7 +155,7 @@ class Opens:
 def test_an_epoch_whose_validation_loss_is_no_number_is_never_chosen(
     dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    progress = Progress()
+    progress = EpochChoice()
     assert progress.add({"epoch": 1}, np.asarray([1.0, 2.0]))
     for wrong in (np.nan, np.inf):
         with pytest.raises(IcsortError, match=r"diverged in epoch 2 \(the validation loss is"):

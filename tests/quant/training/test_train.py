@@ -23,7 +23,7 @@ from icsort.quant.acquire.cut import cut_cells
 from icsort.quant.cells.find import Dataset, generated_dataset, read_folder
 from icsort.quant.cells.readers.shards import write_shards
 from icsort.quant.training import samples
-from icsort.quant.training.fitting import Progress
+from icsort.quant.training.fitting import EpochChoice
 from icsort.quant.training.recipe import Recipe
 from icsort.quant.training.train import train_run
 
@@ -129,7 +129,7 @@ def test_the_last_epoch_within_a_standard_error_is_chosen(seed: int) -> None:
     random = np.random.default_rng(seed)
     losses = random.gamma(0.2, 0.5, (30, 200)) + np.geomspace(1, 0.01, 30)[:, None]
     losses[20:] += np.linspace(0, 0.2, 10)[:, None]  # and at last the training learns its cells by heart
-    progress, chosen = Progress(), []
+    progress, chosen = EpochChoice(), []
     for epoch, each in enumerate(losses, start=1):
         if progress.add({"epoch": epoch}, each):
             chosen.append(epoch)
@@ -140,7 +140,7 @@ def test_the_last_epoch_within_a_standard_error_is_chosen(seed: int) -> None:
 
 
 def test_one_validation_cell_is_enough_to_choose_an_epoch() -> None:
-    progress = Progress()
+    progress = EpochChoice()
     assert [progress.add({"epoch": epoch}, np.asarray([loss])) for epoch, loss in enumerate((2.0, 1.0, 1.5, 1.0))] == [
         *(True, True, False, True)
     ]
