@@ -103,23 +103,32 @@ def power_of_two(seed: int) -> onnx.ModelProto:
 
 
 def test_ties_round_to_even_as_in_the_file(tmp_path, seed):
-    """On many images: as many as it takes to meet ties, which two images at compile time do not show."""
-    model = power_of_two(seed)
-    onnx.save(model, tmp_path / "model.onnx")
+    """On many images, and with weights of which some meet ties: two images at compile time do not show them."""
+    ties = 0
+    for drawn in range(seed, seed + 8):
+        ties += compare_at_ties(tmp_path / f"{drawn}.onnx", drawn)
+        if ties and drawn > seed:
+            return
+    pytest.fail("eight networks met no tie, so that nothing was tested")
+
+
+def compare_at_ties(path, seed):
+    """Every logit of the graph with that of the file, for 20 images. Returns how many values lay on a tie."""
+    onnx.save(power_of_two(seed), path)
     shape = (SMALL.height, SMALL.width, SMALL.channels)
     few = random_images(SMALL, 2, seed)
-    graph = frontend.convert(tmp_path / "model.onnx", shape=shape, classes=SMALL.classes, scale=None, images=few)
+    graph = frontend.convert(path, shape=shape, classes=SMALL.classes, scale=None, images=few)
     assert math.log2(graph.scale).is_integer()
     assert not any(graph.near_ties.values()), "float32 is exact here: no threshold is in doubt"
     reference, ties = frontend.clean(FastModel(power_of_two(seed))), 0
     source = frontend.Executor()
-    for image in random_images(SMALL, 40, seed + 1):
+    for image in random_images(SMALL, 20, seed + 1):
         values = source.execute(reference, [frontend.float_input(reference, image)])[0]
         ties += np.count_nonzero(values["Relu_0_out0"] / 2.0**5 % 1 == 0.5)
         expected = values[reference.graph.output[0].name] / graph.scale
         actual = source.execute(graph.model, [frontend.float_input(graph.model, image)])[0]
         np.testing.assert_array_equal(actual[graph.model.graph.output[0].name], expected)
-    assert ties > 0
+    return ties
 
 
 def test_a_fall_of_the_image_is_refused():
