@@ -68,4 +68,4 @@ registers: $(READY)
 	$(BIN)/python -m icsort.hw.registers.generate
 
 clean:
-	rm -rf out $(VENV)
+	rm -rf out build $(VENV)

@@ -18,7 +18,7 @@ from icsort.host.commands.connection import (
     read_target,
 )
 
-app = typer.Typer(help="Set the sort gate: classes and minimum posterior.", add_completion=False)
+app = typer.Typer(help="Set the sort gate: classes and minimum posterior.", add_completion=False, rich_markup_mode=None)
 
 
 @app.callback()

@@ -23,6 +23,7 @@ import numpy as np
 from finn.analysis.fpgadataflow.res_estimation import res_estimation
 from finn.transformation.fpgadataflow.set_folding import SetFolding
 from finn.transformation.fpgadataflow.specialize_layers import SpecializeLayers
+from onnx import NodeProto
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
 
@@ -249,10 +250,10 @@ def finn_throughput(model: ModelWrapper, part: str, cycles: int) -> Folding:
     with quiet():
         folded = folded.transform(SpecializeLayers(part)).transform(SetFolding(cycles))
     chosen: Folding = {}
-    # FINN names a specialized node by its new type and the old position; the order is that of the graph.
-    for node, specialized in zip(model.graph.node, folded.graph.node, strict=True):
+    specialized = _specialized(folded)
+    for node in model.graph.node:
         if node.op_type in MULTIPLIERS:
-            get = getCustomOp(specialized).get_nodeattr
+            get = getCustomOp(specialized[node.output[0]]).get_nodeattr
             simd = int(get("SIMD"))
             if node.op_type == "MVAU":
                 simd = gcd(simd, model.get_tensor_shape(node.input[0])[-1])
@@ -274,12 +275,18 @@ def estimate(model: ModelWrapper, part: str) -> dict[str, dict[str, int]]:
             attributes.set_nodeattr("resType", "lut")
             attributes.set_nodeattr("ram_style", "distributed")
     with quiet():
-        results = res_estimation(estimated.transform(SpecializeLayers(part)), part)
-    # FINN names a specialized node by its new type and the old position; the order is that of the graph.
+        estimated = estimated.transform(SpecializeLayers(part))
+        results = res_estimation(estimated, part)
+    specialized = _specialized(estimated)
     return {
-        node.name: {key: round(result[key]) for key in RESOURCES}
-        for node, result in zip(model.graph.node, results.values(), strict=True)
+        node.name: {key: round(results[specialized[node.output[0]].name][key]) for key in RESOURCES}
+        for node in model.graph.node
     }
+
+
+def _specialized(model: ModelWrapper) -> dict[str, NodeProto]:
+    """Nodes by the tensor that they make: SpecializeLayers names nodes anew and sorts branches in another order."""
+    return {node.output[0]: node for node in model.graph.node}
 
 
 def divisors(number: int) -> list[int]:

@@ -61,7 +61,7 @@ def run(out: Path, *, generated: bool, epochs: int | None, force: bool = False) 
     build = load_build(build_folder)
     cells = load_cells(heldout, build.manifest)
     stream = flow(cells, build.manifest, build.clock_mhz * 1e6 / CELLS_PER_SECOND)
-    sort = sort_cells(shell, build, stream, out)
+    sort = sort_cells(shell, build, heldout, stream, out)
     result = figures(shell, build, cells, stream, simulated, sort)
     result["dataset_description"] = describe(json.loads((run_folder / "config.json").read_text()))
     truth = stream.truth(cells)
@@ -71,13 +71,14 @@ def run(out: Path, *, generated: bool, epochs: int | None, force: bool = False) 
     return result
 
 
-def sort_cells(shell: Shell, build: Build, stream: Flow, out: Path) -> Sort:
+def sort_cells(shell: Shell, build: Build, heldout: Path, stream: Flow, out: Path) -> Sort:
     """Start the virtual board and let the host's commands sort every cell of the stream."""
     port, events_file = out / "board", out / "events.jsonl"
     known = build.manifest.classes
     gate = next((classes for classes in GATES if set(classes) <= set(known)), known[:1])
     board = ("--port", port, "--model", build.folder)
-    shell.commands.append(shlex.join(["icsort", "board", str(build.folder), "--cells", "…", "--port", str(port), "&"]))
+    command = ["icsort", "board", str(build.folder), "--cells", str(heldout), "--port", str(port)]
+    shell.commands.append(f"{shlex.join(command)} &")
     print(f"\n$ {shell.commands[-1]}", flush=True)
     with virtual_board(build, stream.lines, port) as running:
         shell.icsort("gate", "set", *gate, "--posterior", POSTERIOR, *board)

@@ -14,7 +14,7 @@ READERS: tuple[Reader, ...] = (shards, sorter_events, class_folders, class_stack
 def reader_of(path: Path) -> Reader:
     """The reader for a folder (or file). Raises IcsortError where there is no such folder, or none accepts it."""
     if not path.exists():
-        raise IcsortError(f"{path}: there is no such folder; give one with cell images, or --generated")
+        raise IcsortError(f"{path}: there is no such folder; give one with cell images")
     for reader in READERS:
         if reader.accepts(path):
             return reader

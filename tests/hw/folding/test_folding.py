@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 import json
 
+import numpy as np
 import pytest
 from qonnx.core.modelwrapper import ModelWrapper
+from qonnx.custom_op.registry import getCustomOp
 
 from icsort.errors import IcsortError
 from icsort.hw.compile import compile_package
@@ -30,6 +32,23 @@ def test_folding_is_in_the_graph_and_in_build_json(build):
         for key in ("PE", "SIMD"):
             if key in layer.params:
                 assert attributes[key] == layer.params[key] == build.folding[node.name][key]
+
+
+def test_finn_figures_are_those_of_the_same_layer(tmp_path):
+    """Where branches join, FINN's specialized graph has another order: figures follow the tensor that a layer makes."""
+    network = BranchNetwork(height=8, width=8, blocks=(Basic(4), Basic(8, stride=2)))
+    make_package(tmp_path / "package", network, 3)
+    build = compile_package(tmp_path / "package", tmp_path / "build")
+    model = ModelWrapper(str(build.graph))
+    matrices = {node.name: getCustomOp(node).get_nodeattr for node in model.graph.node if node.op_type == "MVAU"}
+    assert len({get("MW") for get in matrices.values()}) > 2
+    for cycle_target in (1024, 2048, 4096):
+        chosen = folding.finn_throughput(model, "xc7z020clg400-1", cycle_target)
+        for name, get in matrices.items():
+            pe, simd = chosen[name]["PE"], chosen[name]["SIMD"]
+            vectors = int(np.prod(get("numInputVectors")))
+            assert (get("MH") % pe, get("MW") % simd) == (0, 0), name
+            assert vectors * get("MH") // pe * get("MW") // simd <= cycle_target, name
 
 
 def test_a_build_is_a_folding_file(build, graph):

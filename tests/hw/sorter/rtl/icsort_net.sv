@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// icsort_net: stands in for a compiled network in the sorter's benches. Python twin: tests.sorter.reference.stub_logits.
+// icsort_net: stands in for a compiled network in the sorter's benches. Python twin: tests.hw.sorter.reference.stub_logits.
 //
 //   6 x 8 pixels of 2 channels in, 4 logits of 16 bits out, each a signed sum of pixels: channel 0 - channel 1, its negative,
 //   even rows - odd rows, its negative. Up to 32 results wait. A bench
