@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from icsort.cli.options import Force, out
+from icsort.cli import console
+from icsort.cli.options import Force, Json, out
 from icsort.errors import IcsortError
 from icsort.formats import package as manifest
 from icsort.formats.acquisition import (
@@ -223,6 +224,7 @@ def command(
     ] = None,
     name: Annotated[str | None, typer.Option(help="Name of the model (default: the file's).")] = None,
     force: Force = False,
+    as_json: Json = False,
 ) -> None:
     """Make a model package of your own QONNX file, to compile and simulate.
 
@@ -244,6 +246,9 @@ def command(
         force=force,
     )
     description, image = made.manifest, made.manifest.input
+    if as_json:
+        console.show_json({**description.to_json(), "bias_rounded": made.rounded})
+        return
     typer.echo(
         f"model {description.model_id}: {image.channels} x {image.height} x {image.width}, "
         f"{len(description.classes)} classes, one integer logit is worth {description.logits.scale:.6g}"

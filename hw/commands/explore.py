@@ -43,11 +43,16 @@ def explore(
         return
     table = console.table(
         *("network", "board", "folded for", "us after last pixel", "cycles", "cells/s", "accuracy", *SHOWN),
-        title=f"predicted; * takes more than {fill:.0%} of the board",
+        title=f"predicted; * takes more than {fill:.0%} of the board, - is slower than the rate asked for",
         text=("network", "board", "folded for"),
     )
     for point in found.points:
-        cells = [point.network, point.board, point.folding + ("" if point.fits else " *"), f"{point.wait_us:.2f}"]
+        cells = [
+            point.network,
+            point.board,
+            point.folding + " *" * (not point.fits) + " -" * (not point.keeps_rate),
+            f"{point.wait_us:.2f}",
+        ]
         cells += [str(point.wait_cycles), f"{point.cells_per_s:.0f}"]
         cells += ["" if point.accuracy is None else f"{point.accuracy:.1%}"]
         table.add_row(*cells, *(str(point.resources[key]) for key in SHOWN))

@@ -35,7 +35,8 @@ class Point:
     """One network on one board, folded for a rate.
 
     folding: OURS, EQUAL or FINN. wait_cycles, wait_us: from the last pixel to the logits. cells_per_s: what it keeps up
-    with. resources: LUT, DSP, BRAM_18K, URAM. fits: whether the board's share has them. accuracy: of the package, on
+    with; keeps_rate: whether that is the rate asked for. resources: LUT, DSP, BRAM_18K, URAM. fits: whether the board's
+    share has them. accuracy: of the package, on
     held-out cells, None where it has not seen any.
     """
 
@@ -45,6 +46,7 @@ class Point:
     wait_cycles: int
     wait_us: float
     cells_per_s: float
+    keeps_rate: bool
     resources: dict[str, int]
     fits: bool
     accuracy: float | None
@@ -97,7 +99,8 @@ def explore(
                         fold.finn_throughput(hardware, board.part, target.frame_cycles),
                         target.line_cycles,
                     )
-                    points.append(_point(graph, board, target, throughput, (model.name, FINN, accuracy), fill))
+                    asked = target.frame_cycles
+                    points.append(_point(graph, board, target, throughput, (model.name, FINN, accuracy), fill, asked))
                     equal = replace(  # no UltraRAM: deep FIFOs would take it whatever the folding
                         target,
                         budget={**points[-1].resources, "URAM": 0},
@@ -109,7 +112,7 @@ def explore(
                     )
                     for kind, goal in ((OURS, target), (EQUAL, equal)):
                         chosen, _ = optimizer.fold(graph, goal)
-                        points.append(_point(graph, board, goal, chosen, (model.name, kind, accuracy), fill))
+                        points.append(_point(graph, board, goal, chosen, (model.name, kind, accuracy), fill, asked))
                 except IcsortError as reason:
                     refused.append((model.name, board.name, str(reason)))
     return Exploration(fill, points, refused)
@@ -122,6 +125,7 @@ def _point(
     folding: fold.Folding,
     what: tuple[str, str, float | None],
     fill: float,
+    asked: int,
 ) -> Point:
     prediction = cycles.predict(graph, folding, target.line_cycles)
     total = optimizer.Inventory(graph, target.family, target.ultra).total(folding)
@@ -133,6 +137,7 @@ def _point(
         wait_cycles=prediction.after_last_pixel,
         wait_us=prediction.after_last_pixel / clock,
         cells_per_s=clock * 1e6 / prediction.interval,
+        keeps_rate=prediction.interval <= asked,
         resources={key: round(amount) for key, amount in zip(fold.RESOURCES, total, strict=True)},
         fits=all(amount <= fill * board.budget.get(key, 0) for key, amount in zip(fold.RESOURCES, total, strict=True)),
         accuracy=what[2],

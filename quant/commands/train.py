@@ -9,7 +9,6 @@ import typer
 
 from icsort.cli import console
 from icsort.cli.options import Force, GroupBy, Json, Limit, Merge, Seed, choice, out
-from icsort.formats.background import in_words
 from icsort.quant.commands.networks import (
     ActivationBits,
     Depth,
@@ -166,6 +165,8 @@ def train(
         report.write(out, evaluation_page.page(figures, decisions), EVALUATION_FILE, figures)
         print_evaluation(figures, out, as_json)
         return
+    from icsort.formats.background import in_words
+
     metrics = train_run(
         dataset,
         out,

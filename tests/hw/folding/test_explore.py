@@ -10,6 +10,7 @@ from icsort.cli.root import app
 from icsort.errors import IcsortError
 from icsort.formats.board import load_board
 from icsort.hw.compile import compile_package
+from icsort.hw.folding import folding
 from icsort.hw.folding.explore import EQUAL, FINN, OURS, explore
 
 
@@ -34,6 +35,18 @@ def test_finn_waits_longer_at_the_same_rate(package):
     assert theirs.wait_cycles >= equal.wait_cycles
     assert all(equal.resources[key] <= amount for key, amount in theirs.resources.items())
     assert theirs.wait_cycles > ours.wait_cycles
+    assert theirs.keeps_rate
+    assert ours.keeps_rate
+
+
+def test_a_rate_that_is_not_reached_is_said(package, monkeypatch):
+    def narrow(model, *_):
+        return {node.name: {"PE": 1, "SIMD": 1} for node in model.graph.node if node.op_type in folding.MULTIPLIERS}
+
+    monkeypatch.setattr(folding, "finn_throughput", narrow)
+    theirs, ours, equal = explore([package], ["zcu104"], [100_000.0]).points
+    assert theirs.cells_per_s < 100_000
+    assert (theirs.keeps_rate, ours.keeps_rate, equal.keeps_rate) == (False, True, False)
 
 
 def test_a_share_of_the_board_is_all_that_is_taken(package):
