@@ -150,7 +150,7 @@ def _line_trigger(images: Sequence[NDArray[np.uint16]], channels: Sequence[str])
         raise NoTriggerError(
             f"no channel tells cells from empty lines: the dimmest {DIMMEST:g} % stand out most in {channels[best]}, "
             f"by {contrasts[best]:.1f} standard deviations of an empty line, and a trigger needs {LEAST_NOISE:g}; take "
-            "out images without a cell, or, where images show neighbours too, use --window image"
+            "out images without a cell, or, where cells fill their images or neighbours show, use --window image"
         )
     return best, math.ceil(levels[best] + min(TRIGGER_NOISE, contrasts[best]) * noises[best])
 
