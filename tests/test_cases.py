@@ -143,6 +143,7 @@ def test_03_rounding_ties_power_of_two(case: Callable[[str], Run]) -> None:
     assert equal(run("icsort", "simulate", "b", "--images", "many.npy", "--json")) == 400
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("name", ["conv", "linear", "depthwise"])
 def test_04_bias_before_batchnorm(name: str, case: Callable[[str], Run]) -> None:
     took(case("04_bias_before_batchnorm")("icsort", "compile", name, "--out", "b"))
@@ -165,6 +166,7 @@ def test_06_tiff_axes_ignored(case: Callable[[str], Run]) -> None:
     assert took(run("icsort", "train", *words)).count(" 30\n") == 2
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("kind", ["bits", "float", "pages"])
 def test_07_pixel_types_mixed(kind: str, case: Callable[[str], Run]) -> None:
     run = case("07_pixel_types_mixed")
@@ -287,6 +289,7 @@ def test_18_gate_table(case: Callable[[str], Run]) -> None:
         assert (found["passed_over"], found["unreadable"]) == (named, []), kind
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("name", ["dynbatch", "floor", "identity_last", "shared"])
 def test_19_lint_gaps_taken(name: str, case: Callable[[str], Run]) -> None:
     took(case("19_lint_gaps")("icsort", "compile", name, "--out", "b"))
