@@ -130,7 +130,8 @@ def follow(
         lanes = kernel.in_lanes(node, unit)
         arriving = streams[node.inputs[0]].converted(node.elements, lanes)
         if len(node.inputs) == 2:
-            sides = arriving, streams[node.inputs[1]].converted(node.elements, lanes)
+            other = kernel.side_lanes(node, unit)[1]
+            sides = arriving, streams[node.inputs[1]].converted(other * (node.elements // lanes), other)
             joins[node.name] = sides
             times = np.maximum(*(side.times for side in sides)) + FIFO_CYCLES
             arriving = Stream(times, lanes, max(side.spread for side in sides))
@@ -175,7 +176,8 @@ def held(graph: Graph, units: Units, flow: Flow) -> dict[str, int]:
 
 def held_at_join(node: Node, unit: Unit, flow: Flow) -> tuple[int, int]:
     """Beats that wait at most at each input of a join for those at the other one."""
-    lhs, rhs = (side.beats(node.elements // int(unit["PE"])) for side in flow.joins[node.name])
+    number = node.elements // kernel_of(node, unit).in_lanes(node, unit)
+    lhs, rhs = (side.beats(number) for side in flow.joins[node.name])
     leaves = np.maximum(lhs, rhs)
     return _waiting(lhs, leaves), _waiting(rhs, leaves)
 

@@ -10,9 +10,9 @@ sends whole windows (parallel_window = 1) where its layer takes more than a pixe
 tap a beat. Element-wise layers take as many elements at a time as come; thresholds fewer, if so chosen: behind a layer
 that gives PE results every few cycles, that keeps pace.
 
-Where two branches meet (ElementwiseAdd) the FIFO of the faster one, `lhs_fifo_depth` or `rhs_fifo_depth`, must hold
-all that arrives until the slower one delivers. If it is too small, the fork before both stops, the slower branch never
-gets the pixels that it waits for, and nothing ever moves again.
+Where two branches meet (ElementwiseAdd, StreamingConcat) the FIFO of the faster one, `lhs_fifo_depth` or
+`rhs_fifo_depth`, must hold all that arrives until the slower one delivers. If it is too small, the fork before both
+stops, the slower branch never gets the pixels that it waits for, and nothing ever moves again.
 """
 
 import json
@@ -94,6 +94,8 @@ def derive(graph: Graph, chosen: Units) -> Folding:
         elif node.op == "ElementwiseAdd":
             width = max(lanes[tensor] for tensor in node.inputs)
             unit = {"PE": width}
+        elif node.op == "StreamingConcat":  # whole pixels
+            unit, width = {}, node.channels
         elif node.op == "Thresholding":
             unit = {"PE": width, "ram_style": "auto", **chosen.get(node.name, {})}
             width = int(unit["PE"])

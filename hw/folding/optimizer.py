@@ -183,8 +183,8 @@ class Inventory:
         lanes = {self.graph.image: self.graph.channels}
         for node in self.graph.nodes:
             unit = folding[node.name]
-            for number, tensor in enumerate(node.inputs):
-                needed = kernel_of(node, unit).in_lanes(node, unit)
+            sides = kernel_of(node, unit).side_lanes(node, unit)
+            for number, (tensor, needed) in enumerate(zip(node.inputs, sides, strict=True)):
                 yield from self.converters(tensor, lanes[tensor], needed)
                 if JOIN_FIFOS[number] in unit:
                     yield self.fifo(tensor, needed, int(unit[JOIN_FIFOS[number]]))

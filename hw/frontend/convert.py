@@ -305,11 +305,13 @@ ORIGINS = {
     "Pool": ("MaxPool",),
     "GlobalAccPool": (*MEAN, "AveragePool"),
     "ElementwiseAdd": ("Add",),
+    "StreamingConcat": ("Concat",),
     # Where FINN's passes stopped.
     "MatMul": WEIGHTED,
     "Conv": ("Conv",),
     "MultiThreshold": (*QUANTIZERS, "Trunc"),
     "MaxPoolNHWC": ("MaxPool",),
+    "Concat": ("Concat",),
 }
 
 
@@ -352,7 +354,7 @@ def _sources(source: ModelWrapper, model: ModelWrapper) -> dict[str, str]:
                 names[extra.name] = found.name
         if node.name not in names:
             names[node.name] = found.name
-            inputs = found.input if node.op_type == "ElementwiseAdd" else found.input[:1]
+            inputs = found.input if is_join(source, found) else found.input[:1]
             pairs += zip(inputs, node.input, strict=False)
     for node in reversed(model.graph.node):
         if node.op_type in ("FMPadding", "ConvolutionInputGenerator"):

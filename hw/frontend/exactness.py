@@ -61,7 +61,7 @@ def _found(model: ModelWrapper, tensor: str, known: dict[str, Grid | None]) -> G
     if node.op_type == "Quant":
         return _quantized(model, node)
     inputs = [_grid(model, name, known) for name in node.input[:1]]
-    if node.op_type == "Add":
+    if node.op_type in ("Add", "Concat"):
         inputs = [_grid(model, name, known) for name in node.input]
     if any(grid is None or not grid.exact for grid in inputs):
         return None
@@ -71,6 +71,8 @@ def _found(model: ModelWrapper, tensor: str, known: dict[str, Grid | None]) -> G
         return first
     if node.op_type == "Add":
         return Grid(min(grid.step for grid in inputs if grid), sum(grid.most for grid in inputs if grid))
+    if node.op_type == "Concat":
+        return Grid(min(grid.step for grid in inputs if grid), max(grid.most for grid in inputs if grid))
     if node.op_type in WEIGHTED:
         weights = _weights(model, node.input[1])
         bias = model.get_initializer(node.input[2]) if len(node.input) > 2 else None

@@ -12,6 +12,7 @@ from qonnx.core.modelwrapper import ModelWrapper
 from icsort.errors import IcsortError
 
 MAX_BITS = 8
+MAP_RANK = 4  # batch, channels, rows, columns
 TRUNC_INPUTS = 6  # of QONNX's opset 2: tensor, scale, zero point, bits, scale and bits of the output
 
 # What may stand in the QONNX file. FINN removes the constant arithmetic and the shape operations.
@@ -26,7 +27,7 @@ ACTIVATIONS = ("Relu", "LeakyRelu", "Clip", "HardSigmoid", "Sigmoid", "Tanh", "E
 ELEMENTWISE = (*ARITHMETIC, "BatchNormalization", *ACTIVATIONS)
 SOURCE_OPS = (
     *(*WEIGHTED, *ARITHMETIC, *SHAPE_ONLY, *QUANTIZERS),
-    *("BatchNormalization", *ACTIVATIONS, "MaxPool", *MEAN, *TRUNCATED_MEAN),
+    *("Concat", "BatchNormalization", *ACTIVATIONS, "MaxPool", *MEAN, *TRUNCATED_MEAN),
 )
 
 
@@ -55,6 +56,8 @@ def lint(model: ModelWrapper) -> None:
                     raise IcsortError(f"layer {title(node)}: {name} {values} is not covered; {remedy}")
         if node.op_type in ARITHMETIC and all(model.get_initializer(name) is None for name in node.input):
             _check_join(model, node)
+        if node.op_type == "Concat":
+            _check_concat(model, node)
         if node.op_type == "ReduceMean" and sorted(axis % 4 for axis in _mean_axes(model, node)) != [2, 3]:
             raise IcsortError(f"layer {title(node)}: a mean is covered over rows and columns only; use axes 2 and 3")
         if node.op_type == "AveragePool":
@@ -95,8 +98,9 @@ def _check_finite(model: ModelWrapper, node: NodeProto) -> None:
 
 
 def is_join(model: ModelWrapper, node: NodeProto) -> bool:
-    """Whether an Add takes two computed tensors: a residual connection, not a constant."""
-    return node.op_type == "Add" and all(model.get_initializer(name) is None for name in node.input)
+    """Whether branches meet: a Concat, or an Add of two computed tensors, as in a residual connection."""
+    computed = all(model.get_initializer(name) is None for name in node.input)
+    return node.op_type == "Concat" or (node.op_type == "Add" and computed)
 
 
 def quantizes_bias(model: ModelWrapper, node: NodeProto) -> bool:
@@ -134,7 +138,7 @@ def _is_depthwise(model: ModelWrapper, node: NodeProto) -> bool:
 
 def _is_unsigned(model: ModelWrapper, tensor: str) -> bool:
     producer = model.find_producer(tensor)
-    while producer is not None and producer.op_type in (*SHAPE_ONLY, "MaxPool"):
+    while producer is not None and producer.op_type in (*SHAPE_ONLY, "MaxPool", "Concat"):
         producer = model.find_producer(producer.input[0])
     return producer is not None and producer.op_type == "Quant" and not attribute(producer, "signed", [1])[0]
 
@@ -186,13 +190,58 @@ def _check_truncation(model: ModelWrapper, node: NodeProto) -> None:
 def _check_join(model: ModelWrapper, node: NodeProto) -> None:
     """Both branches of a residual Add must be integers of one scale, or their sum is no integer."""
     if node.op_type != "Add":
-        raise IcsortError(f"layer {title(node)}: two branches can be joined by Add only; build the network without it")
-    scales = [_scale(model, node, tensor) for tensor in node.input]
-    if scales[0] != scales[1]:
         raise IcsortError(
-            f"layer {title(node)}: its branches are quantized with different scales, {scales[0]:.6g} and "
-            f"{scales[1]:.6g}; send both through one shared quantizer"
+            f"layer {title(node)}: two branches can be joined by Add or Concat only; build the network without it"
         )
+    _check_shared_scale(model, node)
+
+
+def _check_shared_scale(model: ModelWrapper, join: NodeProto) -> None:
+    if len(set(join.input)) < len(join.input):  # FINN's passes would look for two ways to it without end
+        raise IcsortError(
+            f"layer {title(join)}: takes '{join.input[0]}' twice; give the layer behind it other weights instead"
+        )
+    first, *others = (_scale(model, join, tensor) for tensor in join.input)
+    for scale in others:
+        if scale != first:
+            raise IcsortError(
+                f"layer {title(join)}: its branches are quantized with different scales, {first:.6g} and "
+                f"{scale:.6g}; send both through one shared quantizer"
+            )
+
+
+def _check_concat(model: ModelWrapper, node: NodeProto) -> None:
+    """Channels of maps, whose integers are of one scale and one type."""
+    shape, axis = model.get_tensor_shape(node.input[0]), attribute(node, "axis", [0])[0]
+    if shape is None or len(shape) != MAP_RANK or axis % MAP_RANK != 1:
+        raise IcsortError(
+            f"layer {title(node)}: branches are concatenated along the channels of maps only, axis 1 of 4, not axis "
+            f"{axis} of {len(shape or [])}; concatenate in front of the flatten"
+        )
+    _check_shared_scale(model, node)
+    first, *others = (_levels(model, node, tensor) for tensor in node.input)
+    for levels in others:
+        if levels != first:
+            raise IcsortError(
+                f"layer {title(node)}: its branches are quantized to different types, {first} and {levels}; "
+                "send both through one shared quantizer"
+            )
+
+
+def _levels(model: ModelWrapper, join: NodeProto, tensor: str) -> str:
+    """Bits and sign of a branch's integers, from the quantizer that it came from (`_scale` found one)."""
+    producer = model.find_producer(tensor)
+    while producer.op_type in (*SHAPE_ONLY, "MaxPool", "Concat"):
+        producer = model.find_producer(producer.input[0])
+    if producer.op_type == "Add":
+        raise IcsortError(
+            f"layer {title(join)}: a branch is the sum {title(producer)}, which has more bits than its parts; "
+            "send both branches through one shared quantizer"
+        )
+    if producer.op_type == "BipolarQuant":
+        return "-1 and 1"
+    sign = "signed" if attribute(producer, "signed", [1])[0] else "unsigned"
+    return f"{float(_constant(model, producer, 3).flat[0]):g} bits {sign}"
 
 
 def _scale(model: ModelWrapper, join: NodeProto, tensor: str) -> float:
@@ -203,7 +252,8 @@ def _scale(model: ModelWrapper, join: NodeProto, tensor: str) -> float:
     if producer is not None and is_join(model, producer):
         return _scale(model, join, producer.input[0])
     if producer is None or producer.op_type not in QUANTIZERS:
-        source = "the image" if producer is None else title(producer)
+        source = "a constant" if model.get_initializer(tensor) is not None else "the image"
+        source = source if producer is None else title(producer)
         raise IcsortError(
             f"layer {title(join)}: a branch comes from {source} without a quantizer; "
             "send both branches through one shared quantizer"

@@ -47,6 +47,7 @@ def normalise(model: FastModel) -> FastModel:
     model.forget()
     _fold(model)
     _unshare(model)
+    _concatenate_pairs(model)
     _image_of_vector(model)
     _copy_pixels(model)
     _mean_before_classes(model)
@@ -173,6 +174,23 @@ def _unshare(model: FastModel) -> None:
             shape = model.get_tensor_shape(node.output[0])
             if shape is not None:
                 model.set_tensor_shape(copy.output[0], shape)
+
+
+def _concatenate_pairs(model: FastModel) -> None:
+    """A Concat of many branches as Concats of two, all of its name: the kernel joins two streams."""
+    for node in [node for node in model.graph.node if node.op_type == "Concat"]:
+        if len(node.input) == 1:
+            _bypass(model, node)
+            model.forget()
+        while len(node.input) > 2:
+            joined = f"{node.output[0]}_{len(node.input)}"
+            pair = helper.make_node("Concat", node.input[:2], [joined], name=node.name)
+            pair.attribute.extend(node.attribute)
+            model.graph.node.insert(list(model.graph.node).index(node), pair)
+            rest = node.input[2:]
+            del node.input[:]
+            node.input.extend([joined, *rest])
+            _infer_shapes(model)
 
 
 def image_shape(numbers: int) -> tuple[int, int]:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+from finn.transformation.fpgadataflow.convert_to_hw.concat import InferConcatLayer
 from finn.transformation.fpgadataflow.convert_to_hw.conv_inp_gen import InferConvInpGen
 from finn.transformation.fpgadataflow.convert_to_hw.duplicate_streams import InferDuplicateStreamsLayer
 from finn.transformation.fpgadataflow.convert_to_hw.elementwise_binary_operation import (
@@ -37,10 +38,12 @@ from finn.transformation.streamline.reorder import (
     MoveMulPastDWConv,
     MoveMulPastFork,
     MoveMulPastJoinAdd,
+    MoveMulPastJoinConcat,
     MoveScalarLinearPastInvariants,
     MoveScalarMulPastMatMul,
     MoveTransposePastFork,
     MoveTransposePastJoinAdd,
+    MoveTransposePastJoinConcat,
 )
 from finn.transformation.streamline.round_thresholds import RoundAndClipThresholds
 from onnx import NodeProto
@@ -368,7 +371,10 @@ PASSES: tuple[Pass, ...] = (
     Pass("tidy", TIDY),
     Pass("scales past forks and depthwise convolutions", (MoveMulPastFork(), MoveMulPastDWConv(), *TIDY)),
     Pass("streamline", (Streamline(),)),
-    Pass("scales past joins", (ComposedTransformation([MoveMulPastJoinAdd(), MoveMulPastFork()]), *TIDY)),
+    Pass(
+        "scales past joins",
+        (ComposedTransformation([MoveMulPastJoinAdd(), MoveMulPastJoinConcat(), MoveMulPastFork()]), *TIDY),
+    ),
     Pass("streamline behind joins", (Streamline(),)),
     Pass("convolutions to matrix products", (LowerConvsToMatMul(),)),
     Pass("transposes past thresholds", TRANSPOSES),
@@ -376,7 +382,10 @@ PASSES: tuple[Pass, ...] = (
         "transposes past forks, joins and pools",
         (
             ComposedTransformation(
-                [*TRANSPOSES, MoveTransposePastFork(), MoveTransposePastJoinAdd(), MoveTransposePastMaxPool()]
+                [
+                    *(*TRANSPOSES, MoveTransposePastFork()),
+                    *(MoveTransposePastJoinAdd(), MoveTransposePastJoinConcat(), MoveTransposePastMaxPool()),
+                ]
             ),
             *TIDY,
         ),
@@ -407,7 +416,7 @@ PASSES: tuple[Pass, ...] = (
     ),
     Pass("pools to hardware", (PoolsOfAnyStride(),)),
     Pass("windows to hardware", (InferConvInpGen(),)),
-    Pass("joins to hardware", (InferElementwiseBinaryOperation(is_join),)),
+    Pass("joins to hardware", (InferElementwiseBinaryOperation(is_join), InferConcatLayer())),
     Pass("remove flatten", (RemoveCNVtoFCFlatten(), FlattenOfTheImage())),
     Pass("class bias to hardware", (InferElementwiseBinaryOperation(adds_integers),)),
     Pass("forks to hardware", (InferDuplicateStreamsLayer(),)),

@@ -18,6 +18,7 @@ from icsort.hw.kernels.mvau import Mvau
 from icsort.hw.kernels.sliding_window import SlidingWindow
 from icsort.hw.kernels.sliding_window_folded import SlidingWindowFolded
 from icsort.hw.kernels.stream_add import StreamAdd
+from icsort.hw.kernels.stream_concat import StreamConcat
 from icsort.hw.kernels.stream_fork import StreamFork
 from icsort.hw.kernels.threshold import Threshold
 from icsort.hw.kernels.vvau import Vvau
@@ -42,6 +43,7 @@ KERNELS: dict[str, Kernel] = {
         LabelSelect(),
         StreamFork(),
         StreamAdd(),
+        StreamConcat(),
         ChannelAdd(),
         WidthConverter(),
         Fifo(),

@@ -77,7 +77,8 @@ class Node:
     change. constants: weights, thresholds or addends, as the kernel stores them.
 
     What folding asks of some: kernel, stride: of a window generator. rows, columns: MH and MW of an MVAU. taps: of a
-    VVAU's or pool's kernel, channels: its channels. whole: whether a vector of an MVAU arrives as one pixel or window,
+    VVAU's or pool's kernel, channels: its channels, and those that a
+    concatenation gives. whole: whether a vector of an MVAU arrives as one pixel or window,
     and not pixel by pixel (behind a flatten).
     """
 
@@ -176,8 +177,12 @@ class LayerKernel(Kernel):
         return {"PE": node.elements}
 
     def in_lanes(self, node: Node, unit: Unit) -> int:
-        """Elements in a beat at its inputs."""
+        """Elements in a beat at its input, at the first one of a join."""
         return int(unit["PE"])
+
+    def side_lanes(self, node: Node, unit: Unit) -> tuple[int, ...]:
+        """Elements in a beat at each input; a pixel takes as many beats at all of them."""
+        return (self.in_lanes(node, unit),) * len(node.inputs)
 
     def out_lanes(self, node: Node, unit: Unit) -> int:
         """Elements in a beat at its outputs."""

@@ -116,8 +116,8 @@ class _Assembly:
     def in_widths(self, node: Node) -> list[int]:
         """Bits in a beat at each input."""
         unit = self.folding[node.name]
-        lanes = kernel_of(node, unit).in_lanes(node, unit)
-        return [lanes * bits for bits in node.in_bits]
+        sides = kernel_of(node, unit).side_lanes(node, unit)
+        return [lanes * bits for lanes, bits in zip(sides, node.in_bits, strict=True)]
 
     def memory_file(self, node: Node, unit: Unit) -> MemoryFile | None:
         """mvau_0_weights.hex for parameter WEIGHTS_FILE of mvau_0; its contents go to `memories`."""

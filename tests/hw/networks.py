@@ -62,6 +62,19 @@ class Inverted:
 
 
 @dataclass(frozen=True)
+class Parallel:
+    """Convolutions of several sizes side by side, behind one shared quantizer, their channels concatenated (Inception),
+    the input's in front of them where it is `dense` (DenseNet); then a 1 x 1 convolution.
+
+    features: of each branch. sizes: of their kernels.
+    """
+
+    features: tuple[int, ...]
+    sizes: tuple[int, ...]
+    dense: bool = False
+
+
+@dataclass(frozen=True)
 class BranchNetwork:
     """A 3 x 3 stem, a padded max pool or none, blocks, for a wide head a 1 x 1 convolution, global average pool, linear
     layer without bias."""
@@ -72,7 +85,7 @@ class BranchNetwork:
     stem: int = 4
     stem_stride: int = 1
     pool: bool = False
-    blocks: tuple[Basic | Inverted, ...] = ()
+    blocks: tuple[Basic | Inverted | Parallel, ...] = ()
     head: int = 0  # features of the last 1 x 1 convolution; 0: none
     classes: int = 3
     weight_bits: int = 4
@@ -274,6 +287,17 @@ class _Branches(_Graph):
         self.scales[joined] = scale
         return self.quantizer(joined, f"{name}_sum", scale, signed=True) if block.quantize_sum else joined
 
+    def parallel(self, name: str, tensor: str, block: Parallel) -> str:
+        scale = self.scales[tensor] if block.dense else float(np.float32(self.random.uniform(0.1, 0.15)))
+        branches = [tensor] if block.dense else []
+        for number, (features, size) in enumerate(zip(block.features, block.sizes, strict=True)):
+            branch = self.convolution(tensor, f"{name}_conv{number}", features, size, 1)
+            branches.append(self.activation(branch, f"{name}_shared{number}", signed=False, scale=scale))
+        joined = self.add("Concat", branches, f"{name}_concat", axis=1)
+        self.scales[joined] = scale
+        last = self.convolution(joined, f"{name}_last", self.values[tensor].shape[1], 1, 1)
+        return self.activation(last, f"{name}_act", signed=False)
+
     def build(self) -> float:
         """The whole network. Returns what one integer logit is worth."""
         network = self.network
@@ -285,8 +309,13 @@ class _Branches(_Graph):
             tensor = self.add("MaxPool", [tensor], "stem_pool", kernel_shape=[3, 3], strides=[2, 2], pads=[1] * 4)
             self.scales[tensor] = scale
         for index, block in enumerate(network.blocks):
-            make = self.basic if isinstance(block, Basic) else self.inverted
-            tensor = make(f"block{index}", tensor, block)
+            name = f"block{index}"
+            if isinstance(block, Basic):
+                tensor = self.basic(name, tensor, block)
+            elif isinstance(block, Inverted):
+                tensor = self.inverted(name, tensor, block)
+            else:
+                tensor = self.parallel(name, tensor, block)
         if network.head:
             tensor = self.activation(self.convolution(tensor, "head", network.head, 1, 1), "head_act", signed=False)
         features, pixels = self.values[tensor].shape[1], int(np.prod(self.values[tensor].shape[2:]))

@@ -14,7 +14,7 @@ from icsort.hw.folding.folding import MARGIN
 from icsort.hw.reference import finn_logits, qonnx_logits
 from icsort.sim.simulate.layer_times import layer_figures
 from icsort.sim.verilator.net import run_net
-from tests.hw.networks import Basic, BranchNetwork, Inverted, Network, make_package, random_images
+from tests.hw.networks import Basic, BranchNetwork, Inverted, Network, Parallel, make_package, random_images
 
 # Small units, so that vectors are replayed, sums accumulate over beats, and converters of both kinds appear.
 NARROW = {
@@ -31,6 +31,8 @@ NARROW = {
 BRANCHES = {
     "residual": BranchNetwork(height=7, width=6, blocks=(Basic(4), Basic(6, stride=2))),
     "padded pool": BranchNetwork(height=9, width=10, pool=True, blocks=(Basic(4),)),
+    "parallel": BranchNetwork(height=7, width=8, blocks=(Parallel((3, 5), (1, 3)),)),
+    "dense": BranchNetwork(height=6, width=7, blocks=(Parallel((2, 3), (1, 3), dense=True),)),
     "depthwise": BranchNetwork(
         height=7,
         width=8,
@@ -146,11 +148,12 @@ def test_branches(name, tmp_path, seed):
     assert np.diff(steady.first).mean() == pytest.approx(build.interval_cycles, rel=0.05)
 
 
-def test_layers_end_and_joins_hold_as_the_model_says(tmp_path):
-    """Of 35 layers, the cycle in which each gave its last result, from an empty network; and the beats that waited in
-    front of joins while images followed each other, for which the model chose the depths."""
-    images = random_images(BRANCHES["depthwise"], 4, 5)
-    build = compile_package(make_package(tmp_path / "package", BRANCHES["depthwise"], 3), tmp_path / "build")
+@pytest.mark.parametrize("name", ["depthwise", "dense"])
+def test_layers_end_and_joins_hold_as_the_model_says(name, tmp_path):
+    """Of all layers, 35 in the larger one, the cycle in which each gave its last result, from an empty network; and the
+    beats that waited in front of joins while images followed each other, for which the model chose the depths."""
+    images = random_images(BRANCHES[name], 4, 5)
+    build = compile_package(make_package(tmp_path / "package", BRANCHES[name], 3), tmp_path / "build")
     outcome = run_net(build, images)
     peaks = {fifo.name: int(peak) for fifo, peak in zip(outcome.fifos, outcome.steady.peak, strict=True)}
     joins = [fifo for layer in build.netlist.layers for fifo in build.netlist.join_fifos(layer)]

@@ -16,7 +16,7 @@ from qonnx.transformation.base import Transformation
 from icsort.errors import IcsortError
 from icsort.hw.compile import compile_package
 from icsort.hw.frontend import convert as frontend
-from tests.hw.networks import Basic, BranchNetwork, Inverted, Network, make_model, make_package, random_images
+from tests.hw.networks import Basic, BranchNetwork, Inverted, Network, Parallel, make_model, make_package, random_images
 
 SMALL = Network(height=10, width=10, features=(2, 3))
 BRANCHES = {
@@ -31,6 +31,8 @@ BRANCHES = {
         stem_stride=2, pool=True, height=13, width=16, blocks=(Basic(4), Basic(6, stride=2))
     ),
     "eight bit branches": BranchNetwork(height=5, width=4, blocks=(Basic(4), Inverted(3)), activation_bits=8),
+    "parallel": BranchNetwork(height=6, width=7, blocks=(Parallel((3, 5), (1, 3)),)),
+    "many branches": BranchNetwork(height=6, width=7, blocks=(Parallel((2, 3, 1), (1, 3, 5), dense=True),)),
     "two bit": BranchNetwork(blocks=(Basic(4), Inverted(4, stride=2)), weight_bits=2, activation_bits=2),
 }
 NETWORKS = {
@@ -230,23 +232,32 @@ def replace_relu(model: onnx.ModelProto) -> None:
     node_of(model, "relu1").op_type = "Softplus"
 
 
-def join(model: onnx.ModelProto, op: str, other: str) -> None:
+def join(model: onnx.ModelProto, op: str, other: str, **attributes: int) -> None:
     """Put a join of act0's output and another tensor in front of pool0."""
-    node = helper.make_node(op, ["act0_out", other], ["joined"], name="join")
+    node = helper.make_node(op, ["act0_out", other], ["joined"], name="join", **attributes)
     position = list(model.graph.node).index(node_of(model, "pool0"))
     model.graph.node.insert(position, node)
     node_of(model, "pool0").input[0] = "joined"
 
 
-def unshared(model: onnx.ModelProto) -> None:
-    join(model, "Add", "other_out")
-    scale = numpy_helper.from_array(np.float32(0.123), "other_scale")
-    model.graph.initializer.append(scale)
+def unshared(
+    model: onnx.ModelProto, op: str = "Add", scale: float | None = 0.123, bits: str = "bits4", **attributes: int
+) -> None:
+    """Join act0's output and that of another quantizer. scale: None for the same as act0's."""
+    join(model, op, "other_out", **attributes)
+    if scale is not None:
+        model.graph.initializer.append(numpy_helper.from_array(np.float32(scale), "other_scale"))
+    name = "act0_scale" if scale is None else "other_scale"
     quant = helper.make_node(
-        "Quant", ["relu0_out", "other_scale", "zero", "bits4"], ["other_out"], name="other",
+        "Quant", ["relu0_out", name, "zero", bits], ["other_out"], name="other",
         domain="qonnx.custom_op.general", signed=0, narrow=0, rounding_mode="ROUND",
     )  # fmt: skip
     model.graph.node.insert(list(model.graph.node).index(node_of(model, "join")), quant)
+
+
+def narrower(model: onnx.ModelProto) -> None:
+    model.graph.initializer.append(numpy_helper.from_array(np.float32(3.0), "bits3"))
+    unshared(model, "Concat", scale=None, bits="bits3", axis=1)
 
 
 def scale_per_channel(model: onnx.ModelProto) -> None:
@@ -269,7 +280,31 @@ REFUSED = {
     ),
     "two scales at a join": (unshared, r"'join' \(Add\): .* different scales, .*0.123; .* one shared quantizer"),
     "a scale for each channel at a join": (scale_per_channel, r"'join' \(Add\): quantizer 'other' .* each channel"),
-    "a product of two branches": (lambda m: join(m, "Mul", "act0_out"), r"'join' \(Mul\): .* joined by Add only"),
+    "two scales at a concatenation": (
+        lambda m: unshared(m, "Concat", axis=1),
+        r"'join' \(Concat\): .* different scales, .*0.123; .* one shared quantizer",
+    ),
+    "two types at a concatenation": (
+        narrower,
+        r"'join' \(Concat\): .* different types, 4 bits unsigned and 3 bits unsigned; .* one shared quantizer",
+    ),
+    "a float branch of a concatenation": (
+        lambda m: join(m, "Concat", "relu0_out", axis=1),
+        r"'join' \(Concat\): a branch comes from 'relu0' \(Relu\) without a quantizer",
+    ),
+    "a concatenation of rows": (
+        lambda m: join(m, "Concat", "act0_out", axis=-2),
+        r"'join' \(Concat\): .* axis 1 of 4, not axis -2 of 4",
+    ),
+    "a sum of one branch": (lambda m: join(m, "Add", "act0_out"), r"'join' \(Add\): takes 'act0_out' twice"),
+    "a concatenation of one branch": (
+        lambda m: join(m, "Concat", "act0_out", axis=1),
+        r"'join' \(Concat\): takes 'act0_out' twice",
+    ),
+    "a product of two branches": (
+        lambda m: join(m, "Mul", "act0_out"),
+        r"'join' \(Mul\): .* joined by Add or Concat only",
+    ),
     "zero point": (zero_point, r"'act1' \(Quant\): the quantizer needs zero point 0"),
     "padding of a signed pool": (padded_signed_pool, r"'pool0' \(MaxPool\): pads .* an unsigned quantizer in front"),
     "groups": (lambda m: set_attribute(m, "conv1", "group", 2), r"'conv1' \(Conv\): group \[2\] is not covered"),

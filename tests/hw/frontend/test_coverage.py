@@ -62,7 +62,7 @@ def mean_off(model: onnx.ModelProto) -> None:
 
 # One or more changes of a good network for each row of the page, in its order.
 ROWS: list[list[Callable[[onnx.ModelProto], None]]] = [
-    [renamed("Softplus"), renamed("Concat")],
+    [renamed("Softplus")],
     [renamed("AveragePool")],
     [lambda model: average(model, truncated=False)],
     [renamed("Trunc")],
@@ -77,7 +77,9 @@ ROWS: list[list[Callable[[onnx.ModelProto], None]]] = [
         lambda model: set_constant(model, "zero", np.float32(1)),
     ],
     [lambda model: set_constant(model, "act0_scale", np.full((1, 2, 1, 1), 0.1, np.float32))],
-    [lambda model: join(model, "Add", "relu0_out")],
+    [lambda model: join(model, "Concat", "act0_out", axis=2)],
+    [lambda model: join(model, "Add", "act0_out"), lambda model: join(model, "Concat", "act0_out", axis=1)],
+    [lambda model: join(model, "Add", "relu0_out"), lambda model: join(model, "Concat", "relu0_out", axis=1)],
     [biased],
     [lambda model: bypass(model, "weight1_quant")],
     [mean_off],

@@ -50,7 +50,7 @@ def run(channels: int, pe: int, lhs: Element, rhs: Element, seed: int, folder: P
     }
     run_bench(
         "stream_add",
-        "tests.hw.kernels.bench_stream_add",
+        "tests.hw.kernels.bench_join",
         [RTL / "kernels" / "stream_add.sv"],
         parameters=parameters,
         environment={"ICSORT_STREAM_CASE": str(case)},

@@ -52,19 +52,20 @@ RESIDUAL = """
 module top (
     input wire clk, input wire rst,
     input wire [7:0] tdata, input wire tvalid, output wire tready,
-    output wire [5:0] y, output wire y_valid, input wire y_ready
+    output wire [13:0] y, output wire y_valid, input wire y_ready
 );
-  wire [15:0] copies;
+  wire [23:0] copies;
   wire [7:0] padded, taps;
   wire [19:0] acc;
   wire [21:0] sum;
   wire [14:0] total;
   wire [15:0] biased;
-  wire [1:0] copy_valid, copy_ready;
-  wire padded_valid, taps_valid, acc_valid, sum_valid, total_valid, biased_valid;
-  wire padded_ready, taps_ready, acc_ready, sum_ready, total_ready, biased_ready;
+  wire [5:0] label;
+  wire [2:0] copy_valid, copy_ready;
+  wire padded_valid, taps_valid, acc_valid, sum_valid, total_valid, biased_valid, label_valid;
+  wire padded_ready, taps_ready, acc_ready, sum_ready, total_ready, biased_ready, label_ready;
 
-  stream_fork #(.WIDTH(8), .OUTPUTS(2)) u_fork (
+  stream_fork #(.WIDTH(8), .OUTPUTS(3)) u_fork (
       clk, rst, tdata, tvalid, tready, copies, copy_valid, copy_ready);
   fmpad #(.IFM_H(12), .IFM_W(12), .CHANNELS(64), .SIMD(2), .BITS(4)) u_pad (
       clk, rst, copies[7:0], copy_valid[0], copy_ready[0], padded, padded_valid, padded_ready);
@@ -83,7 +84,9 @@ module top (
                 .RAM_STYLE("distributed")) u_bias (
       clk, rst, total, total_valid, total_ready, biased, biased_valid, biased_ready);
   label_select #(.LABELS(64), .PE(1), .BITS(16), .OUT_BITS(6)) u_label (
-      clk, rst, biased, biased_valid, biased_ready, y, y_valid, y_ready);
+      clk, rst, biased, biased_valid, biased_ready, label, label_valid, label_ready);
+  stream_concat #(.LHS_WIDTH(6), .RHS_WIDTH(8)) u_concat (
+      clk, rst, label, label_valid, label_ready, copies[23:16], copy_valid[2], copy_ready[2], y, y_valid, y_ready);
 endmodule
 """
 
@@ -150,7 +153,8 @@ def test_convolution(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("memory_files")
 def test_residual(tmp_path: Path) -> None:
     cells = synthesize(RESIDUAL, tmp_path)
-    kernels = "stream_fork fmpad sliding_window_folded vvau stream_add global_acc_pool channel_add label_select"
+    kernels = "stream_fork fmpad sliding_window_folded vvau stream_add global_acc_pool channel_add label_select "
+    kernels += "stream_concat"
     inside = "u_vvau.u_dot_product u_vvau.u_dot_product.u_rom u_bias.u_rom u_bias.u_add"
     assert set(cells) == set(kernels.split()) | set(inside.split())
     assert registers(cells["channel_add"]) == 6  # the count of beats
@@ -164,8 +168,9 @@ def test_residual(tmp_path: Path) -> None:
     assert registers(cells["sliding_window_folded"]) <= 96
     # 288 words would be a block if it were left to the tool.
     assert not has_memory(cells["u_vvau.u_dot_product.u_rom"])
-    assert registers(cells["stream_fork"]) == 8 + 2
+    assert registers(cells["stream_fork"]) == 8 + 3
     assert registers(cells["stream_add"]) == 2 * 11 + 1
+    assert registers(cells["stream_concat"]) == 6 + 8 + 1
     # One sum read ahead, one on offer, two counters; the 64 sums are in memory.
     assert registers(cells["global_acc_pool"]) <= 2 * 15 + 1 + 6 + 4
     assert has_memory(cells["global_acc_pool"])

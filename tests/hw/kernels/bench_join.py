@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""stream_add: sums, one a cycle, with either side late, a stalled sink and a reset in the middle."""
+"""Joins of two streams, a result a cycle, with either side late, a stalled sink and a reset in the middle."""
 
 import json
 import logging
@@ -20,7 +20,7 @@ LIMIT = {"timeout_time": 1, "timeout_unit": "ms"}
 
 
 class Ends:
-    """Both sources and the sink. `taken` and `given` hold the cycles of the beats; an offered sum must stay."""
+    """Both sources and the sink. `taken` and `given` hold the cycles of the beats; an offered result must stay."""
 
     def __init__(self, dut) -> None:
         self.dut = dut
