@@ -177,12 +177,8 @@ FIGURES: dict[str, Figure] = {
     "FIFO bits, times steady peak": lambda row: (
         f"{row['fifo_bits']['built']:,}, {row['fifo_bits']['built'] / row['fifo_bits']['peak_steady']:.2f}"
     ),
-    "compile": lambda row: (
-        f"{row['compile']['seconds']:.0f} s ({row['compile']['processor_seconds']:.0f} s of processor)"
-    ),
-    "simulate, all": lambda row: (
-        f"{row['simulate']['seconds']:.0f} s ({row['simulate']['processor_seconds']:.0f} s of processor)"
-    ),
+    "compile": _time("compile"),
+    "simulate, all": _time("simulate"),
     "Verilator and C++": lambda row: f"{row['verilator_seconds']:.0f} s of processor",
     "simulation": lambda row: f"{row['cycles_per_second']:,.0f} cycles/s, {row['images_per_second']:.3g} images/s",
 }
