@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// board_sorter: the compiled sorter on a board: reset, status lights, and no line stream but that of the sorter's own line source.
+//
+//   Lines       s_axis_line is tied off: lines are those that the host stores (`icsort play`). Who has lines of his own brings them in here;
+//               icsort_top says how they must come.
+//   Reset       while `locked` is low (of any clock: the clock's PLL), and 8 cycles behind it.
+//   sort_out    low in reset. Until the FPGA is configured the pins are open: the board, or what is wired to it, must pull them down.
+//   interlock   high while the sorter may be armed; of any clock, as is drop_clock.
+//   lights      0: beats, once in 2^(LIGHT_BITS+5) cycles. 1: armed. 2: a fault is set. 3: the interlock is closed. 4: an event. 5: a sort
+//               pulse; these two stay on for 2^LIGHT_BITS cycles behind each. 21 is right for 50 to 200 MHz.
+`default_nettype none
+
+module board_sorter #(
+    parameter int unsigned LIGHT_BITS = 21
+) (
+    input  wire logic       clk,
+    input  wire logic       locked,
+
+    input  wire logic       uart_rx,
+    output logic            uart_tx,
+    input  wire logic       interlock,
+    input  wire logic       drop_clock,
+    output logic      [5:0] sort_out,
+
+    output logic      [5:0] lights
+);
+
+  // ---------------------------------------------------------------- reset: begins at once, ends with the clock
+  (* async_reg = "true" *)
+  logic [7:0] ready_q;
+
+  always_ff @(posedge clk or negedge locked) begin
+    if (!locked) ready_q <= '0;
+    else ready_q <= {ready_q[6:0], 1'b1};
+  end
+
+  wire rst = !ready_q[7];
+
+  // ---------------------------------------------------------------- sorter
+  logic [5:0] sort;
+  logic       armed, fault, one_event, closed;
+
+  assign sort_out = sort & {6{ready_q[7]}};
+
+  /* verilator lint_off PINCONNECTEMPTY */
+  icsort_build sorter (
+      .clk,
+      .rst,
+      .s_axis_line_tdata  ('0),
+      .s_axis_line_tvalid (1'b0),
+      .s_axis_line_tready (),
+      .s_axis_line_tlast  (1'b0),
+      .s_axis_line_tuser  ('0),
+      .timestamp          (),
+      .uart_rx,
+      .uart_tx,
+      .interlock,
+      .drop_clock,
+      .sort_out           (sort),
+      .mon_armed          (armed),
+      .mon_fault          (fault),
+      .mon_idle           (),
+      .mon_event          (one_event),
+      .mon_decision       (),
+      .mon_record_tdata   (),
+      .mon_record_tvalid  (),
+      .mon_record_tlast   (),
+      .mon_stream_line    (),
+      .mon_stream_net_in  (),
+      .mon_stream_net_out ()
+  );
+  /* verilator lint_on PINCONNECTEMPTY */
+
+  // ---------------------------------------------------------------- lights
+  logic [LIGHT_BITS+4:0] beat_q;
+  logic [LIGHT_BITS:0]   event_q, pulse_q;  // the top bit is on until the others have counted through
+
+  synchronizer u_closed (
+      .clk,
+      .pin   (interlock),
+      .level (closed)
+  );
+
+  always_ff @(posedge clk) begin
+    beat_q <= beat_q + 1'b1;
+    if (event_q[LIGHT_BITS]) event_q <= event_q + 1'b1;
+    if (pulse_q[LIGHT_BITS]) pulse_q <= pulse_q + 1'b1;
+    if (one_event) event_q <= {1'b1, LIGHT_BITS'(0)};
+    if (sort != '0) pulse_q <= {1'b1, LIGHT_BITS'(0)};
+    if (rst) begin
+      beat_q  <= '0;
+      event_q <= '0;
+      pulse_q <= '0;
+    end
+  end
+
+  assign lights = {pulse_q[LIGHT_BITS], event_q[LIGHT_BITS], closed, fault, armed, beat_q[LIGHT_BITS+4]};
+
+endmodule
+
+`default_nettype wire
