@@ -9,16 +9,16 @@ READY  := $(VENV)/ready
 QUICK  := -m "not full"
 JOBS   ?= 2
 # A crashed worker ends the run: pytest-xdist 3.8 may wait forever for the one that replaces it (its issue 1378).
-WORKERS = -n $(JOBS) --dist loadgroup --max-worker-restart 0
+WORKERS = -n $(JOBS) --dist loadgroup --max-worker-restart 0 --durations 25
 COVERAGE = --cov --cov-report term:skip-covered --cov-report html:out/coverage
 
 .PHONY: help demo test test-full mutants lint format docs registers clean
 
 help:
 	@echo "make demo       train, compile, simulate, run the virtual board; report in out/demo/report.html"
-	@echo "make test       all tests but the slow ones (under 20 minutes on 2 cores)"
-	@echo "make test-full  all tests, with what they cover in out/coverage"
-	@echo "make mutants    change the integer models in turn; tests must notice (mutmut)"
+	@echo "make test       all tests but the slow ones (20 to 30 minutes on 2 cores)"
+	@echo "make test-full  all tests, with what they cover in out/coverage, then make mutants"
+	@echo "make mutants    change code at random; tests must notice (at most 15 minutes and one run of its tests a package)"
 	@echo "make lint       ruff, mypy, Verilator's lint of all RTL"
 	@echo "make format     let ruff format the Python files"
 	@echo "make docs       the documentation as a site in out/site"
@@ -45,10 +45,10 @@ test: $(READY)
 
 test-full: $(READY)
 	$(BIN)/python -m pytest $(WORKERS) $(COVERAGE)
+	$(BIN)/python -m tests.mutants
 
 mutants: $(READY)
-	$(BIN)/mutmut run --max-children $(JOBS)
-	$(BIN)/mutmut results
+	$(BIN)/python -m tests.mutants
 
 lint: $(READY)
 	$(BIN)/ruff check .

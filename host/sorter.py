@@ -2,7 +2,6 @@
 """The sorter as an object: who it is, its registers by name, gate, arm, counters, events."""
 
 import json
-import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -13,30 +12,45 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Final
 
 from icsort.errors import IcsortError
-from icsort.formats.gate import class_mask, posterior_threshold
-from icsort.host.link.protocol import Answer, EventRecord, Nack, parse, read_request, write_request
-from icsort.host.link.registers import REGISTERS
+from icsort.formats.event_record import Group
+from icsort.host.link.protocol import (
+    Amendment,
+    Answer,
+    EventRecord,
+    ImagePiece,
+    ImageReason,
+    Nack,
+    Statistics,
+    parse,
+    read_request,
+    write_request,
+)
+from icsort.host.link.registers import COUNTERS, REGISTERS, SCHEDULE_WORDS
 from icsort.host.link.transport import BAUDS, SerialTransport, Transport, send_past
+from icsort.host.settings import FrontSettings
 from icsort.sim.bit_true.framing import PROTOCOL_VERSION, Decoder, FrameError, NackCode
+from icsort.sim.bit_true.scheduler import COMMON, WORDS, Settings
 
-if TYPE_CHECKING:  # the command line starts without numpy
+if TYPE_CHECKING:  # the command line starts without numpy and pydantic
+    from icsort.formats.acquisition import Acquisition
+    from icsort.formats.compile_gate import Board, Compiled
+    from icsort.formats.gate_set import GateSet
     from icsort.formats.package import Manifest
+    from icsort.formats.schedule import Schedule
 
 TRIES: Final = 3
 STOPS: Final = 10
 DEFAULT_TIMEOUT: Final = 1.0
 DEFAULT_HEARTBEAT: Final = 2.0
 """Seconds of silence after which the board disarms itself."""
-DEFAULT_DROP_DELAY_US: Final = 500.0
-"""Assumption: the path from the laser to the sorting point is the instrument's, not ours; set it for yours."""
-DEFAULT_PULSE_US: Final = 5.0
-"""Assumption, as above: the actuator decides."""
-OUTCOME_COUNTERS: Final = ("SORTED", "REJECTED", "DISARMED", "LATE", "ABORTED", "CONFLICT")
-COUNTERS: Final = (
-    *("ACCEPTED", "MISSED", *OUTCOME_COUNTERS),
-    *("RECORDS_LOST", "LINE_ERRORS", "LINE_STALLS", "LINK_BAD_FRAMES", "LINK_GOOD_FRAMES", "HEARTBEATS_LOST"),
-    *("LINE_GAPS", "LINES_STOPPED", "DEAD_TIME"),
-)
+FAULT_CAUSES: Final = {
+    "interlock": "the interlock is open, or was; close it",
+    "cells_lost": "cells came faster than the scheduler takes them; look after the trigger",
+    "drop_clock": "the drop clock stopped, or is not what the schedule says; look after it",
+    "network": "the network gave no logits in time, or some that nobody waits for; reset the board and report it",
+    "pairing": "parts of an event did not belong together, a fault of the build; reset the board and report it",
+}
+"""What each fault asks for."""
 
 
 @dataclass(frozen=True)
@@ -54,11 +68,18 @@ class Identity:
 
 @dataclass(frozen=True)
 class Gate:
-    """The gate in force. mask: bit c = class c. posterior: least of the set, unsigned 0.16. serial: commits."""
+    """The gate set in force. serial: commits since reset. identity: CRC-32 of the set, 8 hex digits.
 
-    mask: int
-    posterior: int
+    tests, gates: how many. mask, posterior: of a set that asks for one class set alone, bit c = class c, and its least
+    posterior, unsigned 0.16; None of any other.
+    """
+
     serial: int
+    identity: str
+    tests: int
+    gates: int
+    mask: int | None = None
+    posterior: int | None = None
 
 
 class DisarmedBy(IntEnum):
@@ -67,7 +88,7 @@ class DisarmedBy(IntEnum):
     NOTHING = 0
     HOST = 1
     HEARTBEAT = 2
-    UNKNOWN = 3
+    FAULT = 3
 
 
 @dataclass(frozen=True)
@@ -75,8 +96,11 @@ class Status:
     """State of the sorter at the moment of reading."""
 
     armed: bool
+    testing: bool
     gate_valid: bool
+    schedule_valid: bool
     idle: bool
+    interlock: bool
     disarmed_by: DisarmedBy
 
 
@@ -85,15 +109,19 @@ class Losses:
     """What did not reach the host, told from gaps. Counting begins with the first event received.
 
     events: event ids without a record. frames: EVENT frames lost on the link (each is one of the events above; the
-    rest the board dropped because its record FIFO was full). bad_frames: frames received damaged. restarts: event ids
-    that went backwards, so the board was reset.
+    rest the board dropped because its record FIFO was full). amendments, statistics: frames of these lost on the link.
+    bad_frames: frames received damaged. restarts: event ids that went backwards, so the board was reset.
     """
 
     events: int = 0
     frames: int = 0
+    amendments: int = 0
+    statistics: int = 0
     bad_frames: int = 0
     restarts: int = 0
     _next: tuple[int, int] | None = field(default=None, repr=False)
+    _next_amendment: int | None = field(default=None, repr=False)
+    _next_statistics: int | None = field(default=None, repr=False)
 
     def see(self, event: EventRecord) -> None:
         """Take note of the next event received."""
@@ -106,6 +134,18 @@ class Losses:
                 self.events += gap
                 self.frames += (event.seq - seq) % 256
         self._next = ((event.event_id + 1) % 2**32, (event.seq + 1) % 256)
+
+    def see_amendment(self, amendment: Amendment) -> None:
+        """Take note of the next amendment received."""
+        if self._next_amendment is not None:
+            self.amendments += (amendment.seq - self._next_amendment) % 256
+        self._next_amendment = (amendment.seq + 1) % 256
+
+    def see_statistics(self, statistics: Statistics) -> None:
+        """Take note of the next frame of statistics received."""
+        if self._next_statistics is not None and statistics.number:
+            self.statistics += (statistics.seq - self._next_statistics) % 256
+        self._next_statistics = (statistics.seq + 1) % 256
 
 
 class Sorter:
@@ -123,7 +163,7 @@ class Sorter:
         self._decoder = Decoder()
         self._seq = 0
         self._answers: deque[Answer | Nack] = deque()
-        self._events: deque[EventRecord] = deque()
+        self._events: deque[EventRecord | Amendment | Statistics | ImagePiece] = deque()
         self._heartbeat: float | None = None  # seconds, from before ARM is sent until DISARM is confirmed
         self._alive = 0.0  # when the board last answered
         # Whatever half frame the board has seen so far ends here.
@@ -248,86 +288,301 @@ class Sorter:
         return board
 
     def status(self) -> Status:
-        """Armed, gate valid, idle, and what disarmed it last."""
+        """Armed, testing, what is in force, idle, and what disarmed it last."""
         fields = self._fields("STATUS")
-        return Status(
-            bool(fields["armed"]), bool(fields["gate_valid"]), bool(fields["idle"]), DisarmedBy(fields["disarmed_by"])
-        )
+        disarmed_by = DisarmedBy(fields.pop("disarmed_by"))
+        return Status(**{name: bool(value) for name, value in fields.items()}, disarmed_by=disarmed_by)
+
+    def faults(self) -> list[str]:
+        """What went wrong since the faults were last cleared: names of the fields of FAULTS."""
+        return [name for name, value in self._fields("FAULTS").items() if value]
+
+    def clear_faults(self) -> list[str]:
+        """Clear all faults, which somebody has looked after. Returns those whose cause lasts."""
+        self.write("FAULTS_CLEAR", sum(1 << field.low for field in REGISTERS["FAULTS_CLEAR"].fields.values()))
+        return self.faults()
 
     # Gate and arm
 
     def set_gate(self, classes: Sequence[str], posterior: float, manifest: "Manifest") -> Gate:
         """Put a gate in force: sort cells whose class is one of `classes` and whose set posterior is at least that.
 
-        The shadow registers are read back before they are committed, the gate in force after. Raises IcsortError for
-        a class that the model does not know, a posterior outside 0..1, and a board that does not keep the gate.
+        Raises IcsortError for a class that the model does not know, a posterior outside 0..1, and as `set_gates` does.
         """
-        mask = class_mask(classes, manifest.classes)
-        threshold = posterior_threshold(posterior)
-        self.write_checked("GATE_CLASSES_LO", mask & 0xFFFFFFFF)
-        self.write_checked("GATE_CLASSES_HI", mask >> 32)
-        self.write_checked("GATE_POSTERIOR", threshold)
+        from icsort.formats.gate_set import of_classes
+
+        return self.set_gates(of_classes(tuple(classes), posterior), manifest)
+
+    def set_gates(self, source: "GateSet", manifest: "Manifest") -> Gate:
+        """Compile a gate set for this board and model and put it in force, between two events.
+
+        Every word is read back before the set is committed, its identity after. Raises IcsortError for a set that the
+        model's classes, the board's values or the gate engine do not allow, and for a board that does not keep it.
+        """
+        from icsort.formats.compile_gate import compile_gate
+
+        compiled = compile_gate(source, self.gate_values(manifest))
+        self._check_size(compiled)
+        for index, word in compiled.words.items():
+            self.write_checked("GATE_INDEX", index)
+            self.write("GATE_DATA", word)
+            back = self.read("GATE_DATA")
+            if back != word:
+                raise IcsortError(
+                    f"{self._transport.name}: word {index:#x} of the gate set reads back {back:#010x} after writing "
+                    f"{word:#010x}; the board does not keep it, check that its build is the right one (`icsort info`)"
+                )
+        serial = self.read("GATE_SERIAL")
         self.write("GATE_COMMIT", 1)
         gate = self.gate()
-        if (gate.mask, gate.posterior) != (mask, threshold):
+        if gate.serial == serial or gate.identity != compiled.identity:
             raise IcsortError(
-                f"{self._transport.name}: the board did not take the gate (class set {gate.mask:#x}, posterior "
-                f"{gate.posterior}); disarm, and set it again"
+                f"{self._transport.name}: the board did not take the gate set {compiled.identity} (in force: "
+                f"{gate.identity}); disarm, and set it again"
             )
         return gate
 
     def gate(self) -> Gate:
-        """The gate in force."""
-        return Gate(self.read64("GATE_ACTIVE_CLASSES"), self.read("GATE_ACTIVE_POSTERIOR"), self.read("GATE_SERIAL"))
+        """The gate set in force."""
+        from icsort.sim.bit_true import gate_engine as engine
+
+        serial = self.read("GATE_SERIAL")
+        words = self._gate_words([engine.INDEX_COUNTS, engine.INDEX_ID])
+        counts, identity = words.values()
+        tests, gates = counts & 255, counts >> 8 & 255
+        gate = Gate(serial, f"{identity:08x}", tests, gates)
+        classes = self._fields("GEOMETRY")["classes"]
+        if counts != engine.of_classes(0, 0, classes).words()[engine.INDEX_COUNTS]:
+            return gate
+        words |= self._gate_words(list(engine.of_classes(0, 0, classes).words()))
+        if words[engine.WORD_FLAGS] & 3 != engine.Kind.RANGE:
+            return gate
+        program = engine.unpack(words)
+        mask, posterior = program.class_sets[0], program.tests[0].low[0]
+        if program != engine.of_classes(mask, posterior, classes):
+            return gate
+        return Gate(serial, gate.identity, tests, gates, mask, posterior)
+
+    def gate_values(self, manifest: "Manifest") -> "Board":
+        """What gates of this board may name: values, and the model's classes."""
+        from icsort.formats.compile_gate import board_values
+
+        return board_values(manifest, self.read("CLOCK_HZ"), self.has_features(manifest))
+
+    def has_features(self, acquisition: "Acquisition") -> bool:
+        """Whether the board's build has features. Raises IcsortError where they are not those of so many channels."""
+        from icsort.sim.bit_true.features import count
+
+        number, channels = self.read("GATE_VALUES"), len(acquisition.channels)
+        if number not in (0, count(channels)):
+            raise IcsortError(
+                f"{self._transport.name}: the board has {number} features, {channels} channels have {count(channels)}; "
+                "give the model that it was built for"
+            )
+        return number > 0
+
+    def check_gates(self, source: "GateSet", manifest: "Manifest") -> None:
+        """Raises IcsortError where the gate set in force is another: every word of it is read."""
+        from icsort.formats.compile_gate import compile_gate
+
+        compiled = compile_gate(source, self.gate_values(manifest))
+        self._check_size(compiled)
+        for index, word in self._gate_words(list(compiled.words)).items():
+            if word != compiled.words[index]:
+                raise IcsortError(
+                    f"{self._transport.name}: another gate set is in force: word {index:#x} is {word:#010x}, that "
+                    f"of the file is {compiled.words[index]:#010x}; set it again"
+                )
+
+    def _check_size(self, compiled: "Compiled") -> None:
+        size = self._fields("GATE_SIZE")
+        program = compiled.program
+        corners = max((len(test.edges) for test in program.tests), default=0)
+        asked = {
+            "tests": len(program.tests),
+            "gates": len(program.gates),
+            "scales": len(program.scales),
+            "corners": corners,
+        }
+        for what, number in asked.items():
+            if number > size[what]:
+                raise IcsortError(
+                    f"{self._transport.name}: the gate set has {number} {what}, the board's gate engine {size[what]}; "
+                    "use fewer"
+                )
+
+    def _gate_words(self, indices: Sequence[int]) -> dict[int, int]:
+        """Words of the gate set in force."""
+        words = {}
+        for index in indices:
+            self.write_checked("GATE_INDEX", index | 1 << 31)
+            words[index] = self.read("GATE_DATA")
+        return words
+
+    def set_schedule(self, schedule: "Schedule") -> Settings:
+        """Put a schedule in force. Returns what the board goes by, in cycles.
+
+        Every word is read back before it is committed. Raises IcsortError for one that does not fit, and a board that
+        does not take it, as one that is armed, or whose last sorts are still to come.
+        """
+        settings = schedule.cycles(self.read("CLOCK_HZ"))
+        serial = self.read("SCHEDULE_SERIAL")
+        for index, word in settings.words().items():
+            self.write_checked(SCHEDULE_WORDS[index], word)
+        self.write("SCHEDULE_COMMIT", 1)
+        if self.read("SCHEDULE_SERIAL") == serial:
+            raise IcsortError(
+                f"{self._transport.name}: the board did not take the schedule; it takes none while it is armed or "
+                "sorts are still to come: disarm it, and set it again"
+            )
+        return settings
+
+    def schedule(self) -> Settings:
+        """The schedule in force, in cycles."""
+        self.write_checked("SCHEDULE_VIEW", 1)
+        mode = self.read(SCHEDULE_WORDS[COMMON])
+        used = {COMMON: mode} | {
+            index: self.read(name)
+            for index, name in SCHEDULE_WORDS.items()
+            if index > COMMON or (index < COMMON and mode >> 24 + index // WORDS & 1)
+        }
+        self.write_checked("SCHEDULE_VIEW", 0)
+        return Settings.of_words(used)
 
     def arm(
         self,
         manifest: "Manifest",
-        drop_delay_us: float = DEFAULT_DROP_DELAY_US,
-        pulse_us: float = DEFAULT_PULSE_US,
+        schedule: "Schedule | None" = None,
         build_id: str | None = None,
         heartbeat: float = DEFAULT_HEARTBEAT,
-    ) -> tuple[int, int]:
-        """Set trigger and timing from the model package and arm. Returns drop delay and pulse length in cycles.
+    ) -> Settings:
+        """Set trigger and schedule and arm. Returns the schedule in force, in cycles.
 
-        drop_delay_us: first beat of a cell to its sort pulse; pulse_us: length of the pulse; microseconds. heartbeat:
+        schedule: None for that of `icsort.formats.schedule.Schedule()`, whose times are assumptions. heartbeat:
         seconds without a request after which the board disarms itself; `events` and `counters` keep it alive. Raises
-        IcsortError where the board holds another build or model, has no gate, does not arm, or the times do not fit its
-        registers.
+        IcsortError where the board holds another build or model, has no gate, has a fault, does not arm, or the times
+        do not fit its registers.
         """
+        from icsort.formats.schedule import Schedule, cycles
+
         board = self.check_model(manifest, build_id)
-        delay = _cycles("drop delay", drop_delay_us, board.clock_hz, "DROP_DELAY")
-        pulse = _cycles("pulse", pulse_us, board.clock_hz, "PULSE_CYCLES")
-        silence = _cycles("heartbeat", heartbeat * 1e6, board.clock_hz, "HEARTBEAT")
+        silence = cycles("heartbeat", heartbeat * 1e6, board.clock_hz, 32, least=1)
+        schedule = schedule or Schedule()
+        schedule.cycles(board.clock_hz)
         if not self.status().gate_valid:
             raise IcsortError(f"{self._transport.name}: no gate is set; set one with `icsort gate set CLASS...` first")
         self.disarm()
-        self.write_checked("TRIGGER_CHANNEL", manifest.trigger.channel)
-        self.write_checked("TRIGGER_THRESHOLD", manifest.trigger.threshold)
-        self.write_checked("DROP_DELAY", delay)
-        self.write_checked("PULSE_CYCLES", pulse)
+        self._check_faults()
+        self.set_front(manifest)
+        settings = self.set_schedule(schedule)
+        self.write_checked("TEST_PERIOD", 0)
         self.write_checked("HEARTBEAT", silence)
         self._heartbeat = heartbeat
         self.write("ARM", 1)
         self.check_armed()
-        return delay, pulse
+        return settings
+
+    def arm_test(
+        self, schedule: "Schedule", direction: int = 0, events: bool = False, heartbeat: float = DEFAULT_HEARTBEAT
+    ) -> Settings:
+        """Test mode, to find the drop delay with: no cell is sorted; `test_pulse`, `test_period`, and where `events`
+        every event that the trigger accepts, give pulses of a direction. Returns the schedule in force. Raises
+        IcsortError as `arm`.
+        """
+        from icsort.formats.schedule import cycles
+
+        clock_hz = self.read("CLOCK_HZ")
+        silence = cycles("heartbeat", heartbeat * 1e6, clock_hz, 32, least=1)
+        self.disarm()
+        self._check_faults()
+        settings = self.set_schedule(schedule)
+        width = settings.directions[direction].width if direction in settings.directions else 1
+        self.write_checked("TEST_PERIOD", 0)
+        self.write_checked("TEST", direction | events << 8 | (1 if settings.droplet else width) << 16)
+        self.write_checked("HEARTBEAT", silence)
+        self._heartbeat = heartbeat
+        self.write("ARM_TEST", 1)
+        if not self.status().testing:
+            self.check_armed()
+        return settings
+
+    def test_pulse(self) -> None:
+        """One pulse, in test mode or armed."""
+        self.write("TEST_PULSE", 1)
+
+    def test_period(self, period_us: float) -> None:
+        """A pulse each so many microseconds, in test mode or armed; 0: no more."""
+        from icsort.formats.schedule import cycles
+
+        self.write_checked("TEST_PERIOD", cycles("period", period_us, self.read("CLOCK_HZ"), 32))
+
+    def _check_faults(self) -> None:
+        """Raises IcsortError where a fault is set: somebody must have seen it before it sorts on."""
+        if faults := self.faults():
+            raise IcsortError(
+                f"{self._transport.name}: {FAULT_CAUSES[faults[0]]}; "
+                "`icsort arm` and `icsort watch` clear it with --clear-faults"
+            )
+
+    def set_front(self, acquisition: "Acquisition") -> None:
+        """Put trigger, window, preprocessing and features of a model package in force. What is open is aborted.
+
+        All is read back before it is committed. Raises IcsortError where the board does not keep it.
+        """
+        settings = FrontSettings.of(acquisition, self.has_features(acquisition))
+        before = self.read("FRONT_SERIAL")
+        for name, value in settings.writes():
+            if name == "FRONT_COMMIT":
+                self._check_front(settings)
+            self.write(name, value)
+        if self.read("FRONT_SERIAL") == before:
+            raise IcsortError(f"{self._transport.name}: the board did not take the trigger's settings; arm again")
+
+    def set_record(self, features: bool) -> None:
+        """Whether records have the event's features, besides all else: `icsort watch --features`."""
+        groups = Group.BASE | Group.TIMING | Group.LOGITS | (Group.FEATURES if features else 0)
+        self.write_checked("RECORD_FIELDS", int(groups))
+
+    def _check_front(self, settings: FrontSettings) -> None:
+        """Raises IcsortError where what is about to be committed is not what was written."""
+        back = {name: self.read(name) for name in settings.registers}
+        wrong = [
+            f"{name} reads back {back[name]} after writing {value}"
+            for name, value in settings.registers.items()
+            if back[name] != value
+        ]
+        for table, words in settings.tables.items():
+            for index, word in words.items():
+                self.write("FRONT_INDEX", table << 24 | index)
+                kept = self.read("FRONT_READ")
+                if kept != word:
+                    wrong.append(f"{table.name} {index} reads back {kept} after writing {word}")
+        if wrong:
+            raise IcsortError(
+                f"{self._transport.name}: {wrong[0]}; the board does not keep it, check that the build is the one "
+                "expected (`icsort info`)"
+            )
 
     def disarm(self) -> None:
         """No sort pulse begins from here on. Raises IcsortError where the board does not confirm it."""
         self.write("DISARM", 1)
-        if self.status().armed:
+        status = self.status()
+        if status.armed or status.testing:
             raise IcsortError(f"{self._transport.name}: the board stays armed; switch the sorter off")
         self._heartbeat = None
 
     def check_armed(self) -> None:
-        """Raises IcsortError where the board is not armed, with what disarmed it."""
+        """Raises IcsortError where the board is not armed, nor in test mode, with what disarmed it."""
         status = self.status()
-        if not status.armed:
+        if not status.armed and not status.testing:
             self._heartbeat = None
             causes = {
                 DisarmedBy.HOST: "`icsort disarm` stopped it; arm again when it may sort",
                 DisarmedBy.HEARTBEAT: "it heard nothing from here for too long; arm again, with a longer --heartbeat",
             }
+            if status.disarmed_by is DisarmedBy.FAULT:
+                faults = self.faults()
+                causes[DisarmedBy.FAULT] = FAULT_CAUSES[faults[0]] if faults else "a fault, cleared since; arm again"
             cause = causes.get(status.disarmed_by, "it was reset or did not take ARM; look after it, then arm again")
             raise IcsortError(f"{self._transport.name}: the board is not armed: {cause}")
 
@@ -338,8 +593,26 @@ class Sorter:
         self.write("SNAPSHOT", 1)
         return {"TIMESTAMP": self.read64("TIMESTAMP"), **{name: self.read(name) for name in COUNTERS}}
 
-    def events(self, count: int | None = None, idle: float | None = None) -> Iterator[EventRecord | None]:
-        """Events in the order of arrival, and None at least every 50 ms in which none came.
+    def set_statistics(self, seconds: float) -> None:
+        """Ask for a frame of statistics each so many seconds of the board's clock; 0: none."""
+        from icsort.formats.schedule import cycles
+
+        self.write_checked("STATISTICS_PERIOD", cycles("statistics", seconds * 1e6, self.read("CLOCK_HZ"), 32))
+
+    def set_images(self, rule: ImageReason, argument: int = 0) -> None:
+        """Of which events the board sends the window: EVERY, each `argument`-th; GATE, each that gate `argument`
+        passes; NONE. Raises IcsortError where the board does not keep it."""
+        self.write_checked("IMAGE_RULE", argument << REGISTERS["IMAGE_RULE"].fields["argument"].low | rule)
+
+    def request_image(self) -> None:
+        """Ask for the window of the next event, whatever the rule."""
+        self.write("IMAGE_REQUEST", 1)
+
+    def events(
+        self, count: int | None = None, idle: float | None = None
+    ) -> Iterator[EventRecord | Amendment | Statistics | ImagePiece | None]:
+        """Events, amendments, statistics and pieces of images in the order of arrival, and None at least every 50 ms in
+        which none came.
 
         Ends after `count` events, or after `idle` seconds without one; else when the caller stops. `losses` is up to
         date with every event. Keeps the heartbeat of a board that was armed here. Raises IcsortError once the port is
@@ -353,9 +626,11 @@ class Sorter:
             if not self._events:
                 self._receive()
             if self._events:
-                last = time.monotonic()
-                left = None if left is None else left - 1
-                yield self._events.popleft()
+                message = self._events.popleft()
+                if isinstance(message, EventRecord | Amendment):
+                    last = time.monotonic()
+                left = left - 1 if left is not None and isinstance(message, EventRecord) else left
+                yield message
             elif idle is not None and time.monotonic() - last >= idle:
                 return
             else:
@@ -380,6 +655,14 @@ class Sorter:
             frames += 1
             if isinstance(message, EventRecord):
                 self.losses.see(message)
+                self._events.append(message)
+            elif isinstance(message, Amendment):
+                self.losses.see_amendment(message)
+                self._events.append(message)
+            elif isinstance(message, Statistics):
+                self.losses.see_statistics(message)
+                self._events.append(message)
+            elif isinstance(message, ImagePiece):
                 self._events.append(message)
             else:
                 self._answers.append(message)
@@ -474,28 +757,19 @@ def _why_no_answer(port: str, noise: int, request: str) -> str:
     return f"{port}: no answer to {request}; check that an icsort board is on this port, its power, and --baud"
 
 
-def build_key(folder: Path) -> tuple[str, int] | None:
-    """Build id and baud rate in build.json of a build folder; None for a model package, which has no such file."""
+def build_key(folder: Path) -> tuple[str, int, bool] | None:
+    """Build id, baud rate and whether it has features, in build.json of a build folder; None for a model package, which
+    has no such file."""
     path = folder / "build.json"
     if not path.exists():
         return None
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-        build_id, baud = data["build_id"], data["baud"]
-        if int(build_id, 16) >= 0 and len(build_id) == 16 and type(baud) is int and baud > 0:
-            return str(build_id).lower(), baud
+        build_id, baud, features = data["build_id"], data["baud"], data["features"]
+        if int(build_id, 16) >= 0 and len(build_id) == 16 and type(baud) is int and baud > 0 and type(features) is int:
+            return str(build_id).lower(), baud, features > 0
     except (OSError, ValueError, TypeError, KeyError):
         pass
-    raise IcsortError(f"{path}: no build id and baud rate in it; compile the model again with `icsort compile`")
-
-
-def _cycles(what: str, microseconds: float, clock_hz: int, register: str) -> int:
-    limit = (1 << REGISTERS[register].fields["value"].bits) - 1
-    if math.isfinite(microseconds):
-        cycles = round(microseconds * clock_hz / 1e6)
-        if 1 <= cycles <= limit:
-            return cycles
     raise IcsortError(
-        f"{what} of {microseconds} us is not within 1..{limit} cycles of the board's {clock_hz / 1e6:g} MHz clock; "
-        f"give at most {limit / clock_hz * 1e6:.0f} us"
+        f"{path}: no build id and baud rate in it, or not whether it has features; compile again with `icsort compile`"
     )

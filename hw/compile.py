@@ -15,9 +15,11 @@ import numpy as np
 from icsort import __version__
 from icsort.errors import IcsortError
 from icsort.formats import package as manifest
+from icsort.formats.background import LINES_PER_SECOND
 from icsort.formats.board import load_board
 from icsort.formats.build import BUILD_FILE, FILE_LIST, GRAPH_FILE, Build, FoldingSearch, Layer, load_build
 from icsort.output import result_folder
+from icsort.sim.bit_true import features as event_features
 
 if TYPE_CHECKING:
     from icsort.hw.frontend.convert import HardwareGraph
@@ -26,6 +28,8 @@ RTL = Path(__file__).parent / "rtl"
 TOOLS = ("finn-plus", "qonnx", "onnx", "numpy", "scipy")
 NO_ID = "0" * 16
 CHECK_SEED = 1
+SORTER_LUTS, SORTER_DSPS = 10_400, 50  # of the sorter without network and features
+RING_LINES = 256  # that are kept for windows, at least; four windows where they are taller
 
 
 def compile_package(
@@ -37,6 +41,8 @@ def compile_package(
     rate: float | None = None,
     line_rate: float | None = None,
     pixels_per_beat: int = 1,
+    line_pixels: int | None = None,
+    features: bool | None = None,
     fill: float = 1.0,
     force: bool = False,
     checkpoints: Path | None = None,
@@ -47,8 +53,10 @@ def compile_package(
     out: must not exist; with `force` a build that is there is replaced, and nothing else is. folding: a folding file
     (see folding.folding) for what it names; the rest is chosen. rate, line_rate: cells and lines a second that must be
     kept up with; fill: share of the board for the network (see folding.optimizer). pixels_per_beat: at the network's
-    input (see frontend.pixel_groups). checkpoints: folder, made where there is none, for the graph after each pass of
-    the front end; it stays if a pass fails. progress: called with the name of each step before it runs.
+    input (see frontend.pixel_groups); line_pixels: at the sorter's, None: as few, a power of two, as keep up with
+    line_rate, or with LINES_PER_SECOND. features: whether events have any, None: where they fit. checkpoints: folder,
+    made where there is none, for the graph after each pass of the front end; it stays if a pass fails. progress: called
+    with the name of each step before it runs.
 
     Raises IcsortError for a bad package, board or folding, a network that is not covered, an output that cannot be
     written.
@@ -59,7 +67,8 @@ def compile_package(
         except OSError as error:
             raise IcsortError(f"{checkpoints}: cannot be made ({error.strerror}); give another folder") from None
     with result_folder(out, BUILD_FILE, force) as folder:
-        _compile_into(folder, package, board, folding, rate, line_rate, pixels_per_beat, fill, checkpoints, progress)
+        at_once = pixels_per_beat, line_pixels
+        _compile_into(folder, package, board, folding, rate, line_rate, at_once, features, fill, checkpoints, progress)
     return load_build(out)
 
 
@@ -94,7 +103,8 @@ def _compile_into(
     folding: Path | None,
     rate: float | None,
     line_rate: float | None,
-    pixels_per_beat: int,
+    at_once: tuple[int, int | None],
+    features: bool | None,
     fill: float,
     checkpoints: Path | None,
     progress: Callable[[str], None],
@@ -106,6 +116,10 @@ def _compile_into(
 
     model = manifest.load(package)
     description = load_board(board)
+    pixels_per_beat = at_once[0]
+    clock_hz = round(description.clock_mhz * 1e6)
+    line_pixels = _line_pixels(model.line.width, clock_hz, line_rate, at_once[1])
+    ring_lines = max(RING_LINES, 1 << (4 * model.input.height - 1).bit_length())
     graph = front_end(package, model, pixels_per_beat, checkpoints, progress)
     progress("folding")
     layers = cycles.read(graph.model, graph.sources)
@@ -121,13 +135,19 @@ def _compile_into(
     net = verilog.network(netlist, model.name)
     resources, glue = optimizer.resources(netlist, target.family)
     optimizer.check_budget(target, resources, glue)
+    left = {
+        key: limit - glue[key] - sum(part[key] for part in resources.values()) for key, limit in target.left.items()
+    }
+    features = _features(model, line_pixels, left if target.limited else {}, features)
 
     library = {str(path.relative_to(RTL)): path.read_bytes() for path in sorted(RTL.rglob("*.sv"))}
     tools = {"icsort": __version__, **{name: version(name) for name in TOOLS}}
-    clock_hz = round(description.clock_mhz * 1e6)
+    sizes = {"LOGIT_BITS": network.logit_bits, "NET_PIXELS": pixels_per_beat, "P": line_pixels, "LINES": ring_lines}
+    sizes |= {"NET_LATENCY": max(0, prediction.after_last_pixel), "NET_WAITS": int(cycles.waits(layers, chosen))}
+    sizes["FEATURES"] = int(features)
 
     def wrapper(build_id: str) -> str:
-        return verilog.wrapper(model, network.logit_bits, build_id, clock_hz, description.clks_per_bit, pixels_per_beat)
+        return verilog.wrapper(model, sizes, build_id, clock_hz, description.clks_per_bit)
 
     generated = {"net": net, "wrapper": wrapper(NO_ID), **network.memories}
     build_id = _digest(
@@ -159,6 +179,9 @@ def _compile_into(
         baud=description.baud,
         clks_per_bit=description.clks_per_bit,
         pixels_per_beat=pixels_per_beat,
+        line_pixels=line_pixels,
+        features=event_features.count(model.input.channels) if features else 0,
+        ring_lines=ring_lines,
         logit_bits=network.logit_bits,
         logit_scale=graph.scale,
         net_latency_cycles=prediction.latency,
@@ -205,6 +228,40 @@ def _compile_into(
     for name, contents in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(contents)
+
+
+def _line_pixels(width: int, clock_hz: int, line_rate: float | None, asked: int | None) -> int:
+    """Pixels a beat at the sorter's line input. Raises IcsortError where lines come faster than their beats."""
+    cycles = clock_hz / (line_rate or LINES_PER_SECOND)
+    least = next((1 << n for n in range(width.bit_length() + 1) if -(-width // (1 << n)) <= cycles), 0)
+    chosen = asked or min(least, width)
+    if chosen == 0 or (line_rate is not None and -(-width // chosen) > cycles):
+        raise IcsortError(
+            f"{cycles:.1f} cycles a line are too few for {width} pixels{f', {chosen} a beat' if chosen else ''}; give "
+            + (f"--line-pixels {least} or more" if least else "a lower --line-rate")
+        )
+    if chosen > width:
+        raise IcsortError(f"--line-pixels {chosen}: a line has {width} pixels")
+    return chosen
+
+
+def _features(model: manifest.Manifest, line_pixels: int, left: dict[str, float], asked: bool | None) -> bool:
+    """Whether events have features: as asked, or where the lines allow it and `left` of the board is enough. left: what
+    the network leaves of each resource that is limited. Raises IcsortError where they are asked for and cannot be."""
+    width, channels = model.line.width, model.input.channels
+    possible = event_features.possible(width, channels)
+    if asked and not possible:
+        raise IcsortError(
+            f"--features: lines of {width} pixels, {channels} channels; at most {event_features.MAX_COLUMNS} and "
+            f"{event_features.MAX_CHANNELS} have features, so compile with --no-features"
+        )
+    lanes = channels * line_pixels
+    # As Yosys has it for 3 channels and two pixels a beat (docs/features.md), and what the sorter's other blocks take.
+    needs = {
+        "LUT": SORTER_LUTS + 2300 + 500 * lanes,
+        "DSP": SORTER_DSPS + 28 + lanes * (3 + (channels - 1) // 2),
+    }
+    return asked if asked is not None else possible and all(left.get(key, need) >= need for key, need in needs.items())
 
 
 def _check_images(shape: tuple[int, int, int]) -> np.ndarray[Any, np.dtype[np.uint8]]:

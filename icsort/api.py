@@ -188,12 +188,11 @@ def board(
     Cells of the heldout.npz `cells` flow, `rate` a second, once the board is armed. Needs icsort[sim].
     """
     from icsort.formats.background import CELLS_PER_SECOND
-    from icsort.sim.simulate.lines import flow, load_cells
+    from icsort.sim.simulate.lines import flow_past, load_cells
     from icsort.sim.verilator.board import virtual_board
 
     loaded = _build(build)
-    period = loaded.clock_mhz * 1e6 / (rate or CELLS_PER_SECOND)
-    stream = flow(load_cells(Path(cells), loaded.manifest), loaded.manifest, period)
+    stream = flow_past(loaded, load_cells(Path(cells), loaded.manifest), rate or CELLS_PER_SECOND)
     return virtual_board(loaded, stream.lines, Path(port))
 
 

@@ -18,7 +18,6 @@ from icsort.cli.options import Force, Json, out
 from icsort.errors import IcsortError
 from icsort.formats import package as manifest
 from icsort.formats.acquisition import (
-    MAX_TRIGGER_THRESHOLD,
     Acquisition,
     InputSpec,
     LineSpec,
@@ -27,6 +26,7 @@ from icsort.formats.acquisition import (
 )
 from icsort.formats.document import refusals
 from icsort.output import check_target, result_folder
+from icsort.sim.bit_true.event import THRESHOLD_MAX
 
 if TYPE_CHECKING:
     import torch
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 UNCALIBRATED = "none: not calibrated"
 PIXEL_SHIFT = 16  # gain 2^16 >> 16: a count is a pixel
-NEVER = MAX_TRIGGER_THRESHOLD  # no line is as bright: nothing is sorted until cells have set the trigger
+NEVER = THRESHOLD_MAX  # no line is as bright: nothing is sorted until cells have set the trigger
 
 
 @dataclass(frozen=True)
@@ -156,7 +156,7 @@ def _write(
                 channels=named,
                 input=InputSpec(height=height, width=width, channels=depth),
                 line=LineSpec(width=width),
-                trigger=TriggerSpec(channel=0, threshold=NEVER),
+                trigger=TriggerSpec.whole_window(0, depth, NEVER, height),
                 preprocess=PreprocessSpec(background=(0,) * depth, gain=(2**PIXEL_SHIFT,) * depth, shift=PIXEL_SHIFT),
             )
         data = manifest.DataSpec(source=UNCALIBRATED, hash="0" * 64, split_seed=0)
@@ -165,7 +165,8 @@ def _write(
 
         setup = choose_setup(dataset.images, named, height)
         acquisition = setup.acquisition
-        data = manifest.DataSpec(source=dataset.source, hash=dataset.sha256(), split_seed=0)
+        digitization = None if dataset.digitization is None else dataset.digitization.spec
+        data = manifest.DataSpec(source=dataset.source, hash=dataset.sha256(), split_seed=0, digitization=digitization)
 
     def save(temperature: float, accuracy: manifest.AccuracySpec) -> manifest.Manifest:
         with refusals(name, "such a package cannot be built"):
@@ -194,8 +195,8 @@ def _calibrated(folder: Path, scale: float, dataset: "Dataset", setup: "Setup") 
     """Temperature that fits the cells, and what the package's integers make of them."""
     import numpy as np
 
+    from icsort.formats.integer import IntegerNetwork
     from icsort.quant.acquire.cut import cut_cells
-    from icsort.quant.packaging.integer import IntegerNetwork
     from icsort.quant.training.temperature import fit_temperature
 
     cut = cut_cells(list(dataset.images), setup.acquisition, setup.background)

@@ -5,6 +5,8 @@ import random
 import pytest
 from hypothesis import settings
 
+from tests import functional_coverage
+
 # A busy machine is no failure; speed is measured elsewhere.
 settings.register_profile("icsort", deadline=None)
 settings.load_profile("icsort")
@@ -16,6 +18,14 @@ def pytest_report_header() -> str:
 
 SEED = int(os.environ.get("ICSORT_TEST_SEED", random.SystemRandom().randrange(2**31)))
 os.environ["ICSORT_TEST_SEED"] = str(SEED)  # pytest-xdist's workers inherit it
+
+
+functional_coverage.begin()  # in this process's environment, which the workers inherit too
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    if line := functional_coverage.report(config.rootpath / "out" / "coverage" / "functional.txt"):
+        terminalreporter.write_line(line)
 
 
 @pytest.fixture

@@ -87,11 +87,13 @@ def test_the_ways_of_the_architecture_page_go_forward() -> None:
             assert (REPOSITORY / step).exists(), step
             later = {name.removesuffix(".py") for name in way[at + 1 :]}
             assert not later & known_to(REPOSITORY / step), f"{step} knows what comes behind it"
-    top = (REPOSITORY / "hw/rtl/sorter/icsort_top.sv").read_text()
+    tops = "".join(
+        (REPOSITORY / f"hw/rtl/sorter/{name}.sv").read_text() for name in ("icsort_top", "icsort_core", "front")
+    )
     for way in (board, gate_board):
         for step in way:
             assert step == "icsort_net" or (REPOSITORY / step).is_file(), step
-            assert re.search(rf"^ +{Path(step).stem} ", top, re.MULTILINE), f"icsort_top has no {step}"
+            assert re.search(rf"^ +{Path(step).stem} ", tops, re.MULTILINE), f"no instance of {step}"
     assert set(gate_board[-2:]) < set(board)
     assert set(gate_host) & set(host) == set(gate_host) - {"host/commands/gate.py"}
 

@@ -28,7 +28,7 @@ def test_make_targets() -> None:
         assert part in planned.stdout
 
 
-@pytest.mark.xdist_group("readme")
+@pytest.mark.xdist_group("system")
 def test_commands(tmp_path: Path) -> None:
     (tmp_path / "images").mkdir()
     images, labels = cells.generate(per_class=100)
@@ -43,8 +43,10 @@ def test_commands(tmp_path: Path) -> None:
         for block in BLOCKS:
             for line in block.splitlines():
                 command = line.removesuffix(" &")
-                # The test's cells are few: fewer events come than the README waits for.
+                # The test's cells are few: fewer events come than the README waits for; how well they are sorted is
+                # not asked here.
                 command = command.replace("--count 100", "--count 10")
+                command = command.replace("icsort train", "icsort train --epochs 4")
                 if line.endswith(" &"):
                     background.append(subprocess.Popen(command.split(), cwd=tmp_path, env=environment))
                     deadline = time.monotonic() + 300

@@ -6,17 +6,26 @@ import json
 from icsort.cli.options import Json
 from icsort.host.commands.connection import (
     Baud,
+    ClearFaults,
+    Coincidence,
     DropDelay,
     Heartbeat,
+    Mode,
     Model,
     Port,
     Pulse,
+    ScheduleFile,
+    SortMode,
+    SortTarget,
     Timeout,
-    class_names,
+    disarmed,
+    gate_json,
     gate_text,
-    microseconds,
     open_sorter,
+    read_schedule,
     read_target,
+    schedule_json,
+    schedule_text,
 )
 from icsort.host.commands.stopping import stop_signals
 
@@ -26,6 +35,11 @@ def arm(
     model: Model,
     drop_delay_us: DropDelay = 500.0,
     pulse_us: Pulse = 5.0,
+    mode: Mode = SortMode.PURITY,
+    coincidence_us: Coincidence = None,
+    target_sorts: SortTarget = 0,
+    schedule_file: ScheduleFile = None,
+    clear_faults: ClearFaults = False,
     heartbeat: Heartbeat = 2.0,
     baud: Baud = None,
     timeout: Timeout = 1.0,
@@ -40,22 +54,23 @@ def arm(
     """
     target = read_target(model)
     manifest = target.manifest
+    schedule = read_schedule(schedule_file, drop_delay_us, pulse_us, mode, coincidence_us, target_sorts)
     with stop_signals() as stopped, open_sorter(port, baud, timeout, target) as sorter:
-        delay, pulse = sorter.arm(manifest, drop_delay_us, pulse_us, target.build_id, heartbeat)
+        if clear_faults:
+            sorter.clear_faults()
+        settings = sorter.arm(manifest, schedule, target.build_id, heartbeat)
         board, gate = sorter.identify(), sorter.gate()
         if as_json:
-            names = class_names(gate.mask, board.classes, manifest)
             document = {
                 "armed": True,
-                "drop_delay_cycles": delay,
-                "pulse_cycles": pulse,
-                "gate": {**vars(gate), "classes": names},
+                "schedule": schedule_json(settings),
+                "gate": gate_json(gate, board.classes, manifest),
             }
             print(json.dumps(document), flush=True)
         else:
             print(
                 f"armed: {manifest.name}, gate {gate_text(gate, board.classes, manifest)}, "
-                f"drop delay {microseconds(delay, board.clock_hz)}, pulse {microseconds(pulse, board.clock_hz)}; "
+                f"{schedule_text(settings, board.clock_hz)}; "
                 "Ctrl-C disarms",
                 flush=True,
             )
@@ -67,4 +82,5 @@ def arm(
     if as_json:
         print(json.dumps({"armed": False, "counters": counters}), flush=True)
     else:
-        print(f"disarmed: {counters['ACCEPTED']} events, {counters['SORTED']} sorted since the board was reset")
+        print(disarmed(counters))
+    stopped.end()

@@ -4,15 +4,27 @@
 pyserial, rich and numpy are imported by the functions that need them, so that `icsort --help` answers at once.
 """
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
     from icsort.formats.package import Manifest
+    from icsort.formats.schedule import Schedule
     from icsort.host.sorter import Gate, Sorter
+    from icsort.sim.bit_true.scheduler import Settings
+
+
+class SortMode(StrEnum):
+    """As `icsort.formats.schedule` names them."""
+
+    YIELD = "yield"
+    PURITY = "purity"
+    SINGLE = "single"
+
 
 Port = Annotated[
     str, typer.Option(envvar="ICSORT_PORT", help="Serial port of the board, such as /dev/ttyUSB0 or COM3.")
@@ -30,18 +42,43 @@ DropDelay = Annotated[
     float, typer.Option(help="First beat of a cell to its sort pulse, us. The default is an assumption.")
 ]
 Pulse = Annotated[float, typer.Option(help="Length of a sort pulse, us. The default is an assumption.")]
+Mode = Annotated[
+    SortMode,
+    typer.Option(help="What a neighbour does to a sort: nothing; aborts it unless it is sorted as well; aborts it."),
+]
+Coincidence = Annotated[
+    float | None,
+    typer.Option(min=0.0, help="Microseconds around a cell in which a neighbour is too near; without it --pulse-us."),
+]
+SortTarget = Annotated[int, typer.Option("--target", min=0, help="Stop after so many sorts; 0: never.")]
+ScheduleFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--schedule", help="TOML file with several directions, droplets, limits; in place of the options above."
+    ),
+]
+ClearFaults = Annotated[
+    bool, typer.Option("--clear-faults", help="Clear what faults the board has; you have looked after them.")
+]
 Heartbeat = Annotated[
     float, typer.Option(min=0.001, help="Seconds of silence from here after which the board disarms itself.")
 ]
 
 
+CHECK_CLOCK_HZ = 100e6
+"""Where no board says its clock: times in a gate set are microseconds, and a board counts cycles."""
+UNITS = (("us", 1e-6), ("ms", 1e-3), ("s", 1.0))
+
+
 @dataclass(frozen=True)
 class Target:
-    """What the board must hold: a model, and where a build folder was given that build, at its baud rate."""
+    """What the board must hold: a model, and where a build folder was given that build, at its baud rate. features:
+    whether the build has them; of a model alone, whether a build of it can."""
 
     manifest: "Manifest"
     build_id: str | None
     baud: int | None
+    features: bool
 
 
 def open_sorter(port: str, baud: int | None, timeout: float, target: Target | None = None) -> "Sorter":
@@ -56,9 +93,39 @@ def read_target(folder: Path) -> Target:
     """A model package or build folder. Raises IcsortError."""
     from icsort.formats import package
     from icsort.host.sorter import build_key
+    from icsort.sim.bit_true import features
 
     key = build_key(folder)
-    return Target(package.load(folder), *(key or (None, None)))
+    manifest = package.load(folder)
+    possible = features.possible(manifest.line.width, manifest.input.channels)
+    return Target(manifest, *(key or (None, None, possible)))
+
+
+def read_schedule(
+    file: Path | None, delay_us: float, pulse_us: float, mode: SortMode, coincidence_us: float | None, target: int
+) -> "Schedule":
+    """That of the file, or else of the options. Raises IcsortError."""
+    from icsort.formats import schedule
+
+    return schedule.load(file) if file else schedule.simple(delay_us, pulse_us, mode.value, coincidence_us, target)
+
+
+def schedule_json(settings: "Settings") -> dict[str, Any]:
+    """The schedule in force, in cycles, as `--json` shows it."""
+    document = asdict(settings)
+    return document | {"purity": settings.purity.name, "envelope": settings.envelope.name}
+
+
+def schedule_text(settings: "Settings", clock_hz: int) -> str:
+    """The schedule in force in a line."""
+    if settings.droplet:
+        delays = (f"{number} in {direction.delay / 16:g} drops" for number, direction in settings.directions.items())
+    else:
+        delays = (
+            f"{number} in {duration(direction.delay, clock_hz)} for {duration(direction.width, clock_hz)}"
+            for number, direction in settings.directions.items()
+        )
+    return f"{settings.purity.name.lower()}; direction " + ", ".join(delays)
 
 
 def optional_target(folder: Path | None) -> Target | None:
@@ -69,14 +136,33 @@ def class_name(index: int, manifest: "Manifest | None") -> str:
     return manifest.classes[index] if manifest and index < len(manifest.classes) else f"class {index}"
 
 
-def class_names(mask: int, classes: int, manifest: "Manifest | None") -> list[str]:
-    return [class_name(index, manifest) for index in range(classes) if mask >> index & 1]
-
-
 def gate_text(gate: "Gate", classes: int, manifest: "Manifest | None") -> str:
-    names = ", ".join(class_names(gate.mask, classes, manifest)) or "no class"
-    return f"{names} at posterior {gate.posterior / 2**16:.4g} or more"
+    """A gate set in words: its classes where it asks for nothing else."""
+    names = gate_classes(gate, classes, manifest)
+    if names is None or gate.posterior is None:
+        return f"set {gate.identity}: {gate.tests} tests, {gate.gates} gates"
+    return f"{', '.join(names) or 'no class'} at posterior {gate.posterior / 2**16:.4g} or more"
 
 
-def microseconds(cycles: int, clock_hz: int) -> str:
-    return f"{cycles / clock_hz * 1e6:g} us ({cycles} cycles)" if clock_hz else f"{cycles} cycles"
+def gate_json(gate: "Gate", classes: int, manifest: "Manifest | None") -> dict[str, object]:
+    return {**vars(gate), "classes": gate_classes(gate, classes, manifest)}
+
+
+def gate_classes(gate: "Gate", classes: int, manifest: "Manifest | None") -> list[str] | None:
+    """Classes of a gate set that asks for them alone; None of any other."""
+    if gate.mask is None:
+        return None
+    return [class_name(index, manifest) for index in range(classes) if gate.mask >> index & 1]
+
+
+def duration(cycles: int, clock_hz: int) -> str:
+    """Clock cycles in the unit that gives them at most three digits before the point: us, ms or s."""
+    if not clock_hz:
+        return f"{cycles:,} cycles"
+    unit, worth = next(((unit, worth) for unit, worth in UNITS if cycles < 1000 * clock_hz * worth), UNITS[-1])
+    return f"{cycles / clock_hz / worth:,.6g} {unit} ({cycles:,} cycles)"
+
+
+def disarmed(counters: dict[str, int]) -> str:
+    """What a command that armed a board says last."""
+    return f"disarmed: {counters['ACCEPTED']} events, {counters['SORTED']} sorted since the board was reset"

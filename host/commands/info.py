@@ -8,11 +8,13 @@ from icsort.host.commands.connection import (
     OptionalModel,
     Port,
     Timeout,
-    class_names,
+    duration,
+    gate_json,
     gate_text,
-    microseconds,
     open_sorter,
     optional_target,
+    schedule_json,
+    schedule_text,
 )
 
 
@@ -32,7 +34,8 @@ def info(
     with open_sorter(port, baud, timeout, target) as sorter:
         board = sorter.check_model(target.manifest, target.build_id) if target else sorter.identify()
         status, gate, counters = sorter.status(), sorter.gate(), sorter.counters()
-        delay, pulse = sorter.read("DROP_DELAY"), sorter.read("PULSE_CYCLES")
+        schedule = sorter.schedule() if status.schedule_valid else None
+        faults = sorter.faults()
         heartbeat = sorter.read("HEARTBEAT")
     if as_json:
         document = {
@@ -40,16 +43,16 @@ def info(
             **vars(board),
             **vars(status),
             "disarmed_by": status.disarmed_by.name,
-            "gate": {**vars(gate), "classes": class_names(gate.mask, board.classes, manifest)},
-            "drop_delay_cycles": delay,
-            "pulse_cycles": pulse,
+            "gate": gate_json(gate, board.classes, manifest),
+            "schedule": schedule_json(schedule) if schedule else None,
+            "faults": faults,
             "heartbeat_cycles": heartbeat,
             "counters": counters,
         }
         console.show_json(document)
         return
-    state = "armed" if status.armed else "disarmed"
-    if not status.armed and status.disarmed_by:
+    state = "armed" if status.armed else "test mode" if status.testing else "disarmed"
+    if state == "disarmed" and status.disarmed_by:
         state += f" by {status.disarmed_by.name.lower()}"
     table = console.table("", "")
     table.add_row("port", port)
@@ -60,8 +63,9 @@ def info(
     table.add_row("clock", f"{board.clock_hz / 1e6:g} MHz")
     table.add_row("state", state + (", idle" if status.idle else ""))
     table.add_row("gate", gate_text(gate, board.classes, manifest) if status.gate_valid else "none set")
-    table.add_row("drop delay, pulse", f"{microseconds(delay, board.clock_hz)}, {microseconds(pulse, board.clock_hz)}")
-    table.add_row("heartbeat", microseconds(heartbeat, board.clock_hz))
+    table.add_row("schedule", schedule_text(schedule, board.clock_hz) if schedule else "none set")
+    table.add_row("faults", ", ".join(faults) or "none")
+    table.add_row("heartbeat", duration(heartbeat, board.clock_hz))
     for name, value in counters.items():
         table.add_row(name, str(value))
     console.show(table)

@@ -16,54 +16,81 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 import typer
 
 from icsort.cli import console
-from icsort.cli.options import Json, OptionalCount, out
+from icsort.cli.options import Json, out
+from icsort.cli.options import count as count_option
 from icsort.errors import IcsortError
 from icsort.host.commands.connection import (
     Baud,
+    ClearFaults,
+    Coincidence,
     DropDelay,
     Heartbeat,
+    Mode,
     OptionalModel,
     Port,
     Pulse,
+    ScheduleFile,
+    SortMode,
+    SortTarget,
     Timeout,
     class_name,
+    disarmed,
     open_sorter,
     optional_target,
+    read_schedule,
 )
+from icsort.host.commands.record import beside
 from icsort.host.commands.stopping import stop_signals
-from icsort.sim.bit_true.scheduler import Outcome
+from icsort.host.link.protocol import Amendment, EventRecord, ImagePiece, Statistics
+from icsort.host.statistics import LOSSES, StatisticsLog
+from icsort.sim.bit_true.scheduler import DIRECTIONS, SORTS, Outcome
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from icsort.formats.package import Manifest
-    from icsort.host.link.protocol import EventRecord
     from icsort.host.sorter import Sorter
-
-LOSS_COUNTERS = (
-    *("MISSED", "DEAD_TIME", "RECORDS_LOST", "LINE_ERRORS", "LINE_GAPS", "LINES_STOPPED"),
-    "LINK_BAD_FRAMES",
-)
-COUNTERS_EVERY_SECONDS = 2.0
 
 
 def watch(
     port: Port,
     model: OptionalModel = None,
-    count: OptionalCount = None,
+    count: Annotated[int | None, count_option("End after so many events.")] = None,
     idle: Annotated[float | None, typer.Option(min=0.0, help="End after this many seconds without an event.")] = None,
-    out: Annotated[Path | None, out("New file to make, one JSON line an event.")] = None,
+    statistics: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0, help="Seconds of the board's clock between its statistics; 0: none. Left as it is by default: 1 s."
+        ),
+    ] = None,
+    out: Annotated[Path | None, out("New file to make, one JSON line an event and a frame of statistics.")] = None,
+    record: Annotated[
+        Path | None, typer.Option(help="New FCS file to make, as `icsort record` does. Needs --model.")
+    ] = None,
     arm_first: Annotated[
         bool, typer.Option("--arm", help="Arm once listening, disarm at the end: no event is missed. Needs --model.")
     ] = False,
     drop_delay_us: DropDelay = 500.0,
     pulse_us: Pulse = 5.0,
+    mode: Mode = SortMode.PURITY,
+    coincidence_us: Coincidence = None,
+    target_sorts: SortTarget = 0,
+    schedule_file: ScheduleFile = None,
+    clear_faults: ClearFaults = False,
     heartbeat: Heartbeat = 2.0,
     baud: Baud = None,
     timeout: Timeout = 1.0,
+    features: Annotated[
+        bool | None,
+        typer.Option(
+            "--features/--no-features",
+            help="Events with their features, which take the link's time.",
+            show_default="as it is",
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Show and record the events that the board reports, until --count, --idle or Ctrl-C.
+    """Show and record the events and statistics that the board reports, until --count, --idle or Ctrl-C.
 
     Example: icsort watch --arm --out events.jsonl --port /dev/ttyUSB0 --model out/build
     """
@@ -71,61 +98,96 @@ def watch(
     manifest = target.manifest if target else None
     if arm_first and not target:
         raise IcsortError("--arm needs --model: the model package or build folder that the board must hold")
+    if record and not target:
+        raise IcsortError("--record needs --model: the model package or build folder that the board must hold")
+    schedule = read_schedule(schedule_file, drop_delay_us, pulse_us, mode, coincidence_us, target_sorts)
     with contextlib.ExitStack() as stack:
         stopped = stack.enter_context(stop_signals())
         sorter = stack.enter_context(open_sorter(port, baud, timeout, target))
         if target:
             sorter.check_model(target.manifest, target.build_id)
-        record = stack.enter_context(_event_file(out)) if out else None
-        tally = _Tally(sorter, manifest)
+        write = stack.enter_context(_event_file(out)) if out else None
+        if statistics is not None:
+            sorter.set_statistics(statistics)
+        tally = _Tally(sorter, manifest, StatisticsLog(sorter.read("CLOCK_HZ")))
         show = stack.enter_context(console.live()) if not as_json and sys.stdout.isatty() else None
-        delay = pulse = 0
+        if features is not None:
+            sorter.set_record(features)
+        keep = stack.enter_context(beside(sorter, target.manifest, record)) if target and record else None
+        longest = 0  # cycles from a cell to the end of its pulse
         if target and arm_first:
-            delay, pulse = sorter.arm(target.manifest, drop_delay_us, pulse_us, target.build_id, heartbeat)
-        shown = counted = 0.0
+            if clear_faults:
+                sorter.clear_faults()
+            longest = sorter.arm(target.manifest, schedule, target.build_id, heartbeat).longest
+        shown = 0.0
         last_time = 0
         for event in sorter.events(count, idle):
-            if event is not None:
+            if keep:
+                keep(event)
+            if event is not None and not isinstance(event, ImagePiece):
                 tally.add(event)
-                last_time = event.time
-                line = json.dumps(_event_json(event, manifest))
-                if record:
-                    record(line)
+                if isinstance(event, EventRecord):
+                    last_time = event.time
+                    line = json.dumps(_event_json(event, manifest))
+                elif isinstance(event, Statistics):
+                    line = json.dumps(_statistics_json(event, tally.statistics))
+                else:
+                    line = json.dumps(_amendment_json(event))
+                if write:
+                    write(line)
                 if as_json:
                     print(line, flush=True)
             if stopped():
                 break
             now = time.monotonic()
-            if show and now - counted >= COUNTERS_EVERY_SECONDS:
-                tally.counters, counted = sorter.counters(), now
             if show and now - shown >= 0.1:
-                show(tally.table())
+                show(*tally.shown())
                 shown = now
         if arm_first:
             # A disarmed board begins no pulse: the last cell's comes first, unless it is to stop at once.
-            while not stopped() and sorter.counters()["TIMESTAMP"] <= last_time + delay + pulse:
+            while not stopped() and sorter.counters()["TIMESTAMP"] <= last_time + longest:
                 pass
             sorter.disarm()
         tally.counters = sorter.counters()
         if show:
-            show(tally.table())
+            show(*tally.shown())
     if as_json:
-        print(json.dumps({"summary": tally.summary()}), flush=True)
-    elif not show:
-        console.show(tally.table())
+        console.show_json({"summary": tally.summary() | ({"armed": False} if arm_first else {})}, lines=False)
+    else:
+        if not show:
+            console.show(*tally.shown())
+        if arm_first:
+            console.show(disarmed(tally.counters))
+    stopped.end()
 
 
 class _Tally:
-    """What a watch has seen: events by class and outcome, losses, the board's counters."""
+    """What a watch has seen: events by class and outcome, losses, the board's counters and statistics."""
 
-    def __init__(self, sorter: "Sorter", manifest: "Manifest | None") -> None:
+    def __init__(self, sorter: "Sorter", manifest: "Manifest | None", statistics: StatisticsLog) -> None:
         self.counters: dict[str, int] = {}
+        self.statistics = statistics
         self._losses = sorter.losses
         self._manifest = manifest
         self._seen: Counter[tuple[int, Outcome]] = Counter()
+        self._scheduled: dict[int, int] = {}  # class of each of the last sorts, which may still be amended
 
-    def add(self, event: "EventRecord") -> None:
+    def add(self, event: "EventRecord | Amendment | Statistics") -> None:
+        if isinstance(event, Statistics):
+            self.statistics.see(event)
+            self.counters = event.counters
+            return
+        if isinstance(event, Amendment):
+            class_index = self._scheduled.pop(event.event, None)
+            if class_index is not None:  # else its record was lost, and counted so
+                self._seen[class_index, Outcome.SORTED] -= 1
+                self._seen[class_index, event.outcome] += 1
+            return
         self._seen[event.class_index, event.outcome] += 1
+        if event.outcome is Outcome.SORTED:
+            self._scheduled[event.event_id % 2**24] = event.class_index
+            if len(self._scheduled) > SORTS * DIRECTIONS + DIRECTIONS:
+                del self._scheduled[next(iter(self._scheduled))]
 
     def summary(self) -> dict[str, Any]:
         classes: Counter[str] = Counter()
@@ -139,12 +201,20 @@ class _Tally:
             "outcomes": dict(outcomes),
             "lost_events": self._losses.events,
             "lost_frames": self._losses.frames,
+            "lost_amendments": self._losses.amendments,
+            "lost_statistics": self._losses.statistics,
             "bad_frames": self._losses.bad_frames,
             "restarts": self._losses.restarts,
+            "statistics": {
+                "frames": self.statistics.frames,
+                "missing": self.statistics.missing,
+                "restarts": self.statistics.restarts,
+            },
             "counters": self.counters,
         }
 
-    def table(self) -> "Table":
+    def shown(self) -> "tuple[Table, str, str]":
+        """The events as a table, the rates and what was lost in a line each."""
         table = console.table("class", *(outcome.name.lower() for outcome in Outcome), "all")
         known = range(len(self._manifest.classes)) if self._manifest else sorted({index for index, _ in self._seen})
         for index in known:
@@ -154,12 +224,25 @@ class _Tally:
         table.add_section()
         table.add_row("all", *map(str, totals), str(self._seen.total()))
         losses = self._losses
-        table.caption = (
+        lost = (
             f"here: {losses.events} events lost, {losses.frames} of them on the link, {losses.bad_frames} bad frames, "
             f"{losses.restarts} restarts; board: "
-            + ", ".join(f"{self.counters.get(name, 0)} {name.lower().replace('_', ' ')}" for name in LOSS_COUNTERS)
+            + ", ".join(f"{self.counters.get(name, 0)} {name.lower().replace('_', ' ')}" for name in LOSSES)
         )
-        return table
+        return table, self._rates(), lost
+
+    def _rates(self) -> str:
+        log = self.statistics
+        latest = log.latest
+        if latest is None:
+            return "no statistics of the board yet"
+        state = "armed" if latest.state["armed"] else "in test mode" if latest.state["testing"] else "not armed"
+        faults = f", faults: {', '.join(latest.faults)}" if latest.faults else ""
+        rates = log.rates.text() if log.rates else "no rates yet"
+        return (
+            f"at {latest.time / log.clock_hz:,.3f} s: {state}{faults}; {rates}; statistics: {log.frames} frames, "
+            f"{log.missing} missing, {log.restarts} restarts"
+        )
 
 
 @contextlib.contextmanager
@@ -191,16 +274,51 @@ def _event_file(path: Path) -> Iterator[Callable[[str], None]]:
             stream.close()
 
 
-def _event_json(event: "EventRecord", manifest: "Manifest | None") -> dict[str, Any]:
+def _amendment_json(amendment: Amendment) -> dict[str, Any]:
+    return {"amended": amendment.event, "outcome": amendment.outcome.name, "direction": amendment.direction}
+
+
+def _statistics_json(statistics: Statistics, log: StatisticsLog) -> dict[str, Any]:
+    """rates: over the time since the frame before; None where there was none, or the board was reset."""
     return {
+        "statistics": statistics.number,
+        "seq": statistics.seq,
+        "time_cycles": statistics.time,
+        "status": statistics.state,
+        "faults": list(statistics.faults),
+        "missing": log.missing,
+        "restarts": log.restarts,
+        "rates": log.rates.to_json() if log.rates else None,
+        "counters": statistics.counters,
+    }
+
+
+def _event_json(event: EventRecord, manifest: "Manifest | None") -> dict[str, Any]:
+    """Without what the board leaves out of its records. Features by name, in their units, where the model is known."""
+    from icsort.sim.bit_true.features import named
+
+    entry: dict[str, Any] = {
         "event": event.event_id,
         "seq": event.seq,
         "time_cycles": event.time,
+        "tag": event.tag,
         "outcome": event.outcome.name,
+        "direction": event.direction,
+        "flags": [flag.name for flag in event.flags],
+        "length_lines": event.length,
         "class": event.class_index,
         "class_name": class_name(event.class_index, manifest),
         "posterior": event.posterior / 2**16,
-        "first_pixel_to_decision_cycles": event.first_pixel_to_decision,
-        "last_pixel_to_decision_cycles": event.last_pixel_to_decision,
-        "logits": list(event.logits),
+        "gates": [gate for gate in range(32) if event.gates >> gate & 1],
     }
+    if event.timing is not None:
+        entry |= {
+            "first_pixel_to_decision_cycles": event.timing.first_pixel_to_decision,
+            "last_pixel_to_decision_cycles": event.timing.last_pixel_to_decision,
+            "gate_serial": event.timing.gate_serial,
+        }
+    if event.features is not None:
+        entry["features"] = list(event.features) if manifest is None else named(event.features, manifest.channels)
+    if event.logits is not None:
+        entry["logits"] = list(event.logits)
+    return entry

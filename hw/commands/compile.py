@@ -25,6 +25,17 @@ def compile_(
     pixels_per_beat: Annotated[
         int, typer.Option(min=1, help="Pixels beside each other that the network takes at once.")
     ] = 1,
+    line_pixels: Annotated[
+        int | None, typer.Option(min=1, help="Pixels of a line a cycle; without it, as few as its lines a second need.")
+    ] = None,
+    features: Annotated[
+        bool | None,
+        typer.Option(
+            "--features/--no-features",
+            help="Features of each event, for gates and records.",
+            show_default="where they fit",
+        ),
+    ] = None,
     fill: FillOption = 1.0,
     force: Force = False,
     keep_passes: Annotated[
@@ -46,6 +57,8 @@ def compile_(
             rate=rate,
             line_rate=line_rate,
             pixels_per_beat=pixels_per_beat,
+            line_pixels=line_pixels,
+            features=features,
             fill=fill,
             force=force,
             checkpoints=keep_passes,
@@ -78,6 +91,7 @@ def show(build: Build) -> None:
         f"an image each {build.interval_cycles} cycles, "
         f"at {clock:g} MHz ({build.clock_is})",
     )
+    console.show(f"features of an event: {build.features or 'none'}")
     ties = sum(layer.near_ties for layer in build.layers)
     if ties:
         console.warn(

@@ -17,7 +17,7 @@ from icsort.hw.synthesis.vivado import check_route, place_and_route
 
 def synth(
     build: BuildArgument,
-    family: Annotated[str, typer.Option(help="xc7 or xcup (default: that of the build's part).")] = "",
+    family: Annotated[str, typer.Option(help="xc7, xcup or ecp5 (default: that of the build's part).")] = "",
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Processes at a time.")] = os.cpu_count() or 1,
     minutes: Annotated[float, typer.Option(min=0.01, help="Minutes that one layer may take.")] = 30.0,
     vivado: Annotated[bool, typer.Option("--vivado", help="Place and route with Vivado too.")] = False,

@@ -112,6 +112,15 @@ def predict(graph: Graph, units: Units, line_cycles: int) -> Prediction:
     return Prediction(done, done - last, interval, line_cycles, flow.layers)
 
 
+def waits(graph: Graph, units: Units) -> bool:
+    """Whether no logits come before a frame's last pixel, however late that is: at any pace of the pixels."""
+    times = arrivals(graph, graph.width, 1)
+    late = int(times[0, -1, -1]) + (1 << 32)
+    times[0, -1, -1] = late
+    flow = follow(graph, units, graph.width, Flow({graph.image: Stream(times, graph.channels)}, {}, {}, {}))
+    return latency(graph, flow) >= late
+
+
 def latency(graph: Graph, flow: Flow) -> int:
     """Cycle in which all logits are valid at the output."""
     return int(flow.streams[graph.logits].converted(graph.classes, graph.classes).times[0, -1, -1])

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-import matplotlib as mpl
+from matplotlib.figure import Figure
 
 from icsort.errors import IcsortError
 from icsort.formats import package as manifest
@@ -19,9 +19,7 @@ from icsort.formats.board import Board, load_board
 from icsort.hw.compile import front_end
 from icsort.hw.folding import cycles, optimizer
 from icsort.hw.folding import folding as fold
-
-mpl.use("Agg")
-import matplotlib.pyplot as plt  # the backend must be chosen first
+from icsort.report.figures import logarithmic, save
 
 FORMAT = "icsort-explore"
 VERSION = 1
@@ -147,7 +145,8 @@ def _point(
 def draw(points: Sequence[Point], path: Path) -> None:
     """A picture: the wait over the rate and over the LUTs, a colour a network and board, FINN's folding hollow, ours
     with the same resources half full."""
-    figure, axes = plt.subplots(1, 2, figsize=(11, 4.5), sharey=True)
+    figure = Figure(figsize=(11, 4.5), layout="constrained")
+    axes = figure.subplots(1, 2, sharey=True)
     names = sorted({(point.network, point.board) for point in points})
     for color, name in enumerate(names):
         for folding, fill in ((OURS, "full"), (EQUAL, "left"), (FINN, "none")):
@@ -162,11 +161,10 @@ def draw(points: Sequence[Point], path: Path) -> None:
                 waits = [point.wait_us for point in mine]
                 axis.plot(across, waits, "o-", color=f"C{color}", fillstyle=fill, label=label, linewidth=0.8)
     for axis, title in zip(axes, ("cells/s", "LUT"), strict=True):
-        axis.set(xlabel=title, xscale="log", yscale="log")
+        axis.set(xlabel=title)
+        logarithmic(axis, "x", "y")
         axis.grid(visible=True, which="both", alpha=0.3)
     axes[0].set_ylabel("last pixel to logits, us (predicted)")
     if names:
         axes[1].legend(fontsize="x-small")
-    figure.tight_layout()
-    figure.savefig(path, dpi=150)
-    plt.close(figure)
+    save(figure, path)

@@ -63,7 +63,7 @@ ROUNDS = 5  # of solutions, each with what the one before needs between its laye
 @dataclass(frozen=True)
 class Target:
     """What to fold for. budget: LUT, DSP, BRAM_18K, URAM of `board`, of which the network may take the share `fill`;
-    family: "xc7" or "xcup".
+    family: one of fabric.FAMILIES.
 
     limited: whether the budget is a limit. If not, a network that needs more is folded as cheaply as its rate allows.
     line_cycles: between the first pixels of two lines. frame_cycles: between two cells at the required rate.
@@ -85,6 +85,11 @@ class Target:
     @cached_property
     def limits(self) -> Amounts:
         return np.floor([self.fill * self.budget.get(key, 0) for key in RESOURCES])
+
+    @property
+    def left(self) -> dict[str, float]:
+        """The board's resources, whatever the share."""
+        return {key: float(self.budget.get(key, 0)) for key in RESOURCES}
 
     def has(self, key: str) -> str:
         """In words: how much of a resource there is."""

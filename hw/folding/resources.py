@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a kernel instance costs in an AMD FPGA: LUT, FF, DSP, BRAM_18K, URAM, from its parameters alone.
+"""What a kernel instance costs in an FPGA: LUT, FF, DSP, BRAM_18K, URAM, from its parameters alone.
 
 Each kernel says what it is made of (`Kernel.use`): registers, block memories and DSP slices are counted from its
 structure. LUTs are a sum of terms (bits of multipliers, adders, multiplexers, memories) times what one unit of each
@@ -22,6 +22,7 @@ Resources = dict[str, int]
 Parameters = Mapping[str, int | str]
 
 RESOURCES = ("LUT", "FF", "DSP", "BRAM_18K", "URAM")
+SMALL_LUTS = 2.0  # LUT4s of an ECP5 for a LUT6, roughly: Yosys takes 1.2 for sums, 2 to 4 for tables and multiplexers
 COEFFICIENTS = Path(__file__).parent / "resources.json"
 
 _LUT_COST: dict[str, dict[str, float]] = json.loads(COEFFICIENTS.read_text(encoding="utf-8"))["lut"]
@@ -29,21 +30,25 @@ _PRODUCT = re.compile(r"(constant_|)product_(\d+)x(\d+)")
 
 
 def family_of(part: str) -> str:
-    """The family of a part number: "xc7" or "xcup". Raises IcsortError for any other."""
-    for prefix, family in (("xc7", "xc7"), ("xczu", "xcup"), ("xcku", "xcup"), ("xcvu", "xcup")):
+    """The family of a part number: one of fabric.FAMILIES. Raises IcsortError for any other."""
+    prefixes = {"xc7": "xc7", "xczu": "xcup", "xcku": "xcup", "xcvu": "xcup", "lfe5u": "ecp5"}
+    for prefix, family in prefixes.items():
         if part.lower().startswith(prefix):
             return family
-    raise IcsortError(f"part {part!r}: only the 7 series and UltraScale+ are modelled; use a part of these")
+    raise IcsortError(f"part {part!r}: only the 7 series, UltraScale+ and ECP5 are modelled; use a part of these")
 
 
 def layer_resources(kernel: str, parameters: Parameters, family: str) -> Resources:
     """LUT, FF, DSP, BRAM_18K and URAM of one instance of a kernel of icsort.hw.kernels.KERNELS.
 
     parameters: as in the RTL; for one that is missing the RTL's default counts. family: one of fabric.FAMILIES. A LUT
-    is a LUT6 or smaller, as logic, memory or shift register; carry chains and wide multiplexers are not counted.
+    is a LUT6 or smaller, as logic, memory or shift register; carry chains and wide multiplexers are not counted. An
+    ECP5 has LUT4s, carry chains among them, of which it takes SMALL_LUTS as many.
     """
     use = kernel_use(kernel, parameters, family)
-    lut = sum(_cost(kernel, term) * amount for term, amount in use.lut.items())
+    small = SMALL_LUTS if family == "ecp5" else 1.0
+    luts = ((1.0 if term == "memory" else small) * _cost(kernel, term) * amount for term, amount in use.lut.items())
+    lut = sum(luts)
     return {"LUT": round(lut), "FF": use.ff, "DSP": use.dsp, "BRAM_18K": use.bram, "URAM": use.uram}
 
 

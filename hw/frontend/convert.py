@@ -215,6 +215,13 @@ def float_input(model: ModelWrapper, image: npt.NDArray[np.uint8]) -> dict[str, 
     return {name: np.ascontiguousarray(array, dtype=np.float32)}
 
 
+def logits(model: onnx.ModelProto, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
+    """(n, classes): what QONNX's execution of a file gives for uint8 images (n, H, W, C)."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    return _float_logits(Executor(), clean(FastModel(copy)), images)
+
+
 def _float_logits(executor: Executor, model: ModelWrapper, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
     output = model.graph.output[0].name
     with quiet():

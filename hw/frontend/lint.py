@@ -12,6 +12,7 @@ from qonnx.core.modelwrapper import ModelWrapper
 from icsort.errors import IcsortError
 
 MAX_BITS = 8
+MAX_CLASS_WEIGHT_BITS = 16  # of the last layer, whose weights may have been multiplied by whole numbers, one a class
 MAP_RANK = 4  # batch, channels, rows, columns
 TRUNC_INPUTS = 6  # of QONNX's opset 2: tensor, scale, zero point, bits, scale and bits of the output
 
@@ -66,9 +67,10 @@ def lint(model: ModelWrapper) -> None:
             _check_truncation(model, node)
         if node.op_type == "Quant" and not quantizes_bias(model, node):
             bits, zero = _constant(model, node, 3), _constant(model, node, 2)
-            if np.any(zero) or bits.size != 1 or float(bits.flat[0]) not in range(1, MAX_BITS + 1):
+            most = MAX_CLASS_WEIGHT_BITS if _weighs_classes(model, node) else MAX_BITS
+            if np.any(zero) or bits.size != 1 or float(bits.flat[0]) not in range(1, most + 1):
                 raise IcsortError(
-                    f"layer {title(node)}: the quantizer needs zero point 0 and one width of 1 to {MAX_BITS} bits, not "
+                    f"layer {title(node)}: the quantizer needs zero point 0 and one width of 1 to {most} bits, not "
                     f"zero point {zero.flat[0]:g} and {bits.flat[0]:g} bits"
                 )
             if not np.all(_constant(model, node, 1) > 0):
@@ -107,6 +109,20 @@ def quantizes_bias(model: ModelWrapper, node: NodeProto) -> bool:
     """Whether a quantizer's values are added to a product: of any width, on the grid of the product's accumulator."""
     consumers = model.find_consumers(node.output[0])
     return all(user.op_type in WEIGHTED and list(user.input[2:]) == list(node.output) for user in consumers)
+
+
+def _weighs_classes(model: ModelWrapper, node: NodeProto) -> bool:
+    """Whether a quantizer is that of the weights of the layer that gives the logits."""
+    users = model.find_consumers(node.output[0])
+    if model.get_initializer(node.input[0]) is None or any(user.op_type not in WEIGHTED for user in users):
+        return False
+    while users and all(user.op_type in (*WEIGHTED, *SHAPE_ONLY, *ARITHMETIC) for user in users):
+        if users[0].output[0] == model.graph.output[0].name:
+            return True
+        users = model.find_consumers(users[0].output[0])
+        if any(user.op_type in WEIGHTED for user in users):
+            return False
+    return False
 
 
 def title(node: NodeProto) -> str:

@@ -270,7 +270,7 @@ def _above(model: FastModel, tensor: str, kinds: tuple[str, ...]) -> list[NodePr
     return nodes
 
 
-def _behind_last(model: FastModel) -> tuple[list[NodeProto], NodeProto | None]:
+def behind_last(model: FastModel) -> tuple[list[NodeProto], NodeProto | None]:
     """What stands behind the last product or mean, from the logits upwards, and that layer."""
     output = model.graph.output[0].name
     nodes = _above(model, output, (*ELEMENTWISE, *SHAPE_ONLY))
@@ -280,7 +280,7 @@ def _behind_last(model: FastModel) -> tuple[list[NodeProto], NodeProto | None]:
 
 def _mean_before_classes(model: FastModel) -> None:
     """The mean of what a last 1 x 1 convolution gives is what it gives of the mean: fewer products."""
-    _, mean = _behind_last(model)
+    _, mean = behind_last(model)
     if mean is None or mean.op_type not in MEAN:
         return
     between = _above(model, mean.input[0], ELEMENTWISE)
@@ -312,7 +312,7 @@ def _mean_before_classes(model: FastModel) -> None:
 
 def _classes_of_a_map(model: FastModel) -> None:
     """A last convolution over the whole of its map is a linear layer of all its numbers."""
-    nodes, conv = _behind_last(model)
+    nodes, conv = behind_last(model)
     if conv is None or conv.op_type != "Conv" or attribute(conv, "group", [1])[0] != 1:
         return
     quantizer = model.find_producer(conv.input[1])

@@ -2,7 +2,7 @@
 """A QONNX file of anybody's as the `model.onnx` of a model package: uint8 pixels in, whole steps of one scale out.
 
 What is taken away or written otherwise leaves each logit as it was, but for a float bias behind the last layer, which
-is rounded to the accumulator's steps: at most half of one.
+is rounded to the accumulator's steps: at most half of one. `frontend.class_scales` has what stands behind that layer.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,13 +12,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import onnx
-from onnx import NodeProto, helper
+from onnx import helper
 from qonnx.core.modelwrapper import ModelWrapper
 
 from icsort.errors import IcsortError
+from icsort.hw.frontend import class_scales
 from icsort.hw.frontend import convert as frontend
 from icsort.hw.frontend.fast_model import FastModel
-from icsort.hw.frontend.lint import WEIGHTED
 
 CHECK_SEED = 1
 OPTIONS = {"Mul": "input-scale", "Sub": "mean", "Div": "std"}
@@ -54,26 +54,30 @@ def take_in(
     model = frontend.load_qonnx(path, external=True)
     shape, classes = _interface(model, path)
     _scale_pixels(model, input_scale, mean, deviation, shape[2])
-    bias = _take_float_bias(model)
-    target = work / path.name
+    images, target = _images(shape), work / path.name
+    original = _copied(model.model)
+    bias = class_scales.take_off(model, classes)
 
     def converted() -> float:
         onnx.save(model.model, target)
-        images = _images(shape)
         return frontend.convert(
             target, shape=shape, classes=classes, scale=None, images=images, progress=progress
         ).scale
 
     scale, rounded = converted(), 0.0
-    if bias is not None:
-        layer, values = bias
-        steps = np.rint(values.astype(np.float64) / scale)
-        rounded = float(np.abs(values - steps * scale).max())
-        model.set_initializer(layer.input[-1], (steps * scale).astype(np.float32).reshape(values.shape))
-        model.graph.node.append(layer)
-        model.graph.output[0].name = layer.output[0]
-        model.forget()
+    if bias is not None and bias.any():
+        steps = np.rint(bias / scale)
+        rounded = float(np.abs(bias - steps * scale).max())
+        class_scales.add_bias(model, steps * scale)
         scale = converted()
+    if bias is not None:
+        difference = np.abs(frontend.logits(model.model, images) - frontend.logits(original, images)).max()
+        if not difference <= rounded + frontend.TOLERANCE * scale:
+            raise IcsortError(
+                f"{path.name}: what stands behind its last layer cannot be taken into it exactly, its logits change by "
+                f"{difference:.3g} (one integer step is {scale:.3g}); take it into the weights before they are "
+                "quantized"
+            )
     return OwnNetwork(model.model, shape, classes, scale, rounded)
 
 
@@ -129,34 +133,6 @@ def _scale_pixels(
         model.graph.node.insert(at, helper.make_node(op, [name, constant], [scaled], name=f"pixels_{op.lower()}"))
         model.set_tensor_shape(scaled, shape)
         name = scaled
-
-
-def _take_float_bias(model: FastModel) -> tuple[NodeProto, npt.NDArray[np.float32]] | None:
-    """A float bias behind the last product off the model, as an Add to put back; None without one."""
-    last = model.find_producer(model.graph.output[0].name)
-    if last is None:
-        return None
-    if last.op_type in WEIGHTED and len(last.input) > 2:
-        value = model.get_initializer(last.input[2])
-        if value is None:  # quantized by the user: in whole steps, or refused
-            return None
-        result, product = last.output[0], f"{last.output[0]}_product"
-        bias = helper.make_node("Add", [product, last.input.pop(2)], [result], name=f"{last.name}_bias")
-        last.output[0] = product
-    elif last.op_type == "Add" and (value := model.get_initializer(last.input[1])) is not None:
-        before = model.find_producer(last.input[0])
-        if before is None or before.op_type not in WEIGHTED:
-            return None
-        bias, product = NodeProto(), last.input[0]
-        bias.CopyFrom(last)
-        model.graph.node.remove(last)
-    else:
-        return None
-    model.graph.output[0].name = product
-    for info in [info for info in model.graph.value_info if info.name == product]:
-        model.graph.value_info.remove(info)
-    model.forget()
-    return bias, value
 
 
 def _images(shape: tuple[int, int, int]) -> npt.NDArray[np.uint8]:

@@ -331,7 +331,7 @@ class ClassBias(Transformation):  # type: ignore[misc]
         if factor is None or bias is None or factor.size != 1:
             return model, False
         steps = bias.astype(np.float64) / float(factor.flat[0])
-        if np.abs(steps - np.rint(steps)).max() > BIAS_TOLERANCE:
+        if (np.abs(steps - np.rint(steps)) > np.maximum(BIAS_TOLERANCE, np.abs(steps) * FLOAT32_ERROR)).any():
             return model, False
         model.set_initializer(last.input[1], np.rint(steps).astype(np.float32))
         last.op_type, scale.op_type = "Mul", "Add"
@@ -346,6 +346,7 @@ def adds_integers(model: ModelWrapper, node: NodeProto) -> bool:
 
 
 BIAS_TOLERANCE = 0.01  # of an accumulator step: scales are products of float32 factors
+FLOAT32_ERROR = 2.0**-22  # of such products, relative
 WINDOW_DEFAULTS = {"kernel_shape": [], "strides": [1, 1], "pads": [0, 0, 0, 0]}
 TIDY = (GiveUniqueNodeNames(), GiveReadableTensorNames(), InferDataTypes(), InferDataLayouts())
 TRANSPOSES = (AbsorbTransposeIntoMultiThreshold(), AbsorbConsecutiveTransposes())

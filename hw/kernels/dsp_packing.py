@@ -6,7 +6,7 @@ Several weights w_n stand in the wide port of one multiplier, each as far above 
 an activation; Xilinx WP486 does it for 8 bits). Operands of one bit need no multiplier.
 """
 
-PORT_BITS = {"xc7": 25, "xcup": 27}  # of the wide port of DSP48E1 and DSP48E2, by family
+PORT_BITS = {"xc7": 25, "xcup": 27, "ecp5": 18}  # of the wide port of DSP48E1, DSP48E2 and MULT18X18D, by family
 LARGEST_IN_LUTS = 8  # bits of a product for which Vivado and Yosys use no DSP slice by themselves
 
 

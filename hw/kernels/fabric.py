@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What kernels are made of in an AMD FPGA: terms of LUTs, flip-flops, and memories of the shapes that there are."""
+"""What kernels are made of in an FPGA: terms of LUTs, flip-flops, and memories of the shapes that there are."""
 
 from dataclasses import dataclass
 
-FAMILIES = ("xc7", "xcup")  # 7 series and UltraScale+, as Yosys names them
+FAMILIES = ("xc7", "xcup", "ecp5")  # 7 series, UltraScale+ and Lattice ECP5, as Yosys names them
 
 _BLOCK_WORDS = {  # bits in a word -> words, in half a block (BRAM_18K) and in a whole one (two of them)
     1: {36: 512, 18: 1024, 9: 2048, 4: 4096, 2: 8192, 1: 16384},
@@ -60,7 +60,10 @@ def counter_bits(count: int) -> int:
 
 
 def lut_ram(words: int, width: int, family: str) -> int:
-    """LUTs of a LUT memory with one write and one read port (RAM32M and RAM64M, or their UltraScale+ successors)."""
+    """LUTs of a LUT memory with one write and one read port (RAM32M and RAM64M, or their UltraScale+ successors; of an
+    ECP5 DPR16X4, which fill three slices of two)."""
+    if family == "ecp5":
+        return 6 * -(-words // 16) * -(-width // 4)
     luts, wide, deep = (4, 6, 3) if family == "xc7" else (8, 14, 7)
     return luts * min(-(-words // 32) * -(-width // wide), -(-words // 64) * -(-width // deep))
 

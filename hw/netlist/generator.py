@@ -34,8 +34,8 @@ class Generated:
 def generate(graph: HardwareGraph, folding: Folding, family: str, ultra: bool = False) -> Generated:
     """The netlist and its memories, of a folded graph (`folding.apply` was called with `folding`).
 
-    family: of the FPGA, "xc7" or "xcup". ultra: whether it has UltraRAM. Raises IcsortError, by the layer's name, for a
-    layer that no kernel covers.
+    family: one of fabric.FAMILIES. ultra: whether there is UltraRAM. Raises IcsortError, by the layer's name,
+    for a layer that no kernel covers.
     """
     layers = read(graph.model, graph.sources)
     last = layers.producer[layers.logits]

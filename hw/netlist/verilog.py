@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The SystemVerilog of a build: icsort_net from its netlist, and icsort_build around the whole sorter."""
 
+from collections.abc import Mapping
+
 from icsort.formats.netlist import FIFO, Instance, Netlist
 from icsort.formats.package import Manifest
 
@@ -111,13 +113,12 @@ def _handshake(name: str) -> Signals:
     return {pin: f"{name}_{pin}" for pin in ("tdata", "tvalid", "tready")}
 
 
-def wrapper(
-    manifest: Manifest, logit_bits: int, build_id: str, clock_hz: int, clocks_per_bit: int, pixels_per_beat: int
-) -> str:
+def wrapper(manifest: Manifest, sizes: Mapping[str, int], build_id: str, clock_hz: int, clocks_per_bit: int) -> str:
     """The text of icsort_build.sv: icsort_top with every parameter bound, itself without parameters.
 
-    logit_bits: of one logit. build_id: 16 hex digits. clock_hz, clocks_per_bit: of the board. pixels_per_beat: at the
-    network's input.
+    sizes: LOGIT_BITS of one logit, NET_LATENCY from the last pixel to the logits, 0 where they come before, NET_WAITS
+    whether they never do, NET_PIXELS and P of a beat at the network's and at the line input, LINES of the ring,
+    FEATURES whether there are any. build_id: 16 hex digits. clock_hz, clocks_per_bit: of the board.
     """
     channels, samples = manifest.input.channels, manifest.line.sample_bits
     preprocess = manifest.preprocess
@@ -126,8 +127,8 @@ def wrapper(
     classes = len(manifest.classes)
     values = {
         "LINE_W": manifest.line.width, "H": manifest.input.height, "W": manifest.input.width,
-        "X_OFFSET": manifest.line.x_offset, "C": channels, "SAMPLE_BITS": samples, "NET_PIXELS": pixels_per_beat,
-        "N_CLASSES": classes, "LOGIT_BITS": logit_bits,
+        "X_OFFSET": manifest.line.x_offset, "C": channels, "SAMPLE_BITS": samples,
+        "N_CLASSES": classes, **sizes,
         "BACKGROUND": background, "GAIN": gain, "SHIFT": preprocess.shift,
         "POST_MULT": manifest.posterior.multiplier, "POST_SHIFT": manifest.posterior.shift,
         "BUILD_ID": f"64'h{build_id}", "MODEL_ID": f"64'h{manifest.model_id}",
@@ -137,7 +138,7 @@ def wrapper(
     ports = (
         ("input  wire logic", 1, "clk"),
         ("input  wire logic", 1, "rst"),
-        ("input  wire logic", channels * samples, "s_axis_line_tdata"),
+        ("input  wire logic", sizes["P"] * channels * samples, "s_axis_line_tdata"),
         ("input  wire logic", 1, "s_axis_line_tvalid"),
         ("output logic     ", 1, "s_axis_line_tready"),
         ("input  wire logic", 1, "s_axis_line_tlast"),
@@ -145,12 +146,17 @@ def wrapper(
         ("output logic     ", 48, "timestamp"),
         ("input  wire logic", 1, "uart_rx"),
         ("output logic     ", 1, "uart_tx"),
-        ("output logic     ", 1, "sort_pulse"),
+        ("input  wire logic", 1, "interlock"),
+        ("input  wire logic", 1, "drop_clock"),
+        ("output logic     ", 6, "sort_out"),
         ("output logic     ", 1, "mon_armed"),
+        ("output logic     ", 1, "mon_fault"),
         ("output logic     ", 1, "mon_idle"),
         ("output logic     ", 1, "mon_event"),
-        ("output logic     ", 1, "mon_decision_valid"),
-        ("output logic     ", 8 * (24 + 4 * classes), "mon_record"),
+        ("output logic     ", 1, "mon_decision"),
+        ("output logic     ", 32, "mon_record_tdata"),
+        ("output logic     ", 1, "mon_record_tvalid"),
+        ("output logic     ", 1, "mon_record_tlast"),
         ("output logic     ", 1, "mon_stream_line"),
         ("output logic     ", 1, "mon_stream_net_in"),
         ("output logic     ", 1, "mon_stream_net_out"),

@@ -16,7 +16,7 @@ from peakrdl_regblock import RegblockExporter
 from peakrdl_regblock.cpuif.passthrough import PassthroughCpuif
 from peakrdl_regblock.udps import ALL_UDPS
 from systemrdl.compiler import RDLCompiler
-from systemrdl.node import AddrmapNode, FieldNode, RegNode
+from systemrdl.node import AddrmapNode, FieldNode, RegfileNode, RegNode
 
 SOURCE = Path(__file__).resolve().parent / "icsort.rdl"
 REPOSITORY = SOURCE.parent.parent.parent
@@ -38,6 +38,30 @@ def registers(top: AddrmapNode) -> list[RegNode]:
     """All registers in the order of their addresses."""
     nodes = [node for node in top.descendants() if isinstance(node, RegNode)]
     return sorted(nodes, key=lambda node: node.absolute_address)
+
+
+def name_of(register: RegNode) -> str:
+    """Its name, with that of the files that it is in."""
+    top = register.owning_addrmap
+    assert top is not None
+    return register.get_rel_path(top).replace(".", "_")
+
+
+def scheduled(top: AddrmapNode) -> list[tuple[int, RegNode]]:
+    """Registers that are words of the memory SCHEDULE, each with the address of the first."""
+    memory = top.get_child_by_name("SCHEDULE")
+    assert isinstance(memory, RegfileNode)
+    return [
+        (memory.absolute_address, node)
+        for node in registers(top)
+        if node.get_path().startswith(memory.get_path() + ".")
+    ]
+
+
+def counters(top: AddrmapNode) -> list[RegNode]:
+    """Registers that SNAPSHOT latches a counter in; frames of statistics have the counters in this order."""
+    latched = [node for node in registers(top) if node.orig_type_name == "latched"]
+    return [node for node in latched if not node.inst_name.startswith("TIMESTAMP_")]
 
 
 def is_readable(register: RegNode) -> bool:
@@ -73,6 +97,36 @@ def write_systemverilog(top: AddrmapNode, folder: Path) -> None:
         generator = f"peakrdl-regblock {version('peakrdl-regblock')}"
         head = f"// SPDX-License-Identifier: Apache-2.0\n// {MADE_BY}\n// {generator}"
         path.write_text(f"{head}\n{off}\n\n{text}\n\n{on}\n", encoding="utf-8")
+
+
+def write_counters(top: AddrmapNode, path: Path) -> None:
+    """Package `icsort_statistics_pkg`: all counters side by side, by the names of their registers."""
+    names = [name_of(node) for node in counters(top)]
+    lines = [
+        "// SPDX-License-Identifier: Apache-2.0",
+        f"// {MADE_BY}",
+        "//",
+        "// icsort_statistics_pkg: the counters of the register map, in the order of their addresses.",
+        "`default_nettype none",
+        "",
+        "package icsort_statistics_pkg;",
+        "",
+        f"  localparam int unsigned COUNTERS = {len(names)};",
+        "",
+        f"  // Counter 0, {names[0]}, at the LSB.",
+        "  /* verilator lint_off UNUSEDSIGNAL */  // the other registers",
+        "  function automatic logic [COUNTERS*32-1:0] counters_of(icsort_registers_pkg::icsort_registers__in_t hwif);",
+        "  /* verilator lint_on UNUSEDSIGNAL */",
+        "    return {",
+        ",\n".join(f"      hwif.{name}.value.next" for name in reversed(names)),
+        "    };",
+        "  endfunction",
+        "",
+        "endpackage",
+        "",
+        "`default_nettype wire",
+    ]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def write_python(top: AddrmapNode, path: Path) -> None:
@@ -112,7 +166,7 @@ def write_python(top: AddrmapNode, path: Path) -> None:
     for node in registers(top):
         lines += [
             "        Register(",
-            f'            "{node.inst_name}",',
+            f'            "{name_of(node)}",',
             f"            0x{node.absolute_address:02X},",
             f"            {is_readable(node)},",
             f"            {is_writable(node)},",
@@ -124,6 +178,18 @@ def write_python(top: AddrmapNode, path: Path) -> None:
             lines.append(f'                "{field.inst_name}": Field({field.low}, {field.width}, {shown}),')
         lines += ["            },", "        ),"]
     lines += ["    )", "}", ""]
+    lines += [
+        "SCHEDULE_WORDS: dict[int, str] = {",
+        *(f'    {(node.absolute_address - base) // 4}: "{name_of(node)}",' for base, node in scheduled(top)),
+        "}",
+        '"""Words of the scheduler\'s memory: index and the register that it is."""',
+        "",
+        "COUNTERS: tuple[str, ...] = (",
+        *(f'    "{name_of(node)}",' for node in counters(top)),
+        ")",
+        '"""Counters in the order in which a frame of statistics has them."""',
+        "",
+    ]
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("\n".join(lines), encoding="utf-8")
 
@@ -162,7 +228,7 @@ def write_page(top: AddrmapNode, path: Path) -> None:
         fields = list(node.fields())
         single = len(fields) == 1 and fields[0].inst_name in ("value", "strobe")
         bits = f"{where(fields[0])} | | {reset(fields[0])}" if single else "| |"
-        lines.append(f"| 0x{node.absolute_address:02X} | `{node.inst_name}` | {access} | {bits} | {text(node)} |")
+        lines.append(f"| 0x{node.absolute_address:02X} | `{name_of(node)}` | {access} | {bits} | {text(node)} |")
         if not single:
             for field in fields:
                 lines.append(f"| | | | {where(field)} | `{field.inst_name}` | {reset(field)} | {text(field)} |")
@@ -175,7 +241,9 @@ def main() -> None:
     parser.add_argument("--root", type=Path, default=REPOSITORY, help="write below this folder")
     root: Path = parser.parse_args().root
     top = elaborate()
-    write_systemverilog(top, root / "hw" / "rtl" / "sorter" / "registers")
+    rtl = root / "hw" / "rtl" / "sorter" / "registers"
+    write_systemverilog(top, rtl)
+    write_counters(top, rtl / "icsort_statistics_pkg.sv")
     write_python(top, root / "host" / "link" / "registers.py")
     write_page(top, root / "docs" / "registers.md")
 

@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,18 +61,25 @@ def place_and_route(build: Build, out: Path, force: bool = False) -> Route:
     """
     program = check_route(out, force)
     with result_folder(out, TIMING_FILE, force) as folder:
-        command = [program, "-mode", "batch", "-nojournal", "-log", LOG_FILE, "-source", str(SCRIPT)]
-        done = subprocess.run(
-            [*command, "-tclargs", str(build.folder.resolve()), str(folder)],
-            cwd=folder, capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        if done.returncode:
-            log = Path(tempfile.mkdtemp(prefix="icsort-vivado-")) / LOG_FILE
-            log.write_text(done.stdout + done.stderr, encoding="utf-8")
-            reason = next((line for line in done.stdout.splitlines() if line.startswith("ERROR")), "no reason given")
-            raise IcsortError(f"Vivado failed, see {log}: {reason}")
-        timing, utilization = (_read(folder / name) for name in (TIMING_FILE, UTILIZATION_FILE))
-        return Route(_tool(timing), used(utilization), worst_slack(timing))
+        run(program, [str(SCRIPT), "-tclargs", str(build.folder.resolve()), str(folder)], folder)
+        return read_route(folder)
+
+
+def run(program: str, script: Sequence[str], folder: Path) -> None:
+    """Run a script with its arguments in a folder. Raises IcsortError where Vivado fails, with the place of its log."""
+    command = [program, "-mode", "batch", "-nojournal", "-log", LOG_FILE, "-source", *script]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    if done.returncode:
+        log = Path(tempfile.mkdtemp(prefix="icsort-vivado-")) / LOG_FILE
+        log.write_text(done.stdout + done.stderr, encoding="utf-8")
+        reason = next((line for line in done.stdout.splitlines() if line.startswith("ERROR")), "no reason given")
+        raise IcsortError(f"Vivado failed, see {log}: {reason}")
+
+
+def read_route(folder: Path) -> Route:
+    """From the reports that a script left in its folder. Raises IcsortError where they are missing or say nothing."""
+    timing, utilization = (_read(folder / name) for name in (TIMING_FILE, UTILIZATION_FILE))
+    return Route(_tool(timing), used(utilization), worst_slack(timing))
 
 
 def worst_slack(report: str) -> float:

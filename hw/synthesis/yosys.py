@@ -24,14 +24,27 @@ _RUN = "from pyosys import libyosys; libyosys.Design().run_pass('script script.y
 # `check` inside synth_xilinx takes quadratic time on the wide vectors that `proc` leaves, so they are cleaned up first:
 # the cells are the same, and 576 multipliers take one minute instead of four. Assertions are for simulation. The last
 # steps of synth_xilinx only check and write.
-_SCRIPT = """
-read_slang --keep-hierarchy --top top {options} {files}
+CLEAN = """
 hierarchy -check -top {top}
 chformal -remove
 proc
 opt -nodffe -nosdff
 opt_clean -purge
+"""
+"""Yosys commands behind the reading of a module `top` and before it is mapped, whatever to."""
+_READ = "read_slang --keep-hierarchy --top top {options} {files}"
+_MAP = """
 synth_xilinx -run begin:check -family {family} -flatten -top {top} -noiopad -noclkbuf
+tee -q -o stat.json stat -json
+"""
+# An ECP5 multiplies 18 bits in one of few slices, and synth_lattice would put every product there: those of 8 bits or
+# less, which kernels mean for LUTs, become sums before.
+ECP5_PRODUCTS = """wreduce
+opt_clean
+alumacc t:$mul r:Y_WIDTH<=8 %i
+"""
+_ECP5_MAP = f"""
+{ECP5_PRODUCTS}synth_lattice -run begin:check -family {{family}} -top {{top}}
 tee -q -o stat.json stat -json
 """
 _LUTS = {  # of memories and shift registers; logic is LUT1 to LUT6
@@ -39,12 +52,14 @@ _LUTS = {  # of memories and shift registers; logic is LUT1 to LUT6
     "RAM32X1S": 1, "RAM64X1S": 1, "RAM128X1S": 2, "RAM256X1S": 4, "RAM512X1S": 8,
     "RAM32X1D": 2, "RAM64X1D": 2, "RAM128X1D": 4, "RAM256X1D": 8,
     "RAM32M": 4, "RAM64M": 4, "RAM32M16": 8, "RAM64M8": 8, "RAM64X8SW": 8, "RAM32X16DR8": 8,
+    "TRELLIS_DPR16X4": 6, "CCU2C": 2,  # and of an ECP5's carry chains, which are two LUTs each
 }  # fmt: skip
 _OTHERS = {
     "DSP48E1": ("DSP", 1), "DSP48E2": ("DSP", 1), "URAM288": ("URAM", 1),
+    "MULT18X18D": ("DSP", 1), "DP16KD": ("BRAM_18K", 1), "PDPW16KD": ("BRAM_18K", 1),
     "RAMB18E1": ("BRAM_18K", 1), "RAMB18E2": ("BRAM_18K", 1), "RAMB36E1": ("BRAM_18K", 2), "RAMB36E2": ("BRAM_18K", 2),
 }  # fmt: skip
-_FREE = re.compile(r"CARRY\d|MUXF\d|INV|VCC|GND")
+_FREE = re.compile(r"CARRY\d|MUXF\d|PFUMX|L6MUX21|INV|VCC|GND")
 
 
 @dataclass(frozen=True)
@@ -82,15 +97,15 @@ def synthesize(module: Module, family: str, timeout: float) -> Resources:
 
     timeout: seconds. Raises NotSynthesizedError after that, and IcsortError where Yosys is missing or refuses.
     """
-    key = [yosys_version(), _SCRIPT, family, module.blackbox, module.wrapper()]
+    key = [yosys_version(), _script(family), family, module.blackbox, module.wrapper()]
     contents = [part for name, data in sorted(module.files.items()) for part in (name.encode(), data)]
     with cache_entry("synth", [*(part.encode() for part in key), *contents]) as folder:
         kept = folder / "cells.json"
         with contextlib.suppress(FileNotFoundError, ValueError):  # not there yet, or damaged
-            return _count(json.loads(kept.read_text(encoding="utf-8")))
+            return count(json.loads(kept.read_text(encoding="utf-8")))
         with tempfile.TemporaryDirectory(prefix=".partial-", dir=folder) as scratch:
             cells = _run(module, family, Path(scratch), timeout)
-            result = _count(cells)
+            result = count(cells)
             partial = Path(scratch) / "cells.json"
             partial.write_text(json.dumps(cells), encoding="utf-8")
             partial.replace(kept)
@@ -115,6 +130,10 @@ def run_script(script: str, folder: Path, timeout: float) -> None:
         raise IcsortError(reason.strip())
 
 
+def _script(family: str) -> str:
+    return _READ + CLEAN + (_ECP5_MAP if family == "ecp5" else _MAP)
+
+
 def _run(module: Module, family: str, folder: Path, timeout: float) -> dict[str, int]:
     """Cells of the mapped module by type."""
     for name, data in module.files.items():
@@ -123,7 +142,7 @@ def _run(module: Module, family: str, folder: Path, timeout: float) -> dict[str,
     sources = " ".join(["top.sv", *(name for name in module.files if name.endswith(".sv"))])
     options = f"--blackboxed-module {module.blackbox}" if module.blackbox else ""
     top = f"{module.name}$top.u"
-    script = _SCRIPT.format(top=top, family=family, options=options, files=sources)
+    script = _script(family).format(top=top, family=family, options=options, files=sources)
     try:
         run_script(script, folder, timeout)
     except IcsortError as error:
@@ -135,7 +154,7 @@ def _run(module: Module, family: str, folder: Path, timeout: float) -> dict[str,
     return dict(cells)
 
 
-def _count(cells: Mapping[str, int]) -> Resources:
+def count(cells: Mapping[str, int]) -> Resources:
     """Resources of mapped cells: a LUT is one whatever its inputs, memory in LUTs counts as the LUTs it fills."""
     result = dict.fromkeys(RESOURCES, 0)
     for cell, number in cells.items():
@@ -143,7 +162,7 @@ def _count(cells: Mapping[str, int]) -> Resources:
             result["LUT"] += number
         elif cell in _LUTS:
             result["LUT"] += number * _LUTS[cell]
-        elif re.fullmatch(r"FD[RSCP]E", cell):
+        elif re.fullmatch(r"FD[RSCP]E|TRELLIS_FF", cell):
             result["FF"] += number
         elif cell in _OTHERS:
             resource, amount = _OTHERS[cell]

@@ -75,9 +75,9 @@ def show(*parts: "RenderableType", style: str | None = None) -> None:
         output.print(part, style=style, crop=False, soft_wrap=isinstance(part, str))
 
 
-def show_json(document: Any) -> None:
-    """Print what `--json` asks for."""
-    print(json.dumps(document, indent=1, allow_nan=False), flush=True)
+def show_json(document: Any, *, lines: bool = True) -> None:
+    """Print what `--json` asks for. lines: one an entry; else one for all, for who reads while the command goes on."""
+    print(json.dumps(document, indent=1 if lines else None, allow_nan=False), flush=True)
 
 
 def warn(text: str) -> None:
@@ -86,12 +86,13 @@ def warn(text: str) -> None:
 
 
 @contextmanager
-def live() -> "Iterator[Callable[[RenderableType], None]]":
-    """Yields what replaces the picture on a terminal."""
+def live() -> "Iterator[Callable[..., None]]":
+    """Yields what replaces the picture on a terminal by these tables and lines."""
+    from rich.console import Group
     from rich.live import Live
 
     with Live(console=stdout(), auto_refresh=False) as picture:
-        yield lambda part: picture.update(part, refresh=True)
+        yield lambda *parts: picture.update(Group(*parts), refresh=True)
 
 
 @contextmanager

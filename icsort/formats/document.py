@@ -34,6 +34,12 @@ class Document(Strict):
 
     STATED: ClassVar[tuple[str, ...]] = ("format", "version")
 
+    @classmethod
+    def upgraded(cls, contents: dict[str, Any]) -> dict[str, Any]:
+        """Contents of a file of an earlier version, as this one writes them; what is none comes back as it is. Raises
+        IcsortError for one that is not what it states."""
+        return contents
+
     def to_json(self) -> dict[str, Any]:
         """As in the file, the stated keys first."""
         plain = self.model_dump(mode="json")
@@ -50,6 +56,16 @@ def read(kind: type[D], path: Path, remedy: str) -> D:
     except OSError as error:
         raise IcsortError(f"{path}: cannot be read ({error.strerror}); {remedy}") from None
     with refusals(str(path), remedy):
+        try:
+            plain = json.loads(content)
+        except (ValueError, RecursionError):
+            plain = None  # pydantic says why
+        if isinstance(plain, dict):
+            try:
+                upgraded = kind.upgraded(plain)
+            except IcsortError as error:
+                raise IcsortError(f"{path}: {error}; {remedy}") from None
+            content = content if upgraded is plain else json.dumps(upgraded).encode()
         document = kind.model_validate_json(content)
         for key in kind.STATED:
             if key not in document.model_fields_set:

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The held-out file of a run, `heldout.npz`: raw test cells, and the background lines that flow between them.
+"""A file of cells, such as the `heldout.npz` of a run: raw images, and the background lines that flow between them.
 
 Arrays: images (N, H, LINE_W, C) uint16, of which the first heights (N,) lines are the cell's; labels (N,) index into
-classes (K,); channels (C,); background (B, LINE_W, C) uint16; perhaps identities (N,) uint64; format and version.
+classes (K,), -1 for none; channels (C,); background (B, LINE_W, C) uint16; perhaps identities (N,) uint64;
+format and version.
 """
 
 import zipfile
@@ -25,7 +26,7 @@ ARRAYS: Final = ("images", "heights", "labels", "classes", "channels", "backgrou
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Labelled raw cells: images of (height_i, LINE_W, C) uint16 counts, labels (N,) index into classes.
+    """Raw cells: images of (height_i, LINE_W, C) uint16 counts, labels (N,) index into classes, -1 for none.
 
     identities: (N,) uint64, what each cell is known by, where that is known.
     """
@@ -108,7 +109,7 @@ def _wrong(
             return f"{name} is {names.dtype} of shape {names.shape}: it must be a list of text"
     for name, numbers, least, most in (
         ("heights", heights, 1, images.shape[1]),
-        ("labels", labels, 0, len(classes) - 1),
+        ("labels", labels, -1, len(classes) - 1),
     ):
         if numbers.dtype != np.int64 or numbers.shape != images.shape[:1]:
             return f"{name} is {numbers.dtype} of shape {numbers.shape}: it must be int64, one for each of the images"

@@ -9,17 +9,17 @@ import hashlib
 import json
 import os
 from pathlib import Path
-from typing import Annotated, ClassVar, Final, Literal, Self
+from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
 from icsort.errors import IcsortError
-from icsort.formats.acquisition import Acquisition
+from icsort.formats.acquisition import Acquisition, with_trigger_rules
 from icsort.formats.document import Name, Sha256, Strict, read, write
 from icsort.sim.bit_true import gate
 
 FORMAT: Final = "icsort-model-package"
-VERSION = 1
+VERSION = 2
 MANIFEST_FILE = "manifest.json"
 MODEL_FILE: Final = "model.onnx"
 EXPORT_AGAIN = "export the model again with this version of icsort"
@@ -66,15 +66,24 @@ class AccuracySpec(Strict):
     cells: Annotated[int, Field(ge=0)]
 
 
+class DigitizationSpec(Strict):
+    """How floating-point pixels became counts: (value - offset) * counts_per_unit, rounded, within 16 bits."""
+
+    offset: float
+    counts_per_unit: Positive
+
+
 class DataSpec(Strict):
     """Where the training cells came from, the sha256 of all of them, and the seed of the split.
 
+    digitization: of cells whose pixels were stored as floating-point numbers; None where they were counts.
     cells: sha256 over the identities of those that taught the network, in `cells.npz`; None where they are not known.
     """
 
     source: str
     hash: Sha256
     split_seed: int
+    digitization: Annotated[DigitizationSpec | None, Field(exclude_if=lambda digitization: digitization is None)] = None
     cells: Annotated[Sha256 | None, Field(exclude_if=lambda cells: cells is None)] = None
 
 
@@ -98,16 +107,33 @@ class Manifest(Acquisition):
     files: Annotated[dict[Literal["model.onnx"], Sha256], Field(min_length=1)]
     model_id: str = ""
 
+    @classmethod
+    def upgraded(cls, contents: dict[str, Any]) -> dict[str, Any]:
+        """Version 1 had a trigger of one channel and one threshold. The identity is that of what is written now."""
+        if contents.get("format") != FORMAT or contents.get("version") != 1 or isinstance(contents["version"], bool):
+            return contents
+        stated = contents.get("model_id")
+        if stated != _identity(contents):
+            raise IcsortError(f"model_id is {stated} but the contents give {_identity(contents)}: changed after export")
+        rest = {key: value for key, value in contents.items() if key != "model_id"}
+        written = with_trigger_rules(rest | {"version": VERSION})
+        return written | {"model_id": _identity(cls.model_validate_json(json.dumps(written)).to_json())}
+
     @model_validator(mode="after")
     def _identify(self) -> Self:
-        contents = {key: value for key, value in self.to_json().items() if key != "model_id"}
-        canonical = json.dumps(contents, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-        identity = hashlib.sha256(canonical.encode("ascii")).hexdigest()[:16]
+        identity = _identity(self.to_json())
         if "model_id" not in self.model_fields_set:
             object.__setattr__(self, "model_id", identity)  # frozen for everybody else
         elif self.model_id != identity:
             raise ValueError(f"model_id is {self.model_id} but the contents give {identity}: changed after export")
         return self
+
+
+def _identity(contents: dict[str, Any]) -> str:
+    """Model id of a manifest's contents."""
+    rest = {key: value for key, value in contents.items() if key != "model_id"}
+    canonical = json.dumps(rest, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(canonical.encode("ascii")).hexdigest()[:16]
 
 
 def load(folder: str | os.PathLike[str]) -> Manifest:

@@ -5,19 +5,20 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field
 
-from icsort.formats.acquisition import Acquisition
+from icsort.formats.acquisition import Acquisition, with_trigger_rules
 from icsort.formats.document import Sha256, Strict
-from icsort.formats.package import Classes
+from icsort.formats.package import Classes, DigitizationSpec
 
 CONFIG_FILE = "config.json"
 FORMAT: Final = "icsort-run"
-VERSION = 3
+VERSION = 4
 
 
 class RunData(Strict):
     """The cells: where they came from, in short and as a sentence, sha256 of all, seed of the split, cells a class.
 
-    parts: sha256 over the identities of the cells of each part, in `cells.npz`.
+    parts: sha256 over the identities of the cells of each part, in `cells.npz`. digitization: of cells whose pixels
+    were stored as floating-point numbers; None where they were counts.
     """
 
     source: str
@@ -26,6 +27,7 @@ class RunData(Strict):
     split_seed: int
     parts: Sha256
     cells: dict[str, int]
+    digitization: Annotated[DigitizationSpec | None, Field(exclude_if=lambda digitization: digitization is None)] = None
 
 
 class RunSources(Strict):
@@ -52,3 +54,10 @@ class RunConfig(Acquisition):
     sources: RunSources
     seed: int
     tools: dict[str, str]
+
+    @classmethod
+    def upgraded(cls, contents: dict[str, Any]) -> dict[str, Any]:
+        """Version 3 had a trigger of one channel and one threshold."""
+        if contents.get("format") != FORMAT or contents.get("version") != VERSION - 1:
+            return contents
+        return with_trigger_rules(contents | {"version": VERSION})

@@ -1,14 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pictures that several reports show, and how a figure gets into a page."""
+"""Pictures that several reports show, their colours, and how a figure gets into a page or a file.
+
+Whoever draws imports this module: it settles how matplotlib reads names.
+"""
 
 import base64
 import colorsys
 import io
 from collections.abc import Sequence
+from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatter, StrMethodFormatter
 from numpy.typing import NDArray
 from sklearn.metrics import ConfusionMatrixDisplay
 
@@ -16,12 +22,29 @@ mpl.rcParams["text.parse_math"] = False  # a class or layer may be called "$a_$"
 
 GOOD, PLAIN = "#2e9e5b", "#b8c0cc"  # what stands out, and what it stands out from
 BAR = "#3a6ea5"
+MARK = "#c0392b"  # limits and moments
+INK = "#55606e"  # of small words
+DPI = 110
+
+
+def logarithmic(axes: Axes, *names: str) -> None:
+    """Logarithmic axes, "x" or "y", whose numbers are no formulas, which names are not read as either."""
+    for name in names:
+        axes.set(**{f"{name}scale": "log"})
+        axis = {"x": axes.xaxis, "y": axes.yaxis}[name]
+        axis.set_major_formatter(StrMethodFormatter("{x:,g}"))
+        axis.set_minor_formatter(LogFormatter())
+
+
+def save(figure: Figure, path: Path) -> None:
+    """A figure as a file, of the kind that its name says."""
+    figure.savefig(path, dpi=DPI)
 
 
 def png(figure: Figure) -> str:
     """A figure as base64 PNG, as `Section.pictures` wants it."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, dpi=110, bbox_inches="tight")
+    figure.savefig(buffer, dpi=DPI, bbox_inches="tight")
     return base64.b64encode(buffer.getvalue()).decode()
 
 

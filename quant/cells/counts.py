@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icsort.errors import IcsortError
+from icsort.formats.package import DigitizationSpec
 from icsort.sim.bit_true.preprocess import SAMPLE_MAX
 
 CLIPPED_SHARE = 0.01  # of an image's pixels may lie outside what a digitization covers: noise below, saturation above
@@ -39,6 +40,16 @@ class Digitization:
                 "such as 0,1 for values that are counts already"
             )
         return cls(offset, scale)
+
+    @classmethod
+    def of(cls, spec: DigitizationSpec | None) -> "Digitization | None":
+        """As a run or package keeps it."""
+        return None if spec is None else cls(spec.offset, spec.counts_per_unit)
+
+    @property
+    def spec(self) -> DigitizationSpec:
+        """As a run or package keeps it."""
+        return DigitizationSpec(offset=self.offset, counts_per_unit=self.counts_per_unit)
 
     @property
     def covered(self) -> tuple[float, float]:

@@ -13,6 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from icsort.errors import IcsortError
+from icsort.quant.cells.counts import Digitization
 
 CHUNK_CELLS = 4096  # held in memory at a time where a set is read piece by piece
 READ_CELLS = 512  # read at a time from images that stay on disk
@@ -73,8 +74,10 @@ class Dataset:
     `source` is a short name for the manifest, `origin` a sentence for people. Optional, of each cell: `names` (where it
     was read, relative to the folder), `groups` (N,) (plate, well, donor, day: what must not fall on both sides of a
     split), `pixel_types` (N,) (in which type its pixels were stored) and `parameters`, a table of N rows with the
-    instrument's own figures. `skipped`: a line for each image that could not be read and was left out. `passed_over`: a
-    line for each entry of the folder that was not tried, and for each cell left out for want of a label.
+    instrument's own figures. `digitization`: of pixels that were floating-point numbers, here or before they were made
+    shards; None where they were counts. `skipped`: a line for each image that could not be read and was left out.
+    `passed_over`: a line for each entry of the folder that was not tried, and for each cell left out for want of a
+    label.
     `known_identities` (N,): where the images are no longer those that were read.
     """
 
@@ -88,6 +91,7 @@ class Dataset:
     groups: NDArray[np.str_] | None = None
     parameters: pd.DataFrame | None = None
     pixel_types: NDArray[np.str_] | None = None
+    digitization: Digitization | None = None
     skipped: tuple[str, ...] = ()
     passed_over: tuple[str, ...] = ()
     known_identities: NDArray[np.uint64] | None = None
@@ -283,4 +287,7 @@ def _identity(image: Image) -> int:
 
 def _kind(cells: Dataset) -> tuple[object, ...]:
     columns = () if cells.parameters is None else tuple(cells.parameters.columns)
-    return cells.classes, cells.channels, cells.images[0].shape[1], bool(cells.names), cells.groups is None, columns
+    return (
+        *(cells.classes, cells.channels, cells.images[0].shape[1], bool(cells.names), cells.groups is None, columns),
+        cells.digitization,
+    )

@@ -79,8 +79,11 @@ def read_pieces(
     if labelled:
         pieces = _with_labels(folder, pieces)
     for piece in pieces:
+        kinds = () if piece.pixel_types is None else np.unique(piece.pixel_types)
+        digitized = any(np.issubdtype(np.dtype(str(kind)), np.floating) for kind in kinds)
         yield replace(
             piece,
+            digitization=reading.digitization if digitized else piece.digitization,
             source=published.source if published else piece.source,
             groups=group_cells(piece.names, rule) if rule else piece.groups,
         )

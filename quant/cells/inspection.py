@@ -127,15 +127,17 @@ def plot_classes(counts: Mapping[str, int], min_class: int, path: Path) -> None:
     """A bar for each class as a PNG, the largest on top, those of fewer than `min_class` cells in another colour."""
     from matplotlib.figure import Figure
 
+    from icsort.report.figures import BAR, INK, PLAIN, save
+
     ordered = sorted(counts.items(), key=lambda item: item[1])
     figure = Figure(figsize=(7, 1.2 + 0.24 * len(ordered)), layout="constrained")
     axes = figure.subplots()
     names, sizes = [name for name, _ in ordered], [count for _, count in ordered]
-    bars = axes.barh(names, sizes, color=["tab:blue" if count >= min_class else "tab:orange" for count in sizes])
+    bars = axes.barh(names, sizes, color=[BAR if count >= min_class else PLAIN for count in sizes])
     axes.bar_label(bars, padding=3)
     axes.margins(x=0.12, y=0.01)
     if min(sizes) < min_class:
-        axes.axvline(min_class, color="grey", linestyle=":", label=f"{min_class} cells: smaller classes are dropped")
+        axes.axvline(min_class, color=INK, linestyle=":", label=f"{min_class} cells: smaller classes are dropped")
         axes.legend(loc="lower right")
     axes.set_xlabel("cells")
-    figure.savefig(path, dpi=120)
+    save(figure, path)

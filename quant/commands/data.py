@@ -117,6 +117,33 @@ def convert(
 
 
 @app.command()
+def cells(
+    folder: FolderArgument,
+    package: Annotated[Path, typer.Option(help="Model package for whose sorter they are.")],
+    out: Annotated[Path, out_option("File of cells to make, .npz.")],
+    channels: Channels = None,
+    digitize: DigitizeOption = None,
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """Make a file of cells for `icsort board` and `simulate`, such as a sorter's own events, with labels or without.
+
+    Example: icsort data cells sorted/ --package out/package --out out/cells.npz
+    """
+    from icsort.quant.acquire.cells_file import write_cells
+
+    made = write_cells(folder, package, out, names(channels), digitization(digitize), force)
+    labelled = int((made.labels >= 0).sum())
+    if as_json:
+        console.show_json({"cells": len(made.images), "labelled": labelled, "background": len(made.background.lines)})
+        return
+    console.show(
+        f"{len(made.images)} cells, {labelled} of them labelled, {len(made.background.lines)} lines between them"
+    )
+    console.show(f"cells: {out}")
+
+
+@app.command()
 def generate(
     out: Annotated[Path, out_option("Folder of shards to make.")],
     per_class: Annotated[int, typer.Option(min=1, help="Cells of each class.")] = 100,

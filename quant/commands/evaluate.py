@@ -38,12 +38,14 @@ def evaluate(
 
     Example: icsort evaluate out/package --data images/ --out out/evaluation
     """
+    from icsort.quant.cells.counts import Digitization
     from icsort.quant.cells.find import read_folder
     from icsort.quant.evaluation import evaluation_page as evaluation_report
     from icsort.quant.evaluation.evaluate import EVALUATION_FILE
     from icsort.quant.evaluation.evaluate import evaluate as score
     from icsort.quant.evaluation.folds import evaluate_folds
     from icsort.quant.training.folds import folds_in, is_folds
+    from icsort.quant.training.runs import read_config
     from icsort.report import page as report
 
     merged, sample = parse_merge(merge or []), parse_prevalence(prevalence or [])
@@ -51,10 +53,10 @@ def evaluate(
         if is_folds(package):
             if run:
                 raise IcsortError(f"{package}: of folds the runs are laid beside each other; leave --run out")
-            cells = read_folder(data, names(channels), digitization(digitize))
-            found, decisions = evaluate_folds(
-                folds_in(package), cells, merged=merged, posterior=posterior, sample=sample
-            )
+            folds = folds_in(package)
+            counted = digitization(digitize) or Digitization.of(read_config(folds[0].run).data.digitization)
+            cells = read_folder(data, names(channels), counted)
+            found, decisions = evaluate_folds(folds, cells, merged=merged, posterior=posterior, sample=sample)
         else:
             found, decisions = score(
                 package,

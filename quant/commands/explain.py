@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from icsort.cli import console
-from icsort.cli.options import Channels, Count, Data, Force, Json, Seed, out
+from icsort.cli.options import Channels, Data, Force, Json, Seed, out
+from icsort.cli.options import count as count_option
 from icsort.output import result_folder
 from icsort.quant.commands.words import DigitizeOption, digitization, names
 
@@ -17,7 +18,7 @@ def explain(
     data: Data,
     out: Annotated[Path, out("Folder to make, for report.html and explanation.json.")],
     maps: Annotated[int, typer.Option(min=1, help="Saliency maps of each class.")] = 3,
-    count: Count = 2000,
+    count: Annotated[int, count_option("Cells to explain, at most, drawn with --seed.")] = 2000,
     seed: Seed = 0,
     channels: Channels = None,
     digitize: DigitizeOption = None,

@@ -55,6 +55,22 @@ def train(
     brightest: Annotated[
         float, typer.Option(help="Percentile of a channel's training pixels that becomes 255, the brightest value.")
     ] = 99.9,
+    window_width: Annotated[
+        int | None, typer.Option(min=1, max=255, help="Columns of the window; without it, those of the images.")
+    ] = None,
+    centred: Annotated[
+        bool, typer.Option("--centred", help="Put the window's columns about each cell, not always the same.")
+    ] = False,
+    pre_lines: Annotated[
+        int | None, typer.Option(min=0, max=63, help="Lines of the window before the one that triggers (2).")
+    ] = None,
+    min_lines: Annotated[int, typer.Option(min=1, max=64, help="Events of fewer lines are debris.")] = 1,
+    dip: Annotated[
+        int,
+        typer.Option(
+            min=0, max=16, help="Flag as doublet what falls by so many sixteenths between two maxima; 0: none."
+        ),
+    ] = 0,
     arch: Annotated[str, arch()] = "student",
     width: Width = 1.0,
     depth: Depth = 1.0,
@@ -103,6 +119,7 @@ def train(
 
     Example: icsort train --data images/ --out out/run --arch resnet8 --preset thorough
     """
+    from icsort.quant.acquire.choose import Rules
     from icsort.quant.commands.evaluate import print_evaluation
     from icsort.quant.evaluation import evaluation_page
     from icsort.quant.evaluation.evaluate import EVALUATION_FILE
@@ -143,6 +160,7 @@ def train(
         print("\n".join(named("passed over", dataset.passed_over)), file=told)
     for line in _copies(dataset):
         print(line, file=told)
+    rules = Rules(window_width, centred, pre_lines, min_lines, dip)
     sources = Sources(start, tuple(teacher or ()), weights)
     if folds is not None:
         every = train_folds(
@@ -157,6 +175,7 @@ def train(
             height=height,
             window=window,
             brightest=brightest,
+            rules=rules,
             device=device,
             force=force,
             progress=not as_json,
@@ -177,6 +196,7 @@ def train(
         height=height,
         window=window,
         brightest=brightest,
+        rules=rules,
         device=device,
         resume=resume,
         force=force,

@@ -18,7 +18,7 @@ DigitizeOption = Annotated[
     typer.Option(
         metavar="OFFSET,SCALE",
         help="Counts of floating-point pixels are (value - OFFSET) * SCALE: 0,1 for values that are counts already; "
-        "without it -1,16384, for the sorter's.",
+        "without it those of the training's cells, else -1,16384, for the sorter's.",
     ),
 ]
 

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from icsort.formats.integer import IntegerNetwork
 from icsort.formats.package import Manifest
 from icsort.output import result_file
 from icsort.quant.acquire.cut import cut_cells
@@ -23,7 +24,6 @@ from icsort.quant.cells.dataset import Dataset
 from icsort.quant.cells.find import read_pieces
 from icsort.quant.cells.readers.reading import Unreadable
 from icsort.quant.evaluation.evaluate import CHUNK, background_of
-from icsort.quant.packaging.integer import IntegerNetwork
 from icsort.sim.bit_true import gate
 
 HEAD = "cell,triggered,class,"  # what every table of this kind begins with
@@ -71,7 +71,8 @@ def classify(
 ) -> dict[str, Any]:
     """Write the table of a set's cells (a CSV, whole or not at all), labelled or not. Returns the summary.
 
-    data, channels, digitization, unreadable: as in cells.find.read_pieces. progress: called with the cells that are
+    data, channels, digitization, unreadable: as in cells.find.read_pieces; without a digitization, that of the cells
+    that the package was trained on. progress: called with the cells that are
     done, in words. Raises IcsortError for a package or data that cannot be read, channels or lines that are not the
     package's, and an output that exists or cannot be written.
     """
@@ -82,9 +83,11 @@ def classify(
     skipped: list[str] = []
     passed_over: list[str] = []
 
+    counting = digitization or Digitization.of(network.manifest.data.digitization)
+
     def pieces() -> Iterator[Dataset]:
         nonlocal origin
-        for piece in read_pieces(data, channels, digitization, "none", unreadable, labelled=False):
+        for piece in read_pieces(data, channels, counting, "none", unreadable, labelled=False):
             origin = piece.origin
             skipped.extend(piece.skipped)
             passed_over.extend(piece.passed_over)
@@ -114,7 +117,7 @@ def classified(network: IntegerNetwork, pieces: Iterator[Dataset]) -> Iterator[C
     done, background = 0, None
     for whole in pieces:
         piece = whole.fitted_to(package.channels, package.line.width)
-        background = background or background_of(piece, package.event_trigger)
+        background = background or background_of(piece, package)
         for begin in range(0, len(piece.images), CHUNK):
             images = piece.images[begin : begin + CHUNK]
             cut = cut_cells(images, package, background)

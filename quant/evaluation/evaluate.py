@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A model package on labelled cells, with the package's own integer arithmetic from the raw line to the posterior.
 
-Each cell goes through the bit-true trigger, window and preprocessing, the integer network (packaging.integer) and the
+Each cell goes through the bit-true trigger, window and preprocessing, the integer network (formats.integer) and the
 integer posterior of icsort.sim.bit_true.gate, exactly what the hardware computes of the same lines.
 """
 
@@ -21,6 +21,7 @@ from icsort.formats.acquisition import Acquisition
 from icsort.formats.background import Background
 from icsort.formats.gate import index_mask
 from icsort.formats.heldout import HELDOUT_FILE
+from icsort.formats.integer import BATCH, IntegerNetwork
 from icsort.formats.package import Manifest
 from icsort.quant.acquire.choose import measure_background
 from icsort.quant.acquire.cut import Cut, cut_cells
@@ -28,12 +29,10 @@ from icsort.quant.cells.counts import Digitization
 from icsort.quant.cells.find import Dataset, read_folder
 from icsort.quant.evaluation import metrics, prevalence
 from icsort.quant.evaluation.metrics import Decisions
-from icsort.quant.packaging.integer import BATCH, IntegerNetwork
 from icsort.quant.training.runs import Run, load_run
 from icsort.quant.training.seen import SEEN_FILE, Seen, read_seen
 from icsort.quant.training.temperature import remark
 from icsort.sim.bit_true import gate
-from icsort.sim.bit_true.event import Trigger
 
 EVALUATION_FILE = "evaluation.json"
 FORMAT = "icsort-evaluation"
@@ -44,26 +43,25 @@ EMPTY_CELLS = 20_000  # from which the counts between cells are found, at most
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a package or a run takes: classes, channels by name, lines, trigger, and the cells it has seen."""
+    """What a package or a run takes: classes, channels by name, lines and trigger, the cells it has seen, and how these
+    were digitized where they were floating-point numbers."""
 
     classes: tuple[str, ...]
     channels: tuple[str, ...]
-    line_width: int
-    trigger: Trigger
+    acquisition: Acquisition
     seen: Seen
+    digitization: Digitization | None
 
     @classmethod
     def by_package(cls, package: Manifest, folder: Path) -> "Wanted":
-        lines = package.line.width, package.event_trigger
         cells = package.data.cells
         seen = Seen() if cells is None else read_seen(folder / SEEN_FILE, cells)
-        return cls(package.classes, package.channels, *lines, seen)
+        return cls(package.classes, package.channels, package, seen, Digitization.of(package.data.digitization))
 
     @classmethod
     def by_run(cls, run: Run) -> "Wanted":
         config = run.config
-        lines = config.line.width, config.event_trigger
-        return cls(config.classes, config.channels, *lines, run.seen)
+        return cls(config.classes, config.channels, config, run.seen, Digitization.of(config.data.digitization))
 
 
 @dataclass(frozen=True)
@@ -105,14 +103,14 @@ def read_cells(
 ) -> Cells:
     """Cells for a package or run: of a folder of labelled images, or of the heldout.npz of a run; see `unseen`.
 
-    channels, digitization: as in cells.find.read_pieces. merged: classes of a folder that count as one (name ->
-    classes).
+    channels, digitization: as in cells.find.read_pieces; without a digitization, that of the cells that it was trained
+    on. merged: classes of a folder that count as one (name -> classes).
     """
     if path.is_file():
         dataset, background = _read_heldout(path)
         lines = Background(background.lines[..., dataset.channel_order(wanted.channels)])
         return unseen(dataset, wanted, lines)
-    dataset = read_folder(path, channels, digitization)
+    dataset = read_folder(path, channels, digitization or wanted.digitization)
     return unseen(dataset.with_merged_classes(merged) if merged else dataset, wanted)
 
 
@@ -151,7 +149,7 @@ def unseen(dataset: Dataset, wanted: Wanted, background: Background | None = Non
     if small:
         words += f"; {(~known).sum()} of classes that its training left out, too"
     return Cells(
-        every.subset(np.flatnonzero(~seen)), background or background_of(every, wanted.trigger), words, left_out
+        every.subset(np.flatnonzero(~seen)), background or background_of(every, wanted.acquisition), words, left_out
     )
 
 
@@ -164,17 +162,17 @@ def align(dataset: Dataset, wanted: Wanted) -> Dataset:
             "rename it or take its cells out"
         )
     index = np.asarray([wanted.classes.index(name) for name in dataset.classes])
-    cells = dataset.fitted_to(wanted.channels, wanted.line_width)
+    cells = dataset.fitted_to(wanted.channels, wanted.acquisition.line.width)
     return replace(cells, labels=index[dataset.labels], classes=wanted.classes)
 
 
-def background_of(dataset: Dataset, trigger: Trigger) -> Background:
+def background_of(dataset: Dataset, acquisition: Acquisition) -> Background:
     """The lines between the cells of a folder, from the edges of its images."""
-    return measure_background(list(dataset.some(EMPTY_CELLS, seed=0).images), trigger)[0]
+    return measure_background(list(dataset.some(EMPTY_CELLS, seed=0).images), acquisition)[0]
 
 
 def score(network: IntegerNetwork, cells: Cells) -> Scored:
-    """Send all cells through the package. A tall cell that triggers again after its window keeps its first event."""
+    """Send all cells through the package. A cell that triggers more than once keeps its first event."""
     package = network.manifest
     events, logits = [], []
     for begin, cut in cut_some(cells, package):
@@ -355,6 +353,8 @@ def cut_some(cells: Cells, acquisition: Acquisition) -> Iterator[tuple[int, Cut]
 
 def _read_heldout(path: Path) -> tuple[Dataset, Background]:
     cells = heldout.load(path)
+    if (cells.labels < 0).any():
+        raise IcsortError(f"{path}: {(cells.labels < 0).sum()} of its cells have no label; give labelled cells")
     names = cells.classes, cells.channels
     dataset = Dataset(path.stem, str(path), cells.images, cells.labels, *names, known_identities=cells.identities)
     return dataset, cells.background

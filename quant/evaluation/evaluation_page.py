@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from icsort.quant.evaluation import metrics, prevalence
 from icsort.quant.evaluation.metrics import Decisions
-from icsort.report.figures import confusion, png
+from icsort.report.figures import INK, PLAIN, confusion, png
 from icsort.report.page import Page, Section, Tile, percent, with_interval
 
 POINTS = 400  # of a curve: more cannot be seen
@@ -184,12 +184,12 @@ def _roc_figure(decisions: Decisions) -> Figure:
 
 def _reliability_figure(bins: list[dict[str, Any]]) -> Figure:
     figure, axes = _square("posterior of the decision", "share of decisions that are right")
-    axes.plot([0, 1], [0, 1], color="#b8c0cc")
+    axes.plot([0, 1], [0, 1], color=PLAIN)
     where = [entry["mean_posterior"] for entry in bins]
     right = np.array([[entry["right"][key] for key in ("value", "low", "high")] for entry in bins])
     axes.errorbar(where, right[:, 0], [right[:, 0] - right[:, 1], right[:, 2] - right[:, 0]], fmt="o", capsize=3)
     for x, entry in zip(where, bins, strict=True):
-        axes.annotate(str(entry["right"]["cells"]), (x, 0.01), ha="center", fontsize=7, color="#55606e")
+        axes.annotate(str(entry["right"]["cells"]), (x, 0.01), ha="center", fontsize=7, color=INK)
     axes.set_title("grey: cells", fontsize=9)
     return figure
 

@@ -19,6 +19,7 @@ from sklearn.manifold import TSNE
 from torch import Tensor
 
 from icsort.formats.acquisition import Acquisition
+from icsort.formats.integer import BATCH, IntegerNetwork
 from icsort.formats.run import CONFIG_FILE
 from icsort.quant.cells.counts import Digitization
 from icsort.quant.evaluation import metrics
@@ -31,7 +32,6 @@ from icsort.quant.evaluation.evaluate import (
     read_cells,
 )
 from icsort.quant.evaluation.metrics import Decisions
-from icsort.quant.packaging.integer import BATCH, IntegerNetwork
 from icsort.quant.training.runs import load_run
 
 EXPLANATION_FILE = "explanation.json"
@@ -133,7 +133,7 @@ def explain(
     groups = merge_classes(subject.wanted.classes, {})
     logits = in_batches(subject.logits, pixels)
     decisions = float_decisions(cells, events, logits, subject.temperature, groups)
-    empty = acquisition.pixels(np.asarray([cells.background.pixel], np.uint16))[0]
+    empty = cells.background.pixel(acquisition)
     shown = choose(decisions, maps, seed)
     saliency_maps = saliency(subject, pixels[shown], decisions.labels[shown], empty)
     pairs = confusions(decisions)

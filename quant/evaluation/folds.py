@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from icsort.errors import IcsortError
+from icsort.formats.integer import IntegerNetwork
 from icsort.quant.cells.dataset import Dataset
 from icsort.quant.evaluation.evaluate import (
     Cells,
@@ -22,7 +23,6 @@ from icsort.quant.evaluation.evaluate import (
     unseen,
 )
 from icsort.quant.evaluation.metrics import Decisions
-from icsort.quant.packaging.integer import IntegerNetwork
 from icsort.quant.training.folds import Fold
 from icsort.quant.training.runs import load_run
 

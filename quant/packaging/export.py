@@ -22,10 +22,10 @@ from icsort.errors import IcsortError
 from icsort.formats import package as manifest
 from icsort.formats.acquisition import Acquisition
 from icsort.formats.document import refusals
+from icsort.formats.integer import INTEGER_TOLERANCE
 from icsort.output import result_folder
 from icsort.quant.networks.architectures import Network
 from icsort.quant.networks.published import PublishedNetwork
-from icsort.quant.packaging.integer import INTEGER_TOLERANCE
 from icsort.quant.training.runs import CHECKED_CELLS, load_run
 from icsort.quant.training.seen import SEEN_FILE, Seen
 
@@ -64,7 +64,11 @@ def export_package(run_folder: Path, out: Path, name: str | None = None, force: 
         temperature=run.temperature,
         accuracy=accuracy,
         data=manifest.DataSpec(
-            source=config.data.source, hash=config.data.hash, split_seed=config.data.split_seed, cells=seen.sha256()
+            source=config.data.source,
+            hash=config.data.hash,
+            split_seed=config.data.split_seed,
+            digitization=config.data.digitization,
+            cells=seen.sha256(),
         ),
         pixels=run.heldout_pixels,
         seen=seen,

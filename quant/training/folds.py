@@ -15,7 +15,7 @@ from joblib import Parallel, delayed
 from icsort.errors import IcsortError
 from icsort.formats.package import MANIFEST_FILE
 from icsort.output import check_target, planned_folder, write_record
-from icsort.quant.acquire.choose import BRIGHTEST
+from icsort.quant.acquire.choose import BRIGHTEST, Rules
 from icsort.quant.cells.dataset import Dataset
 from icsort.quant.cells.splits import Split, folds
 from icsort.quant.networks.architectures import Architecture
@@ -82,6 +82,7 @@ def train_folds(
     height: int | None = None,
     window: str = "trigger",
     brightest: float = BRIGHTEST,
+    rules: Rules | None = None,
     device: str = "auto",
     force: bool = False,
     progress: bool = True,
@@ -116,7 +117,13 @@ def train_folds(
             "teacher": [folder.resolve().name for folder in sources.teacher],
             "weights": None if sources.weights is None else sources.weights.name,
         },
-        "options": {"seed": seed, "height": height, "window": window, "brightest": brightest},
+        "options": {
+            "seed": seed,
+            "height": height,
+            "window": window,
+            "brightest": brightest,
+            "rules": asdict(rules or Rules()),
+        },
     }
     run_folds = [Fold(out, number) for number in range(1, count + 1)]
     if force and out.exists():
@@ -139,6 +146,7 @@ def train_folds(
                 height=height,
                 window=window,
                 brightest=brightest,
+                rules=rules,
                 device=device,
                 resume=(Checkpoint(fold.run).folder / STATE_FILE).is_file(),
                 progress=progress and jobs == 1,

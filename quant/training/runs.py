@@ -68,16 +68,21 @@ def check_run(folder: Path) -> None:
         raise IcsortError(f"{folder}: is not a run (no {CONFIG_FILE}); make one with `icsort train --out {folder}`")
 
 
+def read_config(folder: Path) -> RunConfig:
+    """A run's config.json. Raises IcsortError where it cannot be read."""
+    return read(RunConfig, folder / CONFIG_FILE, "train again")
+
+
 def cells_of(folder: Path) -> Seen:
     """The cells that a run has seen. Raises IcsortError as `load_run` does."""
     check_run(folder)
-    return read_seen(folder / SEEN_FILE, read(RunConfig, folder / CONFIG_FILE, "train again").data.parts)
+    return read_seen(folder / SEEN_FILE, read_config(folder).data.parts)
 
 
 def load_run(folder: Path) -> Run:
     """Read a run folder. Raises IcsortError for one that is missing, incomplete or of another version."""
     check_run(folder)
-    config = read(RunConfig, folder / CONFIG_FILE, "train again")
+    config = read_config(folder)
     cells = heldout.load(folder / HELDOUT_FILE)
     try:
         metrics = json.loads((folder / METRICS_FILE).read_text(encoding="utf-8"))
@@ -128,6 +133,8 @@ def write_history(folder: Path, history: list[dict[str, float]]) -> None:
         writer.writerows(history)
     from matplotlib.figure import Figure
 
+    from icsort.report.figures import save
+
     epochs = [row["epoch"] for row in history]
     figure = Figure(figsize=(8, 3.2), layout="constrained")
     losses, accuracies = figure.subplots(1, 2)
@@ -138,7 +145,7 @@ def write_history(folder: Path, history: list[dict[str, float]]) -> None:
     for axes in (losses, accuracies):
         axes.set_xlabel("epoch")
         axes.legend()
-    figure.savefig(folder / PLOT_FILE, dpi=110)
+    save(figure, folder / PLOT_FILE)
 
 
 def write_json(path: Path, content: object) -> None:

@@ -48,6 +48,7 @@ class Samples:
         mirrored = torch.rand(len(indices), generator=draw) < 0.5
         batch[mirrored] = batch[mirrored].flip(-1)
         background = self.empty[None, :, None, None]
+        of_event = batch.amax(dim=(1, 3), keepdim=True) > 0  # the other lines are zero whatever flows there
         if shift:
             width = batch.shape[-1]
             wide = background.expand(*batch.shape[:3], width + 2 * shift).clone()
@@ -58,7 +59,7 @@ class Samples:
         if jitter:
             factors = 1 + jitter * torch.randn(len(indices), batch.shape[1], 1, 1, generator=draw)
             batch = (background + (batch - background) * factors).round().clamp(0, 255)
-        return batch
+        return batch * of_event
 
 
 def make_samples(
@@ -67,13 +68,14 @@ def make_samples(
     background: Background,
     turns: int = 0,
     folder: Path | None = None,
-    progress: bool = False,
+    progress: str = "",
 ) -> Samples:
     """Cut one part of a data set, a few cells at a time.
 
     turns: orientations around the circle, and upside down, made before the cut, as the trigger would see such a cell.
     0: the cells as they are. Images that are not square are not turned, but upside down. folder: where the pixels are
     kept, in a file that goes with this process (None: the system's own), so that only what is used takes memory.
+    progress: what the part is called where it is shown how far the cut is; else nothing.
 
     Raises IcsortError where no cell triggers and where there is no room for the file.
     """
@@ -85,9 +87,9 @@ def make_samples(
     triggered: list[NDArray[np.int64]] = []
     done = missed = 0
     begins = range(0, len(part.images), CHUNK)
-    with console.progress("cut", progress) as report:
+    with console.progress(f"cut the {progress} cells", bool(progress)) as report:
         for begin in begins:
-            report("cells", begin, len(part.images))
+            report("done", begin, len(part.images))
             images = part.images[begin : begin + CHUNK]
             orientations = [images]
             if upside_down:
@@ -104,7 +106,7 @@ def make_samples(
     cells = np.concatenate(triggered)
     if len(cells) == 0:
         raise IcsortError("no cell of a part triggers an event; check that the images show cells on a background")
-    empty = acquisition.pixels(np.asarray([background.pixel], np.uint16))[0]
+    empty = background.pixel(acquisition)
     return Samples(
         pixels=torch.from_numpy(pixels)[:, : len(cells)],
         labels=torch.from_numpy(part.labels[cells]),

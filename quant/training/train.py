@@ -26,7 +26,7 @@ from icsort.formats.document import refusals
 from icsort.formats.heldout import HELDOUT_FILE
 from icsort.formats.run import CONFIG_FILE, RunConfig, RunData, RunSources
 from icsort.output import check_target, result_folder
-from icsort.quant.acquire.choose import BRIGHTEST, choose_setup
+from icsort.quant.acquire.choose import BRIGHTEST, Rules, choose_setup
 from icsort.quant.cells.find import Dataset
 from icsort.quant.cells.splits import Split, split
 from icsort.quant.networks.architectures import Architecture, Network
@@ -90,6 +90,7 @@ def train_run(
     height: int | None = None,
     window: str = "trigger",
     brightest: float = BRIGHTEST,
+    rules: Rules | None = None,
     device: str = "auto",
     resume: bool = False,
     force: bool = False,
@@ -97,10 +98,10 @@ def train_run(
 ) -> dict[str, Any]:
     """Train a network on a dataset and write the run folder `out`, whole or not at all. Returns the metrics.
 
-    parts: of the cells, where they are not split here. height: lines of the window; window, brightest: see
-    acquire.choose. The state of each epoch is kept beside `out` until the end; with `resume` a training that was killed
-    goes on from it. Same data, recipe, seed and machine give the same weights, resumed or not. Under torchrun all
-    processes share each batch, and the first one writes.
+    parts: of the cells, where they are not split here. height: lines of the window; window, brightest,
+    rules: see acquire.choose. The state of each epoch is kept beside `out` until the end; with `resume` a training that
+    was killed goes on from it. Same data, recipe, seed and machine give the same weights, resumed or not. Under
+    torchrun all processes share each batch, and the first one writes.
 
     Raises IcsortError for data that cannot be split or triggered on, a training that diverges, sources that do not fit,
     and an output that exists or cannot be written.
@@ -120,7 +121,8 @@ def train_run(
         seen = Seen(**{name: identities[indices] for name, indices in parts.items()}).with_earlier([*earlier.values()])
         training = dataset.subset(parts["train"])
         images = list(training.some(SETUP_CELLS, seed).images)
-        setup = choose_setup(images, dataset.channels, height or int(training.heights.max()), window, brightest)
+        height = height or int(training.heights.max())
+        setup = choose_setup(images, dataset.channels, height, window, brightest, rules)
         configuration = _configuration(dataset, architecture, recipe, sources, setup.acquisition, seen, seed)
         checkpoint = Checkpoint(out)
         state = checkpoint.begin(resume, force) if resume or group.first else None
@@ -137,7 +139,7 @@ def train_run(
                 setup.background,
                 recipe.turns if name == "train" else 0,
                 out.resolve().parent,
-                progress and group.first,
+                name if progress and group.first else "",
             )
             for name, indices in parts.items()
         }
@@ -211,7 +213,7 @@ def _teacher(folders: tuple[Path, ...], configuration: RunConfig, group: Process
         return None
     runs = [load_run(folder) for folder in folders]
     for run in runs:
-        for key in ("classes", "channels", "input", "trigger", "preprocess"):
+        for key in ("classes", "channels", "input", "line", "trigger", "preprocess", "flat_field"):
             if getattr(run.config, key) != getattr(configuration, key):
                 raise IcsortError(f"--teacher {run.name}: was trained with another {key}; train it like this one")
     models = [group.place(run.model).eval() for run in runs]
@@ -257,6 +259,7 @@ def _configuration(
                 split_seed=seed,
                 parts=seen.sha256(),
                 cells=dataset.counts(),
+                digitization=None if dataset.digitization is None else dataset.digitization.spec,
             ),
             recipe=_plain(recipe),
             sources=RunSources(

@@ -9,7 +9,7 @@ import zlib
 from enum import IntEnum
 from typing import Final
 
-PROTOCOL_VERSION: Final = 2
+PROTOCOL_VERSION: Final = 3
 CRC_BYTES: Final = 4
 HEADER_BYTES: Final = 2
 MAX_FRAME_BYTES: Final = 1024
@@ -27,6 +27,9 @@ class MessageType(IntEnum):
     READ_ACK = 0x81
     WRITE_ACK = 0x82
     EVENT = 0xE0
+    AMENDMENT = 0xE1
+    STATISTICS = 0xE2
+    IMAGE = 0xE3
     NACK = 0xFF
 
 
@@ -60,17 +63,20 @@ def cobs_decode(data: bytes) -> bytes:
     """Inverse of `cobs_encode`. Raises FrameError for a zero byte or a block that is cut short."""
     if 0 in data:
         raise FrameError("zero byte inside a frame")
-    out = bytearray()
-    at = 0
-    while at < len(data):
-        end = at + data[at]
-        if end > len(data):
-            raise FrameError("frame cut short")
-        out += data[at + 1 : end]
-        if data[at] != _RUN + 1 and end < len(data):
-            out.append(0)
-        at = end
-    return bytes(out)
+    out = bytearray(data)
+    full = []
+    at, end = 0, len(data)
+    while at < end:
+        code = data[at]
+        out[at] = 0  # what stands in front of a block is the zero behind the block before
+        at += code
+        if code > _RUN:  # no zero follows a full block
+            full.append(at)
+    if at > end:
+        raise FrameError("frame cut short")
+    for place in reversed(full):
+        del out[place : place + 1]
+    return bytes(out[1:])
 
 
 def encode(payload: bytes) -> bytes:

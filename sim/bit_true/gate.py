@@ -13,6 +13,7 @@ An event passes where its best class (the lowest index at ties) is in the set an
 """
 
 import math
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -96,6 +97,21 @@ def weights(logits: ArrayLike, multiplier: int, shift: int) -> NDArray[np.int64]
     octaves = odds >> FRACTION_BITS
     fraction = odds & (2**FRACTION_BITS - 1)
     return np.where(octaves > MAX_OCTAVES, 0, TABLE[fraction] >> np.minimum(octaves, MAX_OCTAVES))
+
+
+def posteriors(logits: ArrayLike, class_masks: Sequence[int], multiplier: int, shift: int) -> NDArray[np.int64]:
+    """Posterior of each class set, unsigned 0.16, rounded down and saturated to 65535.
+
+    logits: integers, shape (..., N). class_masks: S of them, bit c set where class c is in the set. multiplier, shift:
+    from `calibrate`. Returns int64 (..., S). Raises IcsortError as `weights` does.
+    """
+    probability = weights(logits, multiplier, shift)
+    total = probability.sum(axis=-1)
+    inside = np.stack(
+        [(probability * [mask >> c & 1 for c in range(probability.shape[-1])]).sum(axis=-1) for mask in class_masks],
+        axis=-1,
+    )
+    return np.asarray(np.minimum(POSTERIOR_MAX, inside * POSTERIOR_ONE // total[..., np.newaxis]), dtype=np.int64)
 
 
 def decide(

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from icsort.cli.options import Force, out
+from icsort.cli import console
+from icsort.cli.options import Force, Json, out
 from icsort.errors import IcsortError
 
 
@@ -17,6 +18,7 @@ def demo(
     ] = False,
     epochs: Annotated[int | None, typer.Option(min=1, help="Train for this many epochs.")] = None,
     force: Force = False,
+    as_json: Json = False,
 ) -> None:
     """The whole path on held-out cells: train, export, compile, simulate, then a virtual board and its host.
 
@@ -24,6 +26,8 @@ def demo(
     """
     from icsort.sim.flows.demo import run
 
-    report = run(out, generated=generated, epochs=epochs, force=force)
+    report = run(out, generated=generated, epochs=epochs, force=force, quiet=as_json)
+    if as_json:
+        console.show_json(report)
     if report["logits_equal"] != report["logits_compared"]:
         raise IcsortError(f"the RTL differs from the references: see {out / 'report.html'}")

@@ -8,6 +8,7 @@ commands set a gate, arm the board and watch the event of every held-out cell.
 import json
 import shlex
 import shutil
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,15 +16,16 @@ from typing import Any
 import numpy as np
 
 from icsort.errors import IcsortError
-from icsort.formats.background import CELLS_PER_SECOND, in_words
+from icsort.formats.background import in_words
 from icsort.formats.build import Build, load_build
 from icsort.formats.heldout import HeldOut
 from icsort.output import work_folder
+from icsort.report.figures import save
 from icsort.report.page import PAGE_FILE, write
 from icsort.sim.bit_true.scheduler import Outcome
 from icsort.sim.flows import demo_page
 from icsort.sim.flows.shell import Shell
-from icsort.sim.simulate.lines import Flow, flow, load_cells
+from icsort.sim.simulate.lines import Flow, flow_past, load_cells
 from icsort.sim.verilator.board import virtual_board
 
 # What the demo sorts: dividing cells, by the names that the data has for them; where it has others, its first class.
@@ -32,7 +34,8 @@ POSTERIOR = 0.8
 DROP_DELAY_US = 50  # shorter than an instrument's, so that the timeline shows a cell and its pulse beside each other
 PULSE_US = 5
 RESULT_FILE = "report.json"
-FILES = (PAGE_FILE, RESULT_FILE, "board", "events.jsonl", "timeline.csv")  # beside run, package and build
+PICTURE_FILE = "overview.png"
+FILES = (PAGE_FILE, RESULT_FILE, PICTURE_FILE, "board", "events.jsonl", "timeline.csv")  # beside run, package and build
 
 
 @dataclass(frozen=True)
@@ -45,10 +48,13 @@ class Sort:
     gate: tuple[str, ...]
 
 
-def run(out: Path, *, generated: bool, epochs: int | None, force: bool = False) -> dict[str, Any]:
-    """Run the demo, `force` in place of an earlier one; returns what is in `out/report.json`. Raises IcsortError."""
+def run(out: Path, *, generated: bool, epochs: int | None, force: bool = False, quiet: bool = False) -> dict[str, Any]:
+    """Run the demo, `force` in place of an earlier one; returns what is in `out/report.json`. Raises IcsortError.
+
+    quiet: nothing of it on standard output, but on standard error.
+    """
     work_folder(out, "demo", FILES, force)
-    shell = Shell()
+    shell = Shell(sys.stderr if quiet else sys.stdout)
     run_folder, package, build_folder = out / "run", out / "package", out / "build"
     options = ["--generated"] * generated + (["--epochs", str(epochs)] if epochs else [])
     shell.icsort("train", "--out", run_folder, "--min-class", "10", *options)  # the rare phases of mitosis too
@@ -56,18 +62,19 @@ def run(out: Path, *, generated: bool, epochs: int | None, force: bool = False) 
     shell.icsort("compile", package, "--out", build_folder)
     heldout = run_folder / "heldout.npz"
     simulated = json.loads(shell.icsort("simulate", build_folder, "--cells", heldout, "--json", show=False))
-    print(f"{simulated['logits_equal']} of {simulated['logits_compared']} logits: RTL = QONNX = FINN's graph")
+    shell.say(f"{simulated['logits_equal']} of {simulated['logits_compared']} logits: RTL = QONNX = FINN's graph")
 
     build = load_build(build_folder)
     cells = load_cells(heldout, build.manifest)
-    stream = flow(cells, build.manifest, build.clock_mhz * 1e6 / CELLS_PER_SECOND)
+    stream = flow_past(build, cells)
     sort = sort_cells(shell, build, heldout, stream, out)
     result = figures(shell, build, cells, stream, simulated, sort)
     result["dataset_description"] = describe(json.loads((run_folder / "config.json").read_text()))
     truth = stream.truth(cells)
     page = demo_page.page(result, build, stream.pixels, truth, sort.events, out / "timeline.csv")
     write(out, page, RESULT_FILE, result)
-    print_table(result, out / PAGE_FILE)
+    save(demo_page.overview(result, stream.pixels, truth, sort.events, out / "timeline.csv"), out / PICTURE_FILE)
+    shell.say(table(result, out / PAGE_FILE))
     return result
 
 
@@ -78,18 +85,24 @@ def sort_cells(shell: Shell, build: Build, heldout: Path, stream: Flow, out: Pat
     gate = next((classes for classes in GATES if set(classes) <= set(known)), known[:1])
     board = ("--port", port, "--model", build.folder)
     command = ["icsort", "board", str(build.folder), "--cells", str(heldout), "--port", str(port)]
-    shell.commands.append(f"{shlex.join(command)} &")
-    print(f"\n$ {shell.commands[-1]}", flush=True)
+    shell.note(f"{shlex.join(command)} &")
     with virtual_board(build, stream.lines, port) as running:
         shell.icsort("gate", "set", *gate, "--posterior", POSTERIOR, *board)
-        count = len(stream.starts)
+        count = len(stream.events)
         arm = ("--arm", "--drop-delay-us", DROP_DELAY_US, "--pulse-us", PULSE_US)
         shell.icsort("watch", *arm, "--count", count, "--out", events_file, *board)
         info = json.loads(shell.icsort("info", "--json", *board, show=False))
         outcome = running.stop()
         shutil.copy2(running.folder / "timeline.csv", out / "timeline.csv")
-    events = [json.loads(line) for line in events_file.read_text().splitlines()]
-    return Sort(events, info["counters"], outcome.summary, gate)
+    return Sort(events_of(events_file), info["counters"], outcome.summary, gate)
+
+
+def events_of(path: Path) -> list[dict[str, Any]]:
+    """Events that `icsort watch` recorded, a sort that did not come with the outcome that its amendment tells."""
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    amended = {line["amended"]: line["outcome"] for line in lines if "amended" in line}
+    events = [line for line in lines if "event" in line]
+    return [event | {"outcome": amended.get(event["event"] % 2**24, event["outcome"])} for event in events]
 
 
 def figures(
@@ -100,8 +113,9 @@ def figures(
     truth = stream.truth(cells)
     wanted = np.isin(truth, [classes.index(name) for name in sort.gate])
     chosen = demo_page.was_sorted(sort.events)
-    pulses = len(sort.summary["sort_pulses"])
-    if pulses != sort.counters["SORTED"]:
+    # Two wanted cells that follow each other closely share one longer pulse.
+    pulses, came = len(sort.summary["sort_pulses"]), sort.counters["SORTED"]
+    if pulses > came or (came and not pulses):
         raise IcsortError(
             f"the board made {pulses} sort pulses and counted {sort.counters['SORTED']}: please report this"
         )
@@ -117,6 +131,8 @@ def figures(
         "channels": list(build.manifest.channels),
         "logits_compared": simulated["logits_compared"],
         "logits_equal": simulated["logits_equal"],
+        "features_compared": simulated["features_compared"],
+        "features_equal": simulated["features_equal"],
         "accuracy": simulated["accuracy"],
         "balanced_accuracy": simulated["balanced_accuracy"],
         "latency_cycles_first_pixel_to_decision": cycles("first_pixel_to_decision_cycles"),
@@ -157,12 +173,13 @@ def describe(configuration: dict[str, Any]) -> str:
     )
 
 
-def print_table(result: dict[str, Any], page: Path) -> None:
+def table(result: dict[str, Any], page: Path) -> str:
     """The short table at the end."""
     clock = result["clock_target_mhz"]
     rows = [
         ("cells", f"{result['cells']} ({result['dataset']}, held out)"),
         ("logits equal", f"{result['logits_equal']} of {result['logits_compared']}"),
+        ("features equal", f"{result['features_equal']} of {result['features_compared']}"),
         ("accuracy, balanced", f"{result['accuracy']:.3f}, {result['balanced_accuracy']:.3f}"),
     ]
     for name in ("first", "last"):
@@ -173,15 +190,15 @@ def print_table(result: dict[str, Any], page: Path) -> None:
                 f"{cycles['median']:g} cycles, {cycles['median'] / clock:.2f} us (most: {cycles['max']})",
             )
         )
-    causes = ", ".join(f"{name} {count}" for name, count in result["not_sorted_by_cause"].items())
+    causes = ", ".join(f"{name} {count}" for name, count in result["not_sorted_by_cause"].items() if count)
     rows += [
         ("cycles per cell", f"{result['cycles_per_cell']}, {clock * 1e6 / result['cycles_per_cell']:,.0f} cells/s"),
         ("clock", f"{clock:g} MHz, a target: no place-and-route report exists"),
         ("false triggers", in_words(result["false_triggers"])),
         ("events received", f"{result['events_received_by_host']} of {result['events_sent']}"),
-        ("sorted", f"{result['sorted']} (not: {causes})"),
+        ("sorted", f"{result['sorted']} (not: {causes or 'none'})"),
         ("purity, yield", f"{demo_page.share(result['purity'])}, {demo_page.share(result['yield'])}"),
         ("build", result["build_id"]),
         ("report", str(page)),
     ]
-    print("\n" + "\n".join(f"{name:24} {value}" for name, value in rows))
+    return "\n" + "\n".join(f"{name:24} {value}" for name, value in rows)

@@ -7,18 +7,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, FigureBase
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from icsort.formats.background import in_words
 from icsort.formats.build import Build
-from icsort.report.figures import BAR, GOOD, PLAIN, composite, confusion, png
+from icsort.report.figures import BAR, GOOD, INK, MARK, PLAIN, composite, confusion, png
 from icsort.report.page import Page, Section, Tile
 from icsort.sim.bit_true.scheduler import Outcome
 from icsort.sim.simulate.lines import NO_CELL
 
-SHOWN_CELLS = 40
+TITLE = "icsort: from cell images to sort pulses"
+SHOWN_CELLS, IN_A_ROW = 40, 10
+WIDTH, ROW_HEIGHT, TIMELINE_HEIGHT, HEAD_HEIGHT = 12.5, 1.55, 3.8, 2.6  # inches
 SHOWN_CHANNELS = 3  # laid over each other
 RESOURCES = {"LUT": "LUT", "BRAM_18K": "BRAM 18k", "DSP": "DSP"}
 
@@ -40,10 +42,16 @@ def page(
     counts = np.zeros((len(classes), len(classes)), np.int64)
     of_cell = truth != NO_CELL
     np.add.at(counts, (truth[of_cell], predicted[of_cell]), 1)
-    one_sort = [png(figure) for figure in [_timeline(timeline_file, events, gate, clock)] if figure]
+    cells = Figure(figsize=(WIDTH, ROW_HEIGHT * _rows(events)))
+    _cells(cells, pixels, truth, classes, events)
+    one_sort = []
+    if was_sorted(events).any():
+        figure = Figure(figsize=(WIDTH, TIMELINE_HEIGHT))
+        _timeline(figure, timeline_file, events, gate, clock)
+        one_sort = [png(figure)]
     head, rows, foot = _resources(build)
     return Page(
-        title="icsort: from cell images to sort pulses",
+        title=TITLE,
         lead=result["dataset_description"],
         notices=[GENERATED] if result["dataset"] == "generated" else [],
         figures=_tiles(result, last),
@@ -53,7 +61,7 @@ def page(
                 f"The sort gate: {', '.join(gate['classes'])} with a posterior of at least {gate['posterior']}. Green "
                 "frames were sorted. Above each cell its class, below it the network's class and the posterior of the "
                 "gate's classes, as the host received them.",
-                [png(_cells(pixels, truth, classes, events))],
+                [png(cells)],
             ),
             Section(
                 "Confusion matrix",
@@ -102,6 +110,34 @@ def page(
     )
 
 
+def overview(
+    result: Mapping[str, Any],
+    pixels: NDArray[np.uint8],
+    truth: NDArray[np.int64],
+    events: Sequence[Mapping[str, Any]],
+    timeline_file: Path,
+) -> Figure:
+    """One picture of the page, for where there is room for one: its figures, the cells with their decisions, one sort
+    where there is one. Arguments as of `page`."""
+    heights = [HEAD_HEIGHT, ROW_HEIGHT * _rows(events), TIMELINE_HEIGHT * bool(was_sorted(events).any())]
+    shown = [height for height in heights if height]
+    whole = Figure(figsize=(WIDTH, sum(shown)), layout="constrained")
+    head, cells, *sort = whole.subfigures(len(shown), 1, height_ratios=shown)
+    head.text(0.01, 0.97, TITLE, fontsize=18, weight="bold", va="top")
+    head.text(0.01, 0.79, result["dataset_description"], fontsize=10, color=INK, va="top", wrap=True)
+    last = result["latency_cycles_last_pixel_to_decision"]["median"]
+    for index, tile in enumerate(_tiles(result, last)):
+        row, column = divmod(index, 3)
+        x, y = 0.01 + column / 3, 0.5 - 0.3 * row
+        color = {"good": GOOD, "bad": MARK}.get(tile.tone, "black")
+        head.text(x, y, tile.value, fontsize=15, weight="bold", color=color, va="top")
+        head.text(x, y - 0.14, tile.label, fontsize=9, color=INK, va="top")
+    _cells(cells, pixels, truth, result["classes"], events)
+    for part in sort:
+        _timeline(part, timeline_file, events, result["gate"], result["clock_target_mhz"])
+    return whole
+
+
 GENERATED = (
     "No real cells were found, so these are generated ones: the figures show that the system works, not how well it "
     "would sort. Set ICSORT_DATA to a folder with real cells."
@@ -144,46 +180,36 @@ def was_sorted(events: Sequence[Mapping[str, Any]]) -> NDArray[np.bool_]:
     return np.array([event["outcome"] == Outcome.SORTED.name for event in events])
 
 
-def _cells(
-    pixels: NDArray[np.uint8], truth: NDArray[np.int64], classes: Sequence[str], events: Sequence[Mapping[str, Any]]
-) -> Figure:
+def _shown(events: Sequence[Mapping[str, Any]]) -> NDArray[np.int64]:
     """As many sorted as refused cells, drawn once and for all."""
     draw, chosen = np.random.default_rng(0), was_sorted(events)
-    picked = np.concatenate(
-        [draw.permutation(np.flatnonzero(which))[: SHOWN_CELLS // 2] for which in (chosen, ~chosen)]
-    )
-    return cell_grid(
-        pixels[picked],
-        ["no cell" if i == NO_CELL else classes[i] for i in truth[picked]],
-        [classes[events[i]["class"]] for i in picked],
-        np.array([events[i]["posterior"] for i in picked]),
-        chosen[picked],
-    )
+    return np.concatenate([draw.permutation(np.flatnonzero(which))[: SHOWN_CELLS // 2] for which in (chosen, ~chosen)])
 
 
-def cell_grid(
+def _rows(events: Sequence[Mapping[str, Any]]) -> int:
+    return max(1, -(-len(_shown(events)) // IN_A_ROW))
+
+
+def _cells(
+    figure: FigureBase,
     pixels: NDArray[np.uint8],
-    truth: Sequence[str],
-    predicted: Sequence[str],
-    posterior: NDArray[np.float64],
-    was_sorted: NDArray[np.bool_],
-    columns: int = 10,
-) -> Figure:
-    """Cells (N, H, W, C) side by side, up to three channels laid over each other, with their decisions."""
-    rows = -(-len(pixels) // columns)
-    figure = Figure(figsize=(columns * 1.25, rows * 1.55))
-    axes = figure.subplots(rows, columns, squeeze=False)
+    truth: NDArray[np.int64],
+    classes: Sequence[str],
+    events: Sequence[Mapping[str, Any]],
+) -> None:
+    """Cells side by side, up to three channels laid over each other, with their decisions."""
+    axes = figure.subplots(_rows(events), IN_A_ROW, squeeze=False)
     for axis in axes.flat:
         axis.set_axis_off()
-    for i, axis in enumerate(axes.flat[: len(pixels)]):
+    chosen = was_sorted(events)
+    for axis, i in zip(axes.flat, _shown(events), strict=False):
         axis.set_axis_on()
         axis.imshow(composite(pixels[i, ..., :SHOWN_CHANNELS]))
         axis.set(xticks=[], yticks=[])
         for spine in axis.spines.values():
-            spine.set(color=GOOD if was_sorted[i] else PLAIN, linewidth=3)
-        axis.set_title(truth[i], fontsize=7, pad=3)
-        axis.set_xlabel(f"{predicted[i]} {posterior[i]:.2f}", fontsize=7, labelpad=2)
-    return figure
+            spine.set(color=GOOD if chosen[i] else PLAIN, linewidth=3)
+        axis.set_title("no cell" if truth[i] == NO_CELL else classes[truth[i]], fontsize=7, pad=3)
+        axis.set_xlabel(f"{classes[events[i]['class']]} {events[i]['posterior']:.2f}", fontsize=7, labelpad=2)
 
 
 def _latency(events: Sequence[Mapping[str, Any]], clock_mhz: float) -> Figure:
@@ -204,27 +230,19 @@ def _latency(events: Sequence[Mapping[str, Any]], clock_mhz: float) -> Figure:
 
 
 def _timeline(
-    path: Path, events: Sequence[Mapping[str, Any]], gate: Mapping[str, Any], clock_mhz: float
-) -> Figure | None:
-    """The first sort as a logic analyser shows it, from the event's first pixel to the end of its pulse."""
-    first = next((event["time_cycles"] for event in events if event["outcome"] == Outcome.SORTED.name), None)
-    if first is None:
-        return None
-    return timeline(path, first, first + round((gate["drop_delay_us"] + gate["pulse_us"]) * clock_mhz), clock_mhz)
-
-
-def timeline(path: Path, begin: int, end: int, clock_mhz: float) -> Figure:
-    """The monitor signals (CSV: cycle,signal,value) as a logic analyser shows them, from one event's first pixel to
-    the end of its sort pulse, both in cycles."""
+    figure: FigureBase, path: Path, events: Sequence[Mapping[str, Any]], gate: Mapping[str, Any], clock_mhz: float
+) -> None:
+    """The first sort as a logic analyser shows it: the monitor signals (CSV: cycle,signal,value) from the event's first
+    pixel to the end of its pulse."""
+    event = events[int(was_sorted(events).argmax())]["time_cycles"]
+    end = event + round((gate["drop_delay_us"] + gate["pulse_us"]) * clock_mhz)
     changes: dict[str, list[tuple[int, int]]] = {}
     with path.open(newline="") as file:
         for row in csv.DictReader(file):
             changes.setdefault(row["signal"], []).append((int(row["cycle"]), int(row["value"])))
-    event = begin
-    margin = (end - begin) // 20
-    begin, end = begin - margin, end + margin
+    margin = (end - event) // 20
+    begin, end = event - margin, end + margin
     names = ["line", "event", "network in", "network out", "decision", "sort pulse"]
-    figure = Figure(figsize=(11, 3.6))
     axes = figure.subplots(len(names), 1, sharex=True)
     shortest = (end - begin) / 600  # a pulse of one cycle must still be seen
     for axis, name in zip(axes, names, strict=True):
@@ -245,7 +263,6 @@ def timeline(path: Path, begin: int, end: int, clock_mhz: float) -> Figure:
         for side in ("top", "right", "left"):
             axis.spines[side].set_visible(False)
     axes[-1].set_xlabel(f"µs after the cell's first pixel, at {clock_mhz:g} MHz")
-    return figure
 
 
 def _resources(build: Build) -> tuple[list[str], list[list[str]], list[str]]:

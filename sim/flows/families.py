@@ -17,13 +17,12 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import FormatStrFormatter
 from numpy.typing import NDArray
 
 from icsort.errors import IcsortError
 from icsort.formats.build import Build, load_build
 from icsort.output import planned_folder
-from icsort.report.figures import GOOD, PLAIN, png
+from icsort.report.figures import GOOD, PLAIN, logarithmic, png
 from icsort.report.page import Page, Section, write
 
 SEARCH_FILE = "search.json"
@@ -260,8 +259,8 @@ def _picture(built: Sequence[Mapping[str, Any]]) -> Figure:
             )
             for network in chosen if on_front else []:
                 axis.annotate(network["name"], (network[key], network["validation"]), fontsize=6, rotation=20)
-        axis.set(xlabel=label, xscale="log")
-        axis.xaxis.set_major_formatter(FormatStrFormatter("%g"))
+        axis.set(xlabel=label)
+        logarithmic(axis, "x")
     axes[0].set_ylabel("balanced accuracy, validation")
     axes[0].legend()
     return figure

@@ -4,16 +4,15 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import matplotlib as mpl
 import numpy as np
+from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
 
 from icsort.formats.build import Build
 from icsort.formats.netlist import Instance
 from icsort.hw.kernels import KERNELS
+from icsort.report.figures import BAR, MARK, save
 from icsort.sim.verilator.net import NetOutcome
-
-mpl.use("Agg")
-import matplotlib.pyplot as plt  # the backend must be chosen first
 
 BINS = 400  # columns of the picture, at most
 
@@ -123,21 +122,20 @@ def picture(build: Build, outcome: NetOutcome, layers: list[LayerFigures], folde
         cycles = outcome.pushes[layer.fifos[0].name][: layer.beats].astype(np.int64) - run.first[0]
         activity[row] = np.histogram(cycles, edges)[0] / np.diff(edges)
     last_pixel = int(run.last[0] - run.first[0])
-    figure, (axis, adds) = plt.subplots(
-        1, 2, figsize=(13, 1.2 + 0.16 * len(layers)), sharey=True, width_ratios=(4, 1), layout="constrained"
-    )
+    figure = Figure(figsize=(13, 1.2 + 0.16 * len(layers)), layout="constrained")
+    axis, adds = figure.subplots(1, 2, sharey=True, width_ratios=(4, 1))
     axis.imshow(
         np.ma.masked_equal(activity, 0),
         aspect="auto",
         extent=(begin, end + 1, len(layers) - 0.5, -0.5),
         cmap="viridis_r",
-        norm=mpl.colors.LogNorm(min(0.1, activity[activity > 0].min()), 1),
+        norm=LogNorm(min(0.1, activity[activity > 0].min()), 1),
         interpolation="nearest",
     )
     for cycle, name in ((0, "first pixel"), (last_pixel, "last pixel"), (end, "logits")):
-        axis.axvline(cycle, color="#c0392b", linewidth=0.8)
+        axis.axvline(cycle, color=MARK, linewidth=0.8)
         axis.annotate(
-            name, (cycle, 1), xycoords=("data", "axes fraction"), ha="center", va="bottom", fontsize=8, color="#c0392b"
+            name, (cycle, 1), xycoords=("data", "axes fraction"), ha="center", va="bottom", fontsize=8, color=MARK
         )
     axis.set_yticks(range(len(layers)), [f"{layer.source}  {layer.instance}" for layer in layers], fontsize=6)
     axis.set_xlabel(
@@ -147,14 +145,13 @@ def picture(build: Build, outcome: NetOutcome, layers: list[LayerFigures], folde
     adds.barh(
         range(len(layers)),
         [layer.added for layer in layers],
-        color="#3a6ea5",
+        color=BAR,
         height=0.7,
         left=[layer.after_last_pixel - layer.added for layer in layers],
     )
-    adds.plot(last_beats, range(len(layers)), ".", color="#3a6ea5", markersize=3)
-    adds.axvline(0, color="#c0392b", linewidth=0.8)
+    adds.plot(last_beats, range(len(layers)), ".", color=BAR, markersize=3)
+    adds.axvline(0, color=MARK, linewidth=0.8)
     adds.set_xlim(min(0, *last_beats) - 1, max(1, *last_beats) * 1.02)
     adds.set_xlabel("after the last pixel; bar: added")
     for kind in ("png", "svg"):
-        figure.savefig(folder / f"layers.{kind}", dpi=130)
-    plt.close(figure)
+        save(figure, folder / f"layers.{kind}")

@@ -4,6 +4,7 @@
 import contextlib
 import json
 import time
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,18 +16,65 @@ from icsort.formats.background import in_words
 from icsort.formats.build import Build
 from icsort.formats.heldout import HeldOut
 from icsort.output import result_folder
+from icsort.sim.bit_true.gate_engine import Program
+from icsort.sim.bit_true.scheduler import Outcome, Settings
 from icsort.sim.simulate import layer_times as layers
+from icsort.sim.simulate.fast import FRONT_COUNTERS, run_fast
 from icsort.sim.simulate.network import Cycles, NetSimulation, RunProgress, simulate_net
-from icsort.sim.simulate.sorter import Simulation, simulate
+from icsort.sim.simulate.sorter import SCHEDULE, Simulation, simulate
 
 RESULT_FILE = "simulation.json"
 WIDE = 110  # columns of a terminal in which the layers' names have room as well
 
 
-def sorter(build: Build, cells: HeldOut, rate: float, line_gap: int, as_json: bool) -> bool:
+@dataclass(frozen=True)
+class Pace:
+    """How cells come: so many a second, in so many lines a second (None: without pause), arrivals and seed as for
+    `lines.flow`."""
+
+    cells_per_second: float
+    line_rate: float | None
+    arrivals: str
+    seed: int
+
+
+def fast(
+    build: Build,
+    cells: HeldOut,
+    count: int,
+    pace: Pace,
+    settings: Settings = SCHEDULE,
+    program: Program | None = None,
+    as_json: bool = False,
+) -> None:
+    """Let `count` cells flow through the sorter's model, print what became of them. settings: of the scheduler;
+    program: of the gates, None: `every_other`. Raises IcsortError."""
+    began = time.monotonic()
+    with console.progress("simulate") as progress:
+
+        def told(done: int) -> None:
+            progress("cells", done, count)
+
+        found = run_fast(build, cells, count, **asdict(pace), settings=settings, program=program, progress=told)
+    figures = found.to_json(cells, time.monotonic() - began)
+    if as_json:
+        console.show_json(figures)
+        return
+    counters = found.counters
+    ends = ", ".join(f"{outcome.name.lower()} {counters[outcome.name]:,}" for outcome in Outcome)
+    seen = ", ".join(f"{name.lower().replace('_', ' ')} {counters[name]:,}" for name in FRONT_COUNTERS)
+    print(f"cells                    {count:,}, {pace.arrivals}, {pace.cells_per_second:,g} a second")
+    print(f"seen                     {seen}")
+    print(f"accepted events          {ends}")
+    accuracy = "no event of a cell" if found.accuracy(cells) is None else f"{found.accuracy(cells):.4f}"
+    print(f"accuracy                 {accuracy}")
+    print(f"model                    {figures['cells_per_second']:,.0f} cells/s")
+
+
+def sorter(build: Build, cells: HeldOut, pace: Pace, program: Program | None, as_json: bool) -> bool:
     """Run cells through the whole sorter, print what was found; returns whether all was equal. Raises IcsortError."""
     with console.progress("simulate") as progress:
-        found = simulate(build, cells, cells_per_second=rate, line_gap=line_gap, progress=progress)
+        found = simulate(build, cells, **asdict(pace), program=program, progress=progress)
     if as_json:
         console.show_json(found.to_json())
     else:
@@ -85,19 +133,27 @@ def _with_speed(progress: Progress) -> RunProgress:
 
 
 def _print_sorter(found: Simulation) -> None:
-    first, last = found.latency_cycles_first_pixel_to_decision, found.latency_cycles_last_pixel_to_decision
     clock = found.clock_target_mhz
+    latencies = {
+        "first pixel": found.latency_cycles_first_pixel_to_decision,
+        "last pixel": found.latency_cycles_last_pixel_to_decision,
+        "last line": found.latency_cycles_last_line_to_decision,
+    }
     print(f"cells                    {found.cells}, of which {found.cells_triggered} triggered an event")
     print(f"false triggers           {in_words(found.false_triggers)}")
+    print(f"events equal             {found.events_equal} of {found.events} (time, length, flags)")
     print(f"logits equal             {found.logits_equal} of {found.logits_compared} (RTL = QONNX = FINN's graph)")
+    if found.features_compared:
+        print(f"features equal           {found.features_equal} of {found.features_compared} (RTL = model)")
     print(f"gate decisions equal     {found.decisions_equal} of {found.decisions_compared}")
     print(
         f"posterior and softmax    differ by {found.posterior_error:.5f} at most, {found.posterior_bound:.5f} allowed"
     )
-    print(f"accuracy, balanced       {found.accuracy:.4f}, {found.balanced_accuracy:.4f}")
-    for name, cycles in (("first", first), ("last", last)):
+    shares = (found.accuracy, found.balanced_accuracy)
+    print(f"accuracy, balanced       {', '.join('no labels' if share is None else f'{share:.4f}' for share in shares)}")
+    for name, cycles in latencies.items():
         print(
-            f"{name + ' pixel to decision':24} {cycles.min} / {cycles.median:g} / {cycles.max} cycles "
+            f"{name + ' to decision':24} {cycles.min} / {cycles.median:g} / {cycles.max} cycles "
             f"(min / median / max), median {cycles.median / clock:.2f} us at {clock:g} MHz (target)"
         )
     print(f"cycles per cell          {found.cycles_per_cell}, {clock * 1e6 / found.cycles_per_cell:.0f} cells/s")

@@ -8,8 +8,10 @@
 //
 //   --lines FILE        uint16 samples, little endian, (lines, LINE_W, C); what flows past
 //   --line-width N      pixels in a line
-//   --line-gap N        idle cycles behind each line
-//   --pixel-bytes N     bytes in a pixel, all channels
+//   --line-pixels N     pixels in a beat
+//   --line-cycles X     cycles from line to line, at least its beats; need not be whole
+//   --channels N        samples in a pixel
+//   --sample-bits N     bits of a sample on the board
 //   --clks-per-bit N    UART bit time in cycles
 //   --pty LINK          make a pseudo-terminal and point the symbolic link LINK, none yet or a dead one, at it; run until SIGTERM
 //   --uart-in FILE      instead: bytes for the board's receiver, sent before the lines; run until all is decided and idle
@@ -26,6 +28,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <chrono>
 #include <csignal>
@@ -155,43 +158,66 @@ class Terminal {
   std::chrono::steady_clock::time_point last_write_ = std::chrono::steady_clock::now();
 };
 
-// The file's pixels as the light of an instrument, which does not wait: each falls in its cycle, a gap behind each line. What
-// the sorter does not take yet is kept, and each line brings its number and the cycle in which its first pixel fell.
+// The file's lines as the light of an instrument, which does not wait: line i falls floor(i * line_cycles) cycles behind the first
+// one, a beat a cycle. What the sorter does not take yet is kept, and each line brings its number and the cycle in which it fell.
 class LineSource {
  public:
-  LineSource(std::vector<uint8_t> samples, size_t pixel_bytes, size_t line_width, unsigned gap)
-      : samples_(std::move(samples)), pixel_bytes_(pixel_bytes), line_width_(line_width), gap_(gap) {
-    if (samples_.size() % (pixel_bytes * line_width) != 0) fail("the lines file does not hold whole lines");
+  LineSource(std::vector<uint8_t> samples, const harness::Options& options)
+      : samples_(std::move(samples)),
+        channels_(options.number("--channels")),
+        sample_bits_(options.number("--sample-bits")),
+        width_(options.number("--line-width")),
+        pixels_(options.number("--line-pixels")),
+        line_cycles_(std::stod(options.text("--line-cycles"))) {
+    if (samples_.size() % (2 * channels_ * width_) != 0) fail("the lines file does not hold whole lines");
+    count_ = samples_.size() / (2 * channels_ * width_);
   }
 
-  bool done() const { return at_ == samples_.size(); }
-  size_t lines() const { return at_ / (pixel_bytes_ * line_width_); }
+  bool done() const { return line_ == count_; }
+  size_t lines() const { return line_; }
+  uint64_t start() const { return start_; }
 
   void drive(Vicsort_build& top, bool enabled) {
-    if (enabled && !begun_) due_ = top.timestamp;
+    if (enabled && !begun_) start_ = top.timestamp;
     begun_ = begun_ || enabled;
-    const bool valid = begun_ && !done() && top.timestamp >= due_;
+    const uint64_t due = start_ + uint64_t(double(line_) * line_cycles_);
+    const bool valid = begun_ && !done() && top.timestamp >= due + column_ / pixels_;
     top.s_axis_line_tvalid = valid;
-    top.s_axis_line_tlast = valid && column_ == line_width_ - 1;
-    top.s_axis_line_tuser = uint64_t(lines()) << 48 | due_;
-    if (valid) std::memcpy(bytes_of(top.s_axis_line_tdata), &samples_[at_], pixel_bytes_);
+    top.s_axis_line_tlast = valid && column_ + pixels_ >= width_;
+    top.s_axis_line_tuser = uint64_t(line_) << 48 | due;
+    if (valid) put(bytes_of(top.s_axis_line_tdata), sizeof top.s_axis_line_tdata);
   }
 
   void accepted() {
-    at_ += pixel_bytes_;
-    ++due_;
-    if (++column_ == line_width_) {
+    column_ += pixels_;
+    if (column_ >= width_) {
       column_ = 0;
-      due_ += gap_;
+      ++line_;
     }
   }
 
  private:
+  // The pixels of a beat beside each other; lanes beyond the line are zero.
+  void put(uint8_t* data, size_t size) const {
+    const size_t pixels = std::min(pixels_, width_ - column_);
+    const uint8_t* from = &samples_[2 * channels_ * (line_ * width_ + column_)];
+    std::memset(data, 0, size);
+    if (sample_bits_ == 16) {
+      std::memcpy(data, from, 2 * channels_ * pixels);
+      return;
+    }
+    for (size_t sample = 0; sample < channels_ * pixels; ++sample) {
+      const size_t at = sample * sample_bits_;
+      const uint32_t value = (from[2 * sample] | from[2 * sample + 1] << 8) << at % 8;
+      for (size_t byte = 0; 8 * byte < at % 8 + sample_bits_; ++byte) data[at / 8 + byte] |= uint8_t(value >> 8 * byte);
+    }
+  }
+
   std::vector<uint8_t> samples_;
-  size_t pixel_bytes_, line_width_, at_ = 0, column_ = 0;
-  unsigned gap_;
+  size_t channels_, sample_bits_, width_, pixels_, count_ = 0, line_ = 0, column_ = 0;
+  double line_cycles_;
   bool begun_ = false;
-  uint64_t due_ = 0;  // the cycle in which the pixel at hand falls
+  uint64_t start_ = 0;  // the cycle in which the first line falls
 };
 
 class Timeline {
@@ -203,7 +229,7 @@ class Timeline {
     const std::pair<const char*, int> signals[] = {
         {"line", top.mon_stream_line},       {"event", top.mon_event},
         {"network in", top.mon_stream_net_in}, {"network out", top.mon_stream_net_out},
-        {"decision", top.mon_decision_valid},  {"sort pulse", top.sort_pulse},
+        {"decision", top.mon_decision},  {"sort pulse", top.sort_out != 0},
     };
     for (const auto& [name, value] : signals) {
       auto [at, first] = last_.try_emplace(name, 0);
@@ -222,11 +248,14 @@ class Timeline {
   bool finished_ = false;
 };
 
-std::string json_pairs(const std::vector<std::pair<uint64_t, uint64_t>>& pairs) {
+// Cycle in which an output rose, cycles that it was high, its number.
+using Pulse = std::array<uint64_t, 3>;
+
+std::string json(const std::vector<Pulse>& pulses) {
   std::string text = "[";
-  for (const auto& [start, length] : pairs) {
+  for (const auto& [start, length, direction] : pulses) {
     if (text.size() > 1) text += ", ";
-    text += "[" + std::to_string(start) + ", " + std::to_string(length) + "]";
+    text += "[" + std::to_string(start) + ", " + std::to_string(length) + ", " + std::to_string(direction) + "]";
   }
   return text + "]";
 }
@@ -240,8 +269,7 @@ int main(int argc, char** argv) {
   std::signal(SIGINT, [](int) { stop_requested = 1; });
   prctl(PR_SET_PDEATHSIG, SIGTERM);  // a board does not outlive the program that started it
 
-  LineSource lines(harness::read_file(options.text("--lines")), options.number("--pixel-bytes"),
-                   options.number("--line-width"), options.number("--line-gap"));
+  LineSource lines(harness::read_file(options.text("--lines")), options);
   Uart uart(options.number("--clks-per-bit"));
   Output records(options.text("--records")), uart_out(options.text("--uart-out")), summary(options.text("--summary"));
   Timeline timeline(options.text("--timeline"));
@@ -253,15 +281,18 @@ int main(int argc, char** argv) {
 
   VerilatedContext context;
   Vicsort_build top(&context);
-  const size_t record_bytes = options.number("--record-bytes");
   uint64_t cycle = 0, events = 0, decisions = 0;
-  std::vector<std::pair<uint64_t, uint64_t>> pulses;
-  bool sending = false, pulse_before = false;
+  std::vector<Pulse> pulses;
+  std::array<std::optional<uint64_t>, 6> high_since;
+  std::vector<uint32_t> record;  // words of the one that is being made
+  bool sending = false;
   unsigned quiet = 0;
   const unsigned quiet_enough = 64 * options.number("--clks-per-bit");
   const auto started = std::chrono::steady_clock::now();
 
   top.uart_rx = 1;
+  top.interlock = 1;
+  top.drop_clock = 0;
   top.rst = 1;
   top.s_axis_line_tvalid = 0;
   for (int i = 0; i < 16; ++i) {
@@ -298,13 +329,22 @@ int main(int argc, char** argv) {
     const bool accepted = top.s_axis_line_tvalid && top.s_axis_line_tready;
     const uint64_t now = top.timestamp;
     events += top.mon_event;
-    if (top.mon_decision_valid) {
-      ++decisions;
-      records.write(bytes_of(top.mon_record), record_bytes);
+    decisions += top.mon_decision;
+    if (top.mon_record_tvalid) {
+      record.push_back(top.mon_record_tdata);
+      if (top.mon_record_tlast) {
+        records.write(reinterpret_cast<const uint8_t*>(record.data()), sizeof(uint32_t) * record.size());
+        record.clear();
+      }
     }
-    if (top.sort_pulse && !pulse_before) pulses.emplace_back(now, 0);
-    if (top.sort_pulse) ++pulses.back().second;
-    pulse_before = top.sort_pulse;
+    for (unsigned direction = 0; direction < high_since.size(); ++direction) {
+      const bool high = top.sort_out >> direction & 1;
+      if (high && !high_since[direction]) high_since[direction] = now;
+      if (!high && high_since[direction]) {
+        pulses.push_back({*high_since[direction], now - *high_since[direction], direction});
+        high_since[direction].reset();
+      }
+    }
     timeline.sample(now, top);
     const bool receive_pin = uart.clock(top.uart_tx);
     top.clk = 1;
@@ -322,8 +362,8 @@ int main(int argc, char** argv) {
 
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
   summary.text("{\"cycles\": " + std::to_string(cycle) + ", \"seconds\": " + std::to_string(seconds) +
-               ", \"lines\": " + std::to_string(lines.lines()) + ", \"events\": " + std::to_string(events) +
-               ", \"decisions\": " + std::to_string(decisions) + ", \"sort_pulses\": " + json_pairs(pulses) + "}\n");
+               ", \"first_line\": " + std::to_string(lines.start()) + ", \"lines\": " + std::to_string(lines.lines()) + ", \"events\": " + std::to_string(events) +
+               ", \"decisions\": " + std::to_string(decisions) + ", \"sort_pulses\": " + json(pulses) + "}\n");
   summary.close();
   records.close();
   uart_out.close();

@@ -12,10 +12,17 @@ from pathlib import Path
 import pytest
 
 from icsort.errors import IcsortError
+from icsort.formats import gate_set
+from icsort.formats.acquisition import FeatureSpec, FlatFieldSpec
+from icsort.formats.compile_gate import compile_gate
 from icsort.formats.package import Manifest
+from icsort.formats.schedule import DirectionSchedule, Schedule, simple
+from icsort.host.link.protocol import Amendment
 from icsort.host.link.registers import REGISTERS
 from icsort.host.link.transport import SerialTransport
 from icsort.host.sorter import DisarmedBy, Losses, Sorter, build_key, disarm_past
+from icsort.sim.bit_true import gate_engine
+from icsort.sim.bit_true.scheduler import Direction, Outcome
 from tests.host import fake_board
 from tests.host.fake_board import FakeBoard
 
@@ -48,7 +55,7 @@ def test_identity(board: FakeBoard, sorter: Sorter, model: Manifest) -> None:
 def test_damaged_answers_are_asked_for_again(board: FakeBoard, sorter: Sorter, damage: str) -> None:
     zeros = board.lone_zeros
     board.damage = [damage, damage, ""]
-    assert sorter.write("DROP_DELAY", 77) == 77
+    assert sorter.write("LINE_TIMEOUT", 77) == 77
     assert sorter.retries == 2
     assert board.requests[-3:] == [board.requests[-1]] * 3
     assert board.lone_zeros == zeros + 2  # each retry ends what the board may be in the middle of
@@ -57,22 +64,22 @@ def test_damaged_answers_are_asked_for_again(board: FakeBoard, sorter: Sorter, d
 
 def test_three_damaged_answers_are_an_error(board: FakeBoard, sorter: Sorter) -> None:
     board.damage = ["flip"] * 3
-    with pytest.raises(IcsortError, match=r"bytes arrived but no frame.* no answer to 3 requests for DROP_DELAY; "):
-        sorter.read("DROP_DELAY")
-    assert sorter.read("DROP_DELAY") == 0
+    with pytest.raises(IcsortError, match=r"bytes arrived but no frame.* no answer to 3 requests for LINE_TIMEOUT; "):
+        sorter.read("LINE_TIMEOUT")
+    assert sorter.read("LINE_TIMEOUT") == 0
 
 
 def test_late_answer_is_not_taken_for_the_next(board: FakeBoard, sorter: Sorter) -> None:
     board.damage = ["repeat"] * 20
     for value in range(10):
-        assert sorter.write("DROP_DELAY", value) == value
-        assert sorter.read("PULSE_CYCLES") == 0
+        assert sorter.write("LINE_TIMEOUT", value) == value
+        assert sorter.read("TRIGGER_LINES") == 0
     assert sorter.retries == 0
 
 
 def test_sequence_numbers_wrap(board: FakeBoard, sorter: Sorter) -> None:
     for value in range(300):
-        assert sorter.write("DROP_DELAY", value) == value
+        assert sorter.write("LINE_TIMEOUT", value) == value
     assert len(board.requests) == 303
     assert sorter.retries == 0
 
@@ -92,44 +99,226 @@ def test_not_an_icsort_board(board: FakeBoard) -> None:
 
 def test_other_protocol(board: FakeBoard) -> None:
     board.registers[fake_board.PROTOCOL] = 1
-    with pytest.raises(IcsortError, match=r"speaks protocol 1, this icsort 2"):
+    with pytest.raises(IcsortError, match=r"speaks protocol 1, this icsort 3"):
         Sorter.open(board.port)
 
 
 def test_gate(board: FakeBoard, sorter: Sorter, model: Manifest) -> None:
     gate = sorter.set_gate(["M", "G1"], 0.9, model)
-    assert (gate.mask, gate.posterior, gate.serial) == (0b101, 58983, 1)
-    assert board.registers[fake_board.GATE_ACTIVE] == 0b101
-    assert writes(board) == [
-        *[(fake_board.GATE, 0b101), (fake_board.GATE + 4, 0), (fake_board.GATE + 8, 58983), (fake_board.GATE_COMMIT, 1)]
-    ]
+    assert (gate.mask, gate.posterior, gate.serial, gate.tests, gate.gates) == (0b101, 58983, 1, 1, 1)
+    assert board.in_force == gate_engine.of_classes(0b101, 58983, 3).words()
+    assert int(gate.identity, 16) == board.in_force[gate_engine.INDEX_ID]
+    assert writes(board).count((fake_board.GATE_COMMIT, 1)) == 1
+    # the next one goes where the one before the last was
+    again = sorter.set_gate(["S"], 0.0, model)
+    assert (again.mask, again.posterior, again.serial) == (0b010, 0, 2)
 
 
-@pytest.mark.parametrize("forgotten", [fake_board.GATE, fake_board.GATE + 8, fake_board.GATE_COMMIT])
+LARGER = """
+format = "icsort-gate-set"
+version = 1
+
+[[tests]]
+name = "long"
+kind = "range"
+x = {value = "event length", min = 20}
+y = {value = "logit M", max = 0.5}
+
+[[tests]]
+name = "drawn"
+kind = "polygon"
+x = {classes = ["M", "S"]}
+y = {value = "logit S", scale = "wide"}
+corners = [[0.1, 0.2], [0.9, 0.3], [0.5, 0.9]]
+
+[[gates]]
+name = "either"
+any = ["long", "not drawn"]
+
+[[directions]]
+output = 3
+gate = "either"
+
+[scales.wide]
+kind = "arcsinh"
+t = 30
+m = 3
+"""
+
+
+def test_a_gate_set_is_written_checked_and_compared(board: FakeBoard, sorter: Sorter, model: Manifest) -> None:
+    gates = gate_set.parse(LARGER, "larger")
+    gate = sorter.set_gates(gates, model)
+    compiled = compile_gate(gates, sorter.gate_values(model))
+    assert board.in_force == compiled.words
+    assert (gate.identity, gate.tests, gate.gates, gate.mask) == (compiled.identity, 2, 1, None)
+    sorter.check_gates(gates, model)
+    board.in_force[next(iter(board.in_force))] ^= 1
+    with pytest.raises(IcsortError, match="another gate set is in force: word 0xb is"):
+        sorter.check_gates(gates, model)
+
+
+@pytest.mark.parametrize("what", ["tests", "scales", "corners"])
+def test_a_gate_set_that_the_board_is_too_small_for(
+    board: FakeBoard, sorter: Sorter, model: Manifest, what: str
+) -> None:
+    field = REGISTERS["GATE_SIZE"].fields[what]
+    board.registers[fake_board.GATE_SIZE] &= ~(255 << field.low)
+    board.registers[fake_board.GATE_SIZE] |= 1 << field.low
+    with pytest.raises(IcsortError, match=f"the gate set has [23] {what}, the board's gate engine 1; use fewer"):
+        sorter.set_gates(gate_set.parse(LARGER, "larger"), model)
+    assert board.written == {}
+
+
+@pytest.mark.parametrize(
+    "forgotten",
+    [fake_board.GATE_INDEX, fake_board.GATE_WORD + gate_engine.WORD_LOW_X, fake_board.GATE_COMMIT],
+)
 def test_gate_is_read_back(board: FakeBoard, sorter: Sorter, model: Manifest, forgotten: int) -> None:
     """A gate that does not arrive is never committed, and one that is not committed is never taken for it."""
-    board.forgets = {forgotten}
+    board.forgets.add(forgotten)
     with pytest.raises(IcsortError, match=r"reads back|did not take the gate"):
         sorter.set_gate(["M"], 0.5, model)
     assert ((fake_board.GATE_COMMIT, 1) in writes(board)) == (forgotten == fake_board.GATE_COMMIT)
 
 
+FRONT_WRITES = [
+    *[(0x200, 1965), (0x204, 1800), (0x208, 1 << 8), (0x20C, 0), (0x210, 47 << 16 | 10)],
+    *[(0x214, 2 << 24 | 2 << 16 | 1 << 8 | 3), (0x218, 90), (0x21C, 10), (0x220, 0), (0x224, 0), (0x228, 16)],
+    *[(fake_board.FRONT_INDEX, 2 << 24), (fake_board.FRONT_DATA, 482)],
+    *[(fake_board.FRONT_INDEX, 2 << 24 | 1), (fake_board.FRONT_DATA, 34)],
+    *[(fake_board.FRONT_INDEX, 3 << 24), (fake_board.FRONT_DATA, 33290)],
+    *[(fake_board.FRONT_INDEX, 3 << 24 | 1), (fake_board.FRONT_DATA, 2**18 - 12806)],
+    *[(fake_board.FRONT_INDEX, 2 << 24 | channel) for channel in (0, 1)],
+    *[(fake_board.FRONT_INDEX, 3 << 24 | channel) for channel in (0, 1)],
+    (fake_board.FRONT_COMMIT, 1),
+]
+"""The example's trigger, window and preprocessing; before the commit each table is read back."""
+
+
+def test_flat_field_and_delays_reach_their_registers(board: FakeBoard, sorter: Sorter, model: Manifest) -> None:
+    """Each column's dark count and sensitivity by column << 8 | channel; what the package has none of stays off."""
+    width, channels = model.line.width, len(model.channels)
+    dark = tuple(tuple(column + 100 * channel for channel in range(channels)) for column in range(width))
+    flat = tuple(tuple(2**14 + column - channel for channel in range(channels)) for column in range(width))
+    line = model.line.model_copy(update={"delays": (3, 0)})
+    sorter.set_front(model.model_copy(update={"flat_field": FlatFieldSpec(dark=dark, flat=flat), "line": line}))
+    for table, words in enumerate((dark, flat)):
+        got = {index & 0xFFFFFF: word for index, word in board.tables.items() if index >> 24 == table}
+        assert got.items() >= {c << 8 | k: word for c, row in enumerate(words) for k, word in enumerate(row)}.items()
+    assert (board.front[0x21C] >> 17, board.front[0x220]) == (1, 3)
+
+
+def test_features_of_a_board_that_has_them(board: FakeBoard, sorter: Sorter, model: Manifest) -> None:
+    """Their settings are table 4, all of the compensation matrix with them; gates know them by name and unit."""
+    assert not sorter.has_features(model)
+    assert "Size (nucleus)" not in sorter.gate_values(model).values
+    sorter.set_front(model)
+    assert not [index for index in board.tables if index >> 24 == 4]
+    board.registers[fake_board.GATE_VALUES] = 9 * 2 + 2
+    channels = model.channels
+    spec = FeatureSpec(background=(7, 300), threshold=(1, 65535), compensation=((2**14, -5), (0, 2**17 - 1)))
+    sorter.set_front(model.model_copy(update={"features": spec}))
+    got = {index & 0xFFFFFF: word for index, word in board.front.items() if index >> 24 == 4}
+    wanted = {0: 7 << 16 | 1, 1: 300 << 16 | 65535, 64: 2**14, 65: 2**32 - 5, 72: 0, 73: 2**17 - 1}
+    assert {index: word for index, word in got.items() if index in wanted} == wanted
+    values = sorter.gate_values(model).values
+    assert (values[f"Size ({channels[0]})"].index, values[f"Size ({channels[0]})"].unit) == (80, "pixels")
+    assert values[f"Total Intensity ({channels[1]})"].index == 85
+    pair = values[f"Correlation ({channels[0]}/{channels[1]})"]
+    assert (pair.index, pair.unit_value) == (80 + 19, 2.0**-16)
+    board.registers[fake_board.GATE_VALUES] = 33
+    with pytest.raises(IcsortError, match="the board has 33 features, 2 channels have 20"):
+        sorter.set_front(model)
+
+
+@pytest.mark.parametrize("forgotten", [0x200, 0x214, fake_board.FRONT_DATA, fake_board.FRONT_COMMIT])
+def test_the_front_is_read_back(board: FakeBoard, sorter: Sorter, model: Manifest, forgotten: int) -> None:
+    board.forgets = {forgotten}
+    with pytest.raises(IcsortError, match=r"reads back 0 after writing|did not take the trigger's settings"):
+        sorter.set_front(model)
+    assert ((fake_board.FRONT_COMMIT, 1) in writes(board)) == (forgotten == fake_board.FRONT_COMMIT)
+    assert not board.front
+
+
+def test_a_repeated_request_leaves_the_tables_right(board: FakeBoard, sorter: Sorter, model: Manifest) -> None:
+    """A lost answer to FRONT_DATA: its second try goes one word further, and the next index puts that right."""
+    sorter._timeout = 0.05
+    board.damage = [""] * 14 + ["drop", "", "", "drop"]
+    sorter.set_front(model)
+    tables = {index: word for index, word in board.front.items() if index >= 1 << 24}
+    expected = {2 << 24: 482, 2 << 24 | 1: 34, 3 << 24: 33290, 3 << 24 | 1: 2**18 - 12806}
+    assert {index: tables[index] for index in expected} == expected
+    assert sorter.retries > 0
+
+
 def test_arm(board: FakeBoard, sorter: Sorter, model: Manifest) -> None:
     sorter.set_gate(["S"], 0.0, model)
     before = len(writes(board))
-    assert sorter.arm(model, drop_delay_us=123.45, pulse_us=2.0, build_id="0123456789abcdef") == (12345, 200)
+    settings = sorter.arm(model, simple(123.45, 2.0, "single", 1.0, target=7), build_id="0123456789abcdef")
+    assert settings.directions == {0: Direction(delay=12345, width=200, target=7)}
     assert writes(board)[before:] == [
         (fake_board.DISARM, 1),
-        (fake_board.TRIGGER_CHANNEL, 1),
-        (fake_board.TRIGGER_THRESHOLD, 1965),
-        (fake_board.DROP_DELAY, 12345),
-        (fake_board.PULSE_CYCLES, 200),
+        *FRONT_WRITES,
+        *zip(range(0x100, 0x118, 4), (12345, 200, 1, 7, 0, 0), strict=True),
+        *zip(range(0x190, 0x1A4, 4), (2 | 15 << 12 | 1 << 24, 100, 100, 0, 2**32 - 1), strict=True),
+        (fake_board.SCHEDULE_COMMIT, 1),
+        (fake_board.TEST_PERIOD, 0),
         (fake_board.HEARTBEAT, 200_000_000),
         (fake_board.ARM, 1),
     ]
     assert sorter.status().armed
+    assert sorter.schedule() == settings
     sorter.disarm()
     assert not sorter.status().armed
+
+
+def test_schedule_is_refused_while_armed(board: FakeBoard, sorter: Sorter, model: Manifest) -> None:
+    armed(board, sorter, model)
+    in_force = sorter.schedule()
+    with pytest.raises(IcsortError, match="did not take the schedule; it takes none while it is armed"):
+        sorter.set_schedule(simple(80.0))
+    assert sorter.schedule() == in_force
+
+
+def test_faults(board: FakeBoard, sorter: Sorter, model: Manifest) -> None:
+    """A board with a fault is not armed before somebody has cleared it; what made it disarm is told."""
+    sorter.set_gate(["S"], 0.0, model)
+    board.registers[fake_board.FAULTS] = 0b101
+    with pytest.raises(IcsortError, match=r"the interlock is open, or was; close it; .* --clear-faults"):
+        sorter.arm(model)
+    assert sorter.faults() == ["interlock", "drop_clock"]
+    assert sorter.clear_faults() == []
+    sorter.arm(model)
+    board.registers[fake_board.FAULTS] = 0b100
+    board.disarm(fake_board.FAULT)
+    with pytest.raises(IcsortError, match="the board is not armed: the drop clock stopped"):
+        list(sorter.events(idle=5))
+
+
+def test_test_mode(board: FakeBoard, sorter: Sorter) -> None:
+    """Needs no gate, sorts nothing, and ends as arming does."""
+    sorter.arm_test(Schedule(directions={0: DirectionSchedule(delay_us=10, pulse_us=3)}), events=True)
+    status = sorter.status()
+    assert (status.testing, status.armed) == (True, False)
+    assert board.registers[fake_board.TEST] == 300 << 16 | 1 << 8
+    sorter.test_period(1000)
+    assert board.registers[fake_board.TEST_PERIOD] == 100_000
+    sorter.test_pulse()
+    assert writes(board)[-1] == (fake_board.TEST_PULSE, 1)
+    sorter.disarm()
+    assert not sorter.status().testing
+
+
+def test_amendments(board: FakeBoard, sorter: Sorter) -> None:
+    """A sort that did not come is told behind its event; one that is lost on the line is counted."""
+    for seq, event in ((0, 3), (2, 2**24 + 5)):
+        body = (event % 2**24 | Outcome.COINCIDENCE << 24 | 4 << 28).to_bytes(4, "little")
+        board.put(board.event(event) + board.frame(bytes([0xE1, seq]) + body))
+    messages = [message for message in sorter.events(idle=0.1) if message]
+    assert messages[1] == Amendment(0, 3, Outcome.COINCIDENCE, 4)
+    assert messages[3] == Amendment(2, 5, Outcome.COINCIDENCE, 4)
+    assert sorter.losses.amendments == 1
 
 
 def test_arm_needs_a_gate(board: FakeBoard, sorter: Sorter, model: Manifest) -> None:
@@ -162,21 +351,23 @@ def test_arm_refuses_another_build(board: FakeBoard, sorter: Sorter, model: Mani
 )
 def test_arm_refuses_times_that_do_not_fit(sorter: Sorter, model: Manifest, delay: float, pulse: float) -> None:
     sorter.set_gate(["S"], 0.0, model)
-    with pytest.raises(IcsortError, match=r"not within 1\.\.\d+ cycles of the board's 100 MHz clock"):
-        sorter.arm(model, delay, pulse)
+    with pytest.raises(IcsortError, match=r"not within 1\.\.\d+ cycles of the board's 100 MHz clock|Input should be"):
+        sorter.arm(model, simple(delay, pulse))
     assert not sorter.status().armed
 
 
 def test_arm_fails_where_a_register_does_not_keep_its_value(board: FakeBoard, sorter: Sorter, model: Manifest) -> None:
     sorter.set_gate(["S"], 0.0, model)
-    board.forgets = {fake_board.DROP_DELAY}
-    with pytest.raises(IcsortError, match="DROP_DELAY reads back 0 after writing 50000"):
+    board.forgets = {0x100}
+    with pytest.raises(IcsortError, match="SCHEDULE_DIRECTION_0_DELAY reads back 0 after writing 50000"):
         sorter.arm(model)
     assert not sorter.status().armed
 
 
 def test_counters(board: FakeBoard, sorter: Sorter, model: Manifest) -> None:
-    assert set(sorter.counters()) == {"TIMESTAMP"} | {n for n, r in REGISTERS.items() if r.address >= 0x80}
+    assert set(sorter.counters()) == {"TIMESTAMP"} | {
+        n for n, r in REGISTERS.items() if 0x80 <= r.address < 0x100 or r.address >= 0x500
+    }
     assert sorter.counters()["ACCEPTED"] == 100 + 0x80
     assert sorter.counters()["LINK_GOOD_FRAMES"] == 100 + 0xB0
     assert sorter.counters()["TIMESTAMP"] == 1 << 32 | 7
@@ -188,8 +379,8 @@ def test_counters(board: FakeBoard, sorter: Sorter, model: Manifest) -> None:
 
 def test_events_between_answers_are_kept(board: FakeBoard, sorter: Sorter) -> None:
     board.on_request = lambda: board.put(board.event(board.requests[-1][1]))
-    sorter.read("DROP_DELAY")
-    sorter.read("DROP_DELAY")
+    sorter.read("LINE_TIMEOUT")
+    sorter.read("LINE_TIMEOUT")
     board.on_request = lambda: None
     events = [event for event in sorter.events(idle=0.1) if event]
     assert [event.event_id for event in events] == [3, 4]
@@ -243,7 +434,7 @@ def test_unplugged_while_waiting_for_events(board: FakeBoard, sorter: Sorter) ->
 def test_unplugged_in_the_middle_of_a_request(board: FakeBoard, sorter: Sorter) -> None:
     board.on_request = lambda: board.unplug()
     with pytest.raises(IcsortError, match="the port is gone"):
-        sorter.read("DROP_DELAY")
+        sorter.read("LINE_TIMEOUT")
 
 
 def test_silent_board(board: FakeBoard) -> None:
@@ -289,10 +480,11 @@ def test_port_without_rights(board: FakeBoard, monkeypatch: pytest.MonkeyPatch) 
 
 def test_build_key_of_a_folder(tmp_path: Path) -> None:
     assert build_key(tmp_path) is None
-    (tmp_path / "build.json").write_text(json.dumps({"build_id": "00000000DEADBEEF", "baud": 4_000_000}))
-    assert build_key(tmp_path) == ("00000000deadbeef", 4_000_000)
-    ids = [{"build_id": build_id, "baud": 9600} for build_id in (5, "xyz", "12")]
-    bauds = [{"build_id": "00000000DEADBEEF", "baud": baud} for baud in (0, "9600", True)]
+    key = {"build_id": "00000000DEADBEEF", "baud": 4_000_000, "features": 33}
+    (tmp_path / "build.json").write_text(json.dumps(key))
+    assert build_key(tmp_path) == ("00000000deadbeef", 4_000_000, True)
+    ids = [{"build_id": build_id, "baud": 9600, "features": 0} for build_id in (5, "xyz", "12")]
+    bauds = [{"build_id": "00000000DEADBEEF", "baud": baud, "features": 0} for baud in (0, "9600", True)]
     for content in ("", "[]", "{}", *map(json.dumps, ids + bauds)):
         (tmp_path / "build.json").write_text(content)
         with pytest.raises(IcsortError, match="no build id and baud rate in it"):
@@ -340,7 +532,7 @@ def test_a_stop_is_never_undone(board: FakeBoard, sorter: Sorter, model: Manifes
         sorter.status()
         sorter.identify()
         sorter.set_gate(["M"], 0.5, model)
-        sorter.write_checked("DROP_DELAY", 5)
+        sorter.write_checked("LINE_TIMEOUT", 5)
         sorter.losses.see(next(event for event in sorter.events(count=1) if event))
 
     armed(board, sorter, model)
@@ -360,7 +552,7 @@ def test_a_stop_is_never_undone(board: FakeBoard, sorter: Sorter, model: Manifes
         assert not board.armed, stop
 
 
-@pytest.mark.parametrize("after", range(18))
+@pytest.mark.parametrize("after", range(32))
 def test_failure_while_arming_disarms(board: FakeBoard, model: Manifest, after: int) -> None:
     """Whatever request the line swallows: behind the object nothing is armed that was not before."""
     asked: set[int] = set()  # sequence numbers: a retry has that of the first try

@@ -378,7 +378,7 @@ def write_manifest(folder: Path, network: Network | BranchNetwork, scale: float)
             channels=tuple(f"channel{i}" for i in range(channels)),
             input=acquisition.InputSpec(height=network.height, width=network.width, channels=channels),
             line=acquisition.LineSpec(width=network.width),
-            trigger=acquisition.TriggerSpec(channel=0, threshold=1000),
+            trigger=acquisition.TriggerSpec.whole_window(0, network.channels, 1000, network.height),
             preprocess=acquisition.PreprocessSpec(background=(100,) * channels, gain=(1000,) * channels, shift=10),
             logits=manifest.LogitsSpec(scale=scale, temperature=1.0),
             posterior=manifest.PosteriorSpec(multiplier=1000, shift=8),

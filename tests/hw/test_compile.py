@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from typer import Typer
 from typer.testing import CliRunner
 
 from icsort.errors import IcsortError
+from icsort.formats import package as manifest
 from icsort.formats.board import BOARDS
 from icsort.formats.build import load_build
 from icsort.hw import compile as compiler
@@ -48,7 +50,6 @@ def test_build_folder_is_complete(build):
         RECORD_FILE,
     }
     assert (build.clock_is, build.clock_mhz) == ("target", 100.0)
-    assert build.record_bytes == 24 + 4 * 3
 
 
 def test_one_weight_gives_another_build(build, package, tmp_path):
@@ -156,6 +157,31 @@ def test_other_package_version_is_refused(package, tmp_path):
     assert not (tmp_path / "build").exists()
 
 
+def test_features_are_built_where_they_fit(build, package, tmp_path):
+    """By default, unless the board is too small beside the network or lines are too long; or as asked."""
+    channels = build.manifest.input.channels
+    assert build.features == 9 * channels + channels * (channels - 1)
+    without = compile_package(package, tmp_path / "without", features=False)
+    assert (without.features, without.build_id == build.build_id) == (0, False)
+    for made, value in ((build, 1), (without, 0)):
+        assert re.search(rf"\.FEATURES +\({value}\)", (made.folder / "rtl" / "icsort_build.sv").read_text())
+    budget = {"LUT": 11_000, "DSP": 200, "BRAM_18K": 280, "URAM": 0}
+    small = board_with(tmp_path / "small", budget=budget, budget_is="limit")
+    assert compile_package(package, tmp_path / "tight", board=small).features == 0
+    assert compile_package(package, tmp_path / "asked", board=small, features=True).features == build.features
+
+
+def test_features_of_long_lines_are_refused(build, package, tmp_path):
+    other = tmp_path / "package"
+    shutil.copytree(package, other)
+    line = build.manifest.line.model_copy(update={"width": 300})
+    values = {key: getattr(build.manifest, key) for key in type(build.manifest).model_fields if key != "model_id"}
+    manifest.save(manifest.Manifest(**values | {"line": line}), other)
+    assert compile_package(other, tmp_path / "build").features == 0
+    with pytest.raises(IcsortError, match=r"--features: lines of 300 pixels, . channels; at most 256 and 8 have"):
+        compile_package(other, tmp_path / "asked", features=True)
+
+
 @pytest.mark.parametrize(
     ("board", "message"),
     [("none", "no board 'none'; known are .*virtual"), ("./", "no board")],
@@ -206,7 +232,7 @@ def test_incomplete_build_is_refused(damage, build, tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"version": 2}, "version is 2: it must be 1; compile again with this icsort"),
+        ({"version": 3}, "version is 3: it must be 2; compile again with this icsort"),
         ({"clock_mhz": "100"}, "clock_mhz is '100': it must be a valid number"),
         ({"budget_is": "limits"}, "budget_is is 'limits': it must be 'limit' or 'for comparison'"),
         ({"build_id": "42"}, "build_id is '42': .*match pattern"),

@@ -14,6 +14,7 @@ from icsort.cli.root import COMMANDS
 
 REPOSITORY = Path(__file__).parents[2]
 FOLDERS = ("boards", "host", "hw", "quant", "sim")  # linked into icsort/
+pytestmark = pytest.mark.xdist_group("install")  # one wheel and one environment for all of them
 PYTHONS = ("3.11", pytest.param("3.12", marks=pytest.mark.full), pytest.param("3.13", marks=pytest.mark.full))
 
 

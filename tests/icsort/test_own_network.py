@@ -116,7 +116,7 @@ def test_a_dense_stack_from_its_file(tmp_path, seed):
     assert "posterior: not calibrated, and the trigger never fires" in result.output
     made = manifest.load(out)
     assert (made.input.channels, made.input.height, made.input.width) == (1, 1, 128)
-    assert (made.name, made.trigger.threshold, made.accuracy.cells) == ("dense", NEVER, 0)
+    assert (made.name, made.trigger.on, made.accuracy.cells) == ("dense", NEVER, 0)
     equal_in_rtl(out, tmp_path)
 
 
@@ -196,7 +196,7 @@ def test_calibrated_on_labelled_cells(tmp_path, seed):
     made = package(path, tmp_path / "package", classes=["a", "b", "c"], cells=tmp_path / "cells")
     assert made.calibrated
     assert made.manifest.accuracy.cells == 36
-    assert made.manifest.trigger.threshold < NEVER
+    assert made.manifest.trigger.on < NEVER
     assert made.manifest.logits.temperature != 1.0
     with pytest.raises(IcsortError, match="c is in one of them only"):
         package(path, tmp_path / "other", classes=["a", "b", "d"], cells=tmp_path / "cells")

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One small model for every test of the whole system: generated cells, a few epochs, compiled once a session."""
+"""One small model for every test of the whole system: generated cells, a few epochs, compiled once a session.
+
+Every test that compiles a board is of one xdist group, "system": boards differ in little of their C++, so that all but
+the first are compiled from ccache, but not where two workers compile at once.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path

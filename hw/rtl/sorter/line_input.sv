@@ -1,182 +1,154 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// line_input: counts the pixels of each line, adds up the trigger channel, marks what belongs to the window. Bit-true model:
-// sim/bit_true/event.py.
+// line_input: makes lines of the beats that come: counts them, checks number, time and length, closes a line that stops.
 //
-//   A line has LINE_W pixels. A line that ends early is marked so that its window is padded with zeros later (padding it
-//   here would have to stop the stream); pixels past LINE_W are dropped up to tlast. Both count as a line error.
+//   A line has LINE_W pixels in ceil(LINE_W / P) beats of P pixels, the lowest column at the LSB; what a last beat holds beyond
+//   LINE_W becomes 0. A line that ends early is as long as it is; one that does not end with its last beat is cut there, and what
+//   follows up to tlast is dropped. Both count as a line error and are bad.
 //   Time        s_axis_line_tuser, taken with the first beat of a line, is {line number, timestamp}, as the source noted them
-//               when it was offered the light of that beat. How long the beat then waited does not matter. A line is
-//               doubtful, and counts as a gap, where its number is not the one behind the line before, or its time
-//               is not later than that line's, or still to come. The first line after reset has no line before.
-//   Silence     is a cycle without an offered beat. `line_timeout` cycles of it within a line make that line bad. Where an
-//               event is open (`window_open`), its line is ended there, and lines without a beat are made up until the
-//               event is complete: one every 2 cycles, s_axis_line_tready low meanwhile. What still comes of the line that was
-//               ended is dropped up to tlast.
-//   Handshake   s_axis_line is taken whenever `space` is high and no lines are made up. The outputs are a register without
-//               handshake: what is marked beat_valid must be taken in that cycle, which `space` promises one cycle ahead.
-//   Latency     1 cycle from an accepted beat to beat_valid; 1 beat a cycle.
-//   Reset       the next beat is column 0 of a new line, whatever part of a line went before.
-//   Outputs, of the beat accepted in the cycle before:
-//     beat_store      holds a window pixel (or a zero where a line ended before its window): write beat_data
-//     beat_short      with beat_store: the line ended here, the rest of its window is zeros
-//     beat_summed     the line's window is complete: beat_sum is its line sum
-//     beat_end        the line is complete, beat_bad tells that it was malformed, doubtful, too slow or made up
-//     line_time       the timestamp that the line brought; beat_time: when this beat was accepted
-//     line_error      one cycle for each line of another length than LINE_W
-//     line_gap        one cycle for each doubtful line
-//     line_stopped    one cycle for each event that is completed with made up lines
+//               when it was offered the light of that beat. A line is bad, and counts as a gap, where its number is not
+//               the one behind the line before, or its time is not later than that line's, or still to come. The first
+//               line after reset has no line before.
+//   Silence     line_timeout + 2 cycles without a beat: a line at hand is closed, as bad, by a beat of zeros (beat_made); its tail up
+//               to tlast is dropped. Then line_stopped, once a silence, in a cycle without a beat.
+//   Handshake   s_axis_line is always taken: tready is 1. The outputs are a register without handshake, one beat a cycle.
+//   Latency     1 cycle from a beat to beat_valid; line_stopped 1 cycle behind the silence, 2 where it closed a line.
+//   doubt       makes a line at hand bad, and one that begins in this cycle.
+//   Reset       the next beat is the first of a new line, whatever part of a line went before.
+//   Outputs     beat_end: the line's last beat; with it beat_bad. beat_time: the line's, with each of its beats.
+//               line_error, line_gap: one cycle for each such line.
 `default_nettype none
 
 module line_input #(
     parameter int unsigned LINE_W      = 40,
-    parameter int unsigned W           = 40,
-    parameter int unsigned X_OFFSET    = 0,
     parameter int unsigned C           = 3,
     parameter int unsigned SAMPLE_BITS = 16,
-    localparam int unsigned SumBits = SAMPLE_BITS + $clog2(W + 1)
+    parameter int unsigned P           = 1
 ) (
-    input  wire logic                      clk,
-    input  wire logic                      rst,
+    input  wire logic                       clk,
+    input  wire logic                       rst,
 
-    input  wire logic [47:0]               timestamp,
-    input  wire logic [7:0]                trigger_channel,  // taken at column 0; one that does not exist sums to 0
-    input  wire logic [31:0]               line_timeout,
-    input  wire logic                      window_open,      // an event is not complete
+    input  wire logic [47:0]                timestamp,
+    input  wire logic [31:0]                line_timeout,
+    input  wire logic                       doubt,
 
-    input  wire logic [C*SAMPLE_BITS-1:0]  s_axis_line_tdata,
-    input  wire logic                      s_axis_line_tvalid,
-    output logic                           s_axis_line_tready,
-    input  wire logic                      s_axis_line_tlast,
-    input  wire logic [63:0]               s_axis_line_tuser,
+    input  wire logic [P*C*SAMPLE_BITS-1:0] s_axis_line_tdata,
+    input  wire logic                       s_axis_line_tvalid,
+    output logic                            s_axis_line_tready,
+    input  wire logic                       s_axis_line_tlast,
+    input  wire logic [63:0]                s_axis_line_tuser,
 
-    input  wire logic                      space,
-    output logic                           beat_valid,
-    output logic [C*SAMPLE_BITS-1:0]       beat_data,
-    output logic                           beat_store,
-    output logic                           beat_short,
-    output logic                           beat_summed,
-    output logic [SumBits-1:0]             beat_sum,
-    output logic                           beat_end,
-    output logic                           beat_bad,
-    output logic [47:0]                    beat_time,
-    output logic [47:0]                    line_time,
-    output logic                           line_error,
-    output logic                           line_gap,
-    output logic                           line_stopped
+    output logic                            beat_valid,
+    output logic [P*C*SAMPLE_BITS-1:0]      beat_data,
+    output logic                            beat_end,
+    output logic                            beat_made,
+    output logic                            beat_bad,
+    output logic [47:0]                     beat_time,
+    output logic                            line_stopped,
+    output logic                            line_error,
+    output logic                            line_gap
 );
-  if (W < 1 || C < 1 || SAMPLE_BITS < 1) begin : gen_size_error
-    $error("line_input: W, C and SAMPLE_BITS must be at least 1");
+  if (C < 1 || P < 1 || LINE_W < 1 || P > LINE_W) begin : gen_size_error
+    $error("line_input: C must be at least 1, P within 1..LINE_W");
   end
-  if (X_OFFSET + W > LINE_W) begin : gen_window_error
-    $error("line_input: the window, columns X_OFFSET to X_OFFSET + W - 1, must lie within LINE_W");
+  if (SAMPLE_BITS < 8 || SAMPLE_BITS > 16) begin : gen_sample_error
+    $error("line_input: SAMPLE_BITS must be within 8..16");
   end
 
-  localparam int unsigned ColumnBits = $clog2(LINE_W + 1);
-  localparam logic [ColumnBits-1:0] LastColumn  = ColumnBits'(LINE_W - 1);
-  localparam logic [ColumnBits-1:0] WindowFirst = ColumnBits'(X_OFFSET);
-  localparam logic [ColumnBits-1:0] WindowLast  = ColumnBits'(X_OFFSET + W - 1);
+  localparam int unsigned Beats     = (LINE_W + P - 1) / P;
+  localparam int unsigned BeatBits  = Beats > 1 ? $clog2(Beats) : 1;
+  localparam int unsigned PixelBits = C * SAMPLE_BITS;
+  localparam int unsigned Surplus   = Beats * P - LINE_W;  // pixels of the last beat that are none
 
-  logic [ColumnBits-1:0]  column_q;
-  logic                   drop_q;     // past LINE_W, up to tlast
-  logic [7:0]             channel_q;
-  logic [15:0]            number_q;   // expected of the next line
-  logic                   known_q;    // there was a line since reset
-  logic                   doubt_q;    // the line at hand is doubtful, or was silent for too long
-  logic [31:0]            silence_q;
-  logic                   silent_q;
-  logic                   flush_q;    // lines are made up
+  logic [BeatBits-1:0] beat_q;
+  logic                drop_q;      // past the end of a line, up to tlast
+  logic [15:0]         number_q;    // expected of the next line
+  logic                known_q;     // there was a line since reset
+  logic                doubt_q;     // the line at hand is doubtful
+  logic [31:0]         silence_q;
+  logic                silent_q;
+  logic                told_q;      // this silence was told
+  logic                closed_q;    // a line was closed in the cycle before
 
-  assign s_axis_line_tready = space && !flush_q;
+  assign s_axis_line_tready = 1'b1;
 
-  /* verilator lint_off UNSIGNED */  // where X_OFFSET is 0, a column is never before the window
-  wire behind_start = column_q >= WindowFirst;
-  /* verilator lint_on UNSIGNED */
-
-  wire take      = s_axis_line_tvalid && s_axis_line_tready;
-  wire first     = column_q == '0;
-  wire in_window = behind_start && column_q <= WindowLast;
-  // One made up line at a time: window_open answers to it 1 cycle after beat_valid.
-  wire flush     = flush_q && window_open && space && !beat_valid;
-  wire early     = flush || (s_axis_line_tlast && column_q != LastColumn);
-  wire at_end    = flush || s_axis_line_tlast || column_q == LastColumn;
-  wire length_ok = !early && s_axis_line_tlast;
+  wire take      = s_axis_line_tvalid && !drop_q;
+  wire first     = beat_q == '0;
+  wire last_beat = beat_q == BeatBits'(Beats - 1);
+  wire at_end    = s_axis_line_tlast || last_beat;
+  wire length_ok = s_axis_line_tlast && last_beat;
+  wire stop      = silent_q && !s_axis_line_tvalid && !told_q;
+  wire close     = stop && !first;
 
   wire [15:0] number = s_axis_line_tuser[63:48];
   wire [47:0] stamp  = s_axis_line_tuser[47:0];
   wire signed [47:0] age  = $signed(timestamp - stamp);
-  wire signed [47:0] step = $signed(stamp - line_time);
-  wire gap       = take && !drop_q && first && (age < 0 || (known_q && (number != number_q || step <= 0)));
-  wire doubt     = first ? gap : doubt_q || (silent_q && !flush);
-  // Within the window the pixel is stored; a line that ends before its window leaves one zero to be padded from.
-  wire headless  = early && !behind_start;
-
-  wire [7:0] channel = first ? trigger_channel : channel_q;
-  logic [SAMPLE_BITS-1:0] sample;
-  always_comb begin
-    sample = '0;
-    for (int unsigned c = 0; c < C; c++) begin
-      if (channel == 8'(c)) sample = s_axis_line_tdata[c*SAMPLE_BITS+:SAMPLE_BITS];
-    end
-  end
+  wire signed [47:0] step = $signed(stamp - beat_time);
+  wire gap      = take && first && (age < 0 || (known_q && (number != number_q || step <= 0)));
+  wire doubtful = doubt || (first ? gap : doubt_q);
 
   always_ff @(posedge clk) begin
-    beat_valid   <= 1'b0;
-    line_error   <= 1'b0;
+    beat_valid   <= take || close;
+    beat_end     <= take ? at_end : close;
+    beat_made    <= close;
+    beat_bad     <= close || !length_ok || doubtful;
+    beat_data    <= take ? s_axis_line_tdata : '0;
+    line_error   <= take && at_end && !length_ok;
     line_gap     <= gap;
-    line_stopped <= 1'b0;
+    closed_q     <= close;
+    line_stopped <= closed_q || (stop && !close);
+    if (last_beat) begin
+      for (int unsigned i = P - Surplus; i < P; i++) beat_data[i*PixelBits+:PixelBits] <= '0;
+    end
 
     if (s_axis_line_tvalid) silence_q <= '0;
     else if (silence_q != '1) silence_q <= silence_q + 1'b1;
     silent_q <= !s_axis_line_tvalid && silence_q >= line_timeout;
-    if (silent_q && !first) doubt_q <= 1'b1;
-    if (flush_q) begin
-      flush_q <= window_open;
-    end else if (silent_q && window_open && !s_axis_line_tvalid && !beat_valid) begin
-      flush_q      <= 1'b1;
-      line_stopped <= 1'b1;
-    end
+    told_q   <= !s_axis_line_tvalid && (told_q || stop);
 
-    if (take || flush) begin
-      if (drop_q && !flush) begin
-        if (s_axis_line_tlast) drop_q <= 1'b0;
-      end else begin
-        beat_valid  <= 1'b1;
-        beat_data   <= headless || flush ? '0 : s_axis_line_tdata;
-        beat_store  <= in_window || headless;
-        beat_short  <= early && column_q < WindowLast;
-        beat_summed <= column_q == WindowLast || (early && column_q < WindowLast);
-        beat_sum    <= (first ? '0 : beat_sum) + (in_window && !flush ? SumBits'(sample) : '0);
-        beat_end    <= at_end;
-        beat_bad    <= at_end && (!length_ok || doubt);
-        line_error  <= at_end && !length_ok && !flush;
-        beat_time   <= timestamp;
-        if (first && !flush) begin
-          line_time <= stamp;
-          channel_q <= trigger_channel;
-          number_q  <= number + 1'b1;
-          known_q   <= 1'b1;
-        end
-        column_q <= at_end ? '0 : column_q + 1'b1;
-        doubt_q  <= !at_end && doubt;
-        // A line ended for its silence still has a tail to come, if it had begun, or was being dropped already.
-        drop_q   <= flush ? drop_q || !first : at_end && !s_axis_line_tlast;
+    if (take) begin
+      beat_q  <= at_end ? '0 : beat_q + 1'b1;
+      doubt_q <= doubtful;
+      drop_q  <= at_end && !s_axis_line_tlast;
+      if (first) begin
+        beat_time <= stamp;
+        number_q  <= number + 1'b1;
+        known_q   <= 1'b1;
       end
+    end else begin
+      if (doubt) doubt_q <= 1'b1;
+      if (close) begin
+        beat_q <= '0;
+        drop_q <= 1'b1;
+      end
+      if (s_axis_line_tvalid && s_axis_line_tlast) drop_q <= 1'b0;
     end
     if (rst) begin
-      column_q     <= '0;
+      beat_q       <= '0;
       drop_q       <= 1'b0;
       known_q      <= 1'b0;
-      doubt_q      <= 1'b0;
       silence_q    <= '0;
       silent_q     <= 1'b0;
-      flush_q      <= 1'b0;
+      told_q       <= 1'b0;
+      closed_q     <= 1'b0;
       beat_valid   <= 1'b0;
+      line_stopped <= 1'b0;
       line_error   <= 1'b0;
       line_gap     <= 1'b0;
-      line_stopped <= 1'b0;
     end
   end
+
+  // Between a closed line and the word that lines stopped no other line can end: the closed line's tail comes first.
+  assert property (@(posedge clk) disable iff (rst) !line_stopped || !(beat_valid && beat_end));
+
+  line_too_short: cover property (@(posedge clk) disable iff (rst) take && s_axis_line_tlast && !last_beat);
+  line_too_long: cover property (@(posedge clk) disable iff (rst) take && last_beat && !s_axis_line_tlast);
+  line_closed_by_silence: cover property (@(posedge clk) disable iff (rst) close);
+  silence_between_lines: cover property (@(posedge clk) disable iff (rst) stop && !close);
+  stamp_in_the_future: cover property (@(posedge clk) disable iff (rst) take && first && age < 0);
+  stamp_not_later: cover property (@(posedge clk) disable iff (rst) take && first && known_q && step <= 0);
+  number_skipped: cover property (@(posedge clk) disable iff (rst) take && first && known_q && number != number_q);
+  lines_without_pause: cover property (@(posedge clk) disable iff (rst) beat_valid && beat_end && take && first);
 
 endmodule
 

@@ -11,7 +11,7 @@ its record batches are the blocks' cells.
 import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from pyarrow import ipc
 
 from icsort.errors import IcsortError
 from icsort.output import result_folder
+from icsort.quant.cells.counts import Digitization
 from icsort.quant.cells.dataset import Dataset, StoredImages, check_alike
 from icsort.quant.cells.readers.reading import Reading, channel_names, entries, passed_over
 
@@ -52,6 +53,7 @@ class Shards:
     classes: tuple[str, ...]
     channels: tuple[str, ...]
     width: int
+    digitization: Digitization | None
     labels: NDArray[np.int64]
     heights: NDArray[np.int64]
     groups: NDArray[np.str_] | None
@@ -106,6 +108,7 @@ def write_shards(out: Path, chunks: Iterable[Dataset], force: bool = False) -> d
             "channels": list(first.channels),
             "width": first.images[0].shape[1],
             "cells": written,
+            "digitization": None if first.digitization is None else asdict(first.digitization),
             "shards": [{"file": CELLS_FILE, "bytes": (folder / CELLS_FILE).stat().st_size}, *shards],
         }
         (folder / MANIFEST_FILE).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
@@ -130,6 +133,7 @@ def open_shards(folder: Path) -> Shards:
         classes=tuple(manifest["classes"]),
         channels=tuple(manifest["channels"]),
         width=manifest["width"],
+        digitization=Digitization(**manifest["digitization"]) if manifest.get("digitization") else None,
         labels=table["label"].to_numpy(),
         heights=table["height"].to_numpy(),
         groups=np.asarray(table["group"].to_pylist()) if "group" in table.column_names else None,
@@ -171,6 +175,7 @@ def read(path: Path, reading: Reading) -> Iterator[Dataset]:
             labels=shards.labels[rows],
             classes=shards.classes,
             channels=channels,
+            digitization=shards.digitization,
             names=names if any(names) else (),
             groups=None if shards.groups is None else shards.groups[rows],
             parameters=parameters if figures else None,

@@ -19,8 +19,10 @@ import pytest
 from icsort.errors import IcsortError
 from icsort.formats.package import Manifest, save
 from icsort.host.commands import watch as commands
+from icsort.host.commands.connection import duration
+from icsort.sim.bit_true import gate_engine
 from tests.host.conftest import MODEL
-from tests.host.fake_board import ARMED, GATE_ACTIVE, STATUS, FakeBoard
+from tests.host.fake_board import ARMED, STATISTICS_PERIOD, STATUS, FakeBoard
 
 REPOSITORY = Path(__file__).parents[3]
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -76,7 +78,7 @@ def document(done: subprocess.CompletedProcess[str]) -> dict:
 
 def build(package: Path, build_id: str) -> str:
     """The package as a build folder."""
-    document = {"format": "icsort-build", "build_id": build_id, "baud": 4_000_000}
+    document = {"format": "icsort-build", "build_id": build_id, "baud": 4_000_000, "features": 0}
     (package / "build.json").write_text(json.dumps(document))
     return str(package)
 
@@ -85,17 +87,25 @@ def test_gate_arm_info_disarm(board: FakeBoard, package: Path) -> None:
     folder = build(package, "0123456789abcdef")
     done = icsort("gate", "set", "M", "S", "--posterior", "0.9", "--port", board.port, "--model", folder)
     assert (done.returncode, done.stdout) == (0, "gate 1: S, M at posterior 0.9 or more\n"), done.stderr
-    assert board.registers[GATE_ACTIVE] == 0b110
+    words = gate_engine.of_classes(0b110, 58983, 3).words()
+    assert board.in_force == words
+    identity = f"{words[gate_engine.INDEX_ID]:08x}"
     armed, end = run_armed("arm", "--model", folder, "--drop-delay-us", "800", "--json", port=board.port)
     assert armed["armed"] is True
-    assert (armed["drop_delay_cycles"], armed["pulse_cycles"]) == (80000, 500)
+    assert armed["schedule"]["purity"] == "PURITY"
+    assert {name: armed["schedule"]["directions"]["0"][name] for name in ("delay", "width")} == {
+        "delay": 80000,
+        "width": 500,
+    }
     assert armed["gate"]["classes"] == ["S", "M"]
     assert json.loads(end)["counters"]["ACCEPTED"] == 100 + 0x80
     assert not board.armed
     board.registers[STATUS] |= ARMED
     state = document(icsort("info", "--port", board.port, "--model", folder, "--json"))
     assert (state["build_id"], state["armed"], state["clock_hz"]) == ("0123456789abcdef", True, 100_000_000)
-    assert state["gate"] == {"mask": 6, "posterior": 58983, "serial": 1, "classes": ["S", "M"]}
+    assert state["gate"] == {
+        "mask": 6, "posterior": 58983, "serial": 1, "classes": ["S", "M"], "identity": identity, "tests": 1, "gates": 1,
+    }  # fmt: skip
     assert state["counters"]["ACCEPTED"] == 100 + 0x80
     shown = icsort("info", "--port", board.port)
     assert shown.returncode == 0
@@ -104,7 +114,41 @@ def test_gate_arm_info_disarm(board: FakeBoard, package: Path) -> None:
     assert "class 1, class 2 at posterior 0.9" in shown.stdout
     assert icsort("disarm", "--port", board.port).stdout == "disarmed\n"
     assert not board.armed
+    assert document(icsort("disarm", "--json", "--port", board.port)) == {"armed": False, "answered": True}
     assert "disarmed by host" in icsort("info", "--port", board.port).stdout
+
+
+GATES = """
+format = "icsort-gate-set"
+version = 1
+tests = [{name = "long", kind = "range", x = {value = "event length", min = 5.5}}]
+gates = [{name = "sort", all = ["not long"]}]
+directions = [{output = 1, gate = "sort"}]
+"""
+
+
+def test_gate_set_of_a_file(board: FakeBoard, package: Path, tmp_path: Path) -> None:
+    at = ("--port", board.port, "--model", str(package))
+    file = tmp_path / "gates.toml"
+    file.write_text(GATES)
+    checked = document(icsort("gate", "check", str(file), "--model", str(package), "--json"))
+    assert (checked["tests"], checked["gates"], checked["scales"]) == (1, 1, 0)
+    assert checked["changes"] == [
+        "long: event length from 6 to 2.14748e+09 lines (6 to 2147483647 counts), exactly the events within the bounds"
+    ]
+    assert icsort("gate", "show", *at).stdout == "gate 0: none set\n"
+    done = icsort("gate", "set", str(file), *at)
+    assert (done.returncode, done.stdout) == (0, f"gate 1: set {checked['identity']}: 1 tests, 1 gates\n"), done.stderr
+    shown = icsort("gate", "show", *at, "--file", str(file))
+    assert shown.stdout == f"gate 1: set {checked['identity']}: 1 tests, 1 gates, that of {file}\n"
+    board.in_force[gate_engine.WORD_LOW_X] += 1
+    assert "another gate set is in force" in refusal("gate", "show", *at, "--file", str(file))
+    assert "states its own" in refusal("gate", "set", str(file), *at, "--posterior", "0.5")
+    file.write_text(GATES.replace("not long", "short"))
+    assert refusal("gate", "check", str(file), "--model", str(package)) == (
+        f"{file}: gate 'sort' names 'short', which is no test and no gate of this set; "
+        "docs/gates.md says what a gate set holds"
+    )
 
 
 def test_unknown_class(board: FakeBoard, package: Path) -> None:
@@ -168,18 +212,25 @@ def test_watch_records_events(board: FakeBoard, package: Path, tmp_path: Path) -
         "event": 4,
         "seq": 4,
         "time_cycles": 2**40 + 4,
-        "outcome": "ABORTED",
+        "tag": 4,
+        "outcome": "HARDWARE",
+        "direction": None,
+        "flags": ["OVERLONG", "STALLED"],
+        "length_lines": 40,
         "class": 1,
         "class_name": "S",
         "posterior": 0.875,
+        "gates": [0, 31],
         "first_pixel_to_decision_cycles": 1700,
         "last_pixel_to_decision_cycles": 60,
+        "gate_serial": 3,
         "logits": [-5, 2**30, -(2**31)],
     }
     summary = json.loads(last)["summary"]
     assert summary["events"] == 11
     assert summary["classes"] == {"G1": 4, "S": 4, "M": 3}
-    assert summary["outcomes"] == {"SORTED": 2, "REJECTED": 2, "DISARMED": 2, "LATE": 2, "ABORTED": 2, "CONFLICT": 1}
+    outcomes = {"SORTED": 2, "REJECTED": 2, "DISARMED": 2, "LATE": 2, "HARDWARE": 2, "CONFLICT": 1}
+    assert {name: number for name, number in summary["outcomes"].items() if number} == outcomes
     assert (summary["lost_events"], summary["lost_frames"], summary["bad_frames"]) == (
         1,
         0,
@@ -188,13 +239,52 @@ def test_watch_records_events(board: FakeBoard, package: Path, tmp_path: Path) -
     assert summary["counters"]["MISSED"] == 100 + 0x84
 
 
+def test_watch_shows_rates_without_asking(board: FakeBoard, tmp_path: Path) -> None:
+    """Rates are differences of frames; a frame that is missing, a fault and a reset of the board are told."""
+    frames = [
+        board.statistics(7, 10**8, {0x80: 1000, 0x88: 100}),
+        board.statistics(8, 2 * 10**8, {0x80: 2500, 0x88: 130, 0x94: 60, 0xA0: 5}),
+        board.statistics(10, 4 * 10**8, {0x80: 2600, 0x88: 130, 0x94: 60, 0xA0: 5}, state=0x81 | 0b100 << 8),
+        board.statistics(0, 10**8, {}),
+    ]
+    once = iter([b"".join(frames)])
+    board.on_request = lambda: board.put(next(once, b""))
+    out = tmp_path / "events.jsonl"
+    at = ("--port", board.port, "--statistics", "0.5", "--idle", "0.5")
+    done = icsort("watch", "--json", *at, "--out", str(out))
+    assert done.returncode == 0, done.stderr
+    *lines, last = done.stdout.splitlines()
+    assert out.read_text().splitlines() == lines
+    told = [json.loads(line) for line in lines]
+    assert board.registers[STATISTICS_PERIOD] == 50_000_000
+    assert [entry["statistics"] for entry in told] == [7, 8, 10, 0]
+    assert [entry["missing"] for entry in told] == [0, 0, 1, 1]
+    assert (told[0]["rates"], told[3]["rates"], told[3]["restarts"]) == (None, None, 1)
+    rates = told[1]["rates"]
+    assert (rates["seconds"], rates["events"], rates["sorted"]) == (1.0, 1500.0, 30.0)
+    assert (rates["aborts"], rates["losses"]) == ({"LATE": 60.0}, {"RECORDS_LOST": 5.0})
+    assert told[2]["rates"]["events"] == 50.0
+    assert (told[2]["faults"], told[2]["status"]["armed"]) == (["drop_clock"], 1)
+    assert told[1]["counters"]["ACCEPTED"] == 2500
+    assert json.loads(last)["summary"]["statistics"] == {"frames": 4, "missing": 1, "restarts": 1}
+    once = iter([b"".join(frames[:3])])
+    shown = icsort("watch", *at)
+    (line,) = [line for line in shown.stdout.splitlines() if "events/s" in line]
+    assert line == (
+        "at 4.000 s: armed, faults: drop_clock; 50 events/s, 0 sorted/s; aborts/s: none; losses/s: none; "
+        "statistics: 3 frames, 1 missing, 0 restarts"
+    )
+
+
 def test_watch_ends_after_silence_and_shows_a_table(board: FakeBoard) -> None:
     once = iter([board.event(1) + board.event(2)])
     board.on_request = lambda: board.put(next(once, b""))
     done = icsort("watch", "--idle", "0.2", "--port", board.port)
     assert done.returncode == 0, done.stderr
     assert "class 1" in done.stdout
-    assert "0 events lost" in done.stdout
+    (lost,) = [line for line in done.stdout.splitlines() if "0 events lost" in line]  # in one line, however long
+    assert "restarts; board: " in lost
+    assert lost.endswith("heartbeats lost")
 
 
 def test_ctrl_c_ends_a_watch_cleanly(board: FakeBoard, tmp_path: Path) -> None:
@@ -289,8 +379,44 @@ def test_signals_disarm(board: FakeBoard, package: Path, name: str, words: tuple
     wait_for(lambda: board.armed)
     holder.send_signal(getattr(signal, name))
     _, errors = holder.communicate(timeout=20)
-    assert (holder.returncode, errors) == (0, "")
+    planned = name in ("SIGINT", "SIGTERM")
+    assert (holder.returncode, errors) == (0 if planned else 128 + getattr(signal, name), "")
     assert not board.armed
+
+
+def test_a_watch_that_armed_says_that_it_disarmed(board: FakeBoard, package: Path, tmp_path: Path) -> None:
+    """Into a file, also where the terminal hangs up."""
+    board.registers[STATUS] |= 2
+    words = ("watch", "--arm", "--port", board.port, "--model", str(package))
+    with (tmp_path / "shown").open("w") as shown:
+        holder = start(*words, stdout=shown)
+        wait_for(lambda: board.armed)
+        holder.send_signal(signal.SIGHUP)
+        holder.communicate(timeout=20)
+    assert holder.returncode == 128 + signal.SIGHUP
+    last = (tmp_path / "shown").read_text().splitlines()[-1]
+    assert last.startswith("disarmed: ")
+    assert last.endswith(" sorted since the board was reset")
+    holder = start(*words, "--json")
+    wait_for(lambda: board.armed)
+    holder.send_signal(signal.SIGINT)
+    shown_as_json, _ = holder.communicate(timeout=20)
+    assert json.loads(shown_as_json)["summary"]["armed"] is False
+
+
+@pytest.mark.parametrize(
+    ("cycles", "clock_hz", "text"),
+    [
+        (500, 100_000_000, "5 us (500 cycles)"),
+        (99_999, 100_000_000, "999.99 us (99,999 cycles)"),
+        (100_000, 100_000_000, "1 ms (100,000 cycles)"),
+        (200_000_000, 100_000_000, "2 s (200,000,000 cycles)"),
+        (2**40, 100_000_000, "10,995.1 s (1,099,511,627,776 cycles)"),
+        (7, 0, "7 cycles"),
+    ],
+)
+def test_durations_in_their_unit(cycles: int, clock_hz: int, text: str) -> None:
+    assert duration(cycles, clock_hz) == text
 
 
 def test_a_terminal_that_goes_away_disarms(board: FakeBoard, package: Path) -> None:

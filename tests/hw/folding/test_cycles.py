@@ -77,6 +77,13 @@ def test_a_layer_that_keeps_up_takes_a_pixel_a_cycle(height, width, kernel):
     assert prediction.interval == frame_interval(height, width, kernel, 1, 1) == height * width
 
 
+@pytest.mark.parametrize(("size", "stride", "waits"), [(9, 1, True), (9, 2, True), (8, 1, True), (8, 2, False)])
+def test_whether_logits_wait_for_the_last_pixel(size, stride, waits):
+    """Windows of 3 x 3 in steps of two leave out the last row and column of an even image."""
+    graph = convolution(size, size, 3, stride, 1)
+    assert cycles.waits(graph, WHOLE_WINDOWS | {"matrix": {"PE": 1, "SIMD": 9}}) == waits
+
+
 def most_held(arrives: np.ndarray, leaves: np.ndarray) -> int:
     """Most beats in a FIFO at once, counted in every cycle; one that leaves in a cycle is there in it."""
     return max(int(((arrives <= cycle) & (cycle <= leaves)).sum()) for cycle in range(int(leaves.max()) + 1))

@@ -103,6 +103,7 @@ def test_explore_folds_a_vector_that_comes_pixel_by_pixel(tmp_path):
     assert [point.folding for point in found.points] == [FINN, OURS, EQUAL]
 
 
+@pytest.mark.full
 def test_a_small_mobilenet_v1(tmp_path, seed):
     folder = package(SMALL, tmp_path / "package", 1)
     graph = convert(folder, like(SMALL))

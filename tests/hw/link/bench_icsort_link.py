@@ -12,13 +12,15 @@ import cocotb
 from cocotb.clock import Clock
 from cocotb.queue import Queue
 from cocotb.triggers import ClockCycles, Event, RisingEdge, with_timeout
-from cocotbext.axi import AxiStreamBus, AxiStreamSource
+from cocotb.utils import get_sim_time
+from cocotbext.axi import AxiStreamBus, AxiStreamFrame, AxiStreamSource
 from cocotbext.uart import UartSink, UartSource
 
 from tests.hw.link.wire import CLOCK_NS, frame, read, send_byte, some_bytes, unframe, write
 from tests.streams import pauses
 
 READ_ACK, WRITE_ACK, EVENT, NACK = 0x81, 0x82, 0xE0, 0xFF
+RECORDS = range(0xE0, 0xE4)
 BYTE_CYCLES = 41  # CLKS_PER_BIT = 4
 HOLES = range(0x100, 0x200)  # addresses that the register bus refuses
 
@@ -87,7 +89,7 @@ class Bench:
                     continue
                 payload = unframe(bytes(coded))
                 coded.clear()
-                if payload[0] == EVENT:
+                if payload[0] in RECORDS:
                     self.events.append(payload)
                 else:
                     self.answers.put_nowait(payload)
@@ -106,6 +108,9 @@ class Bench:
     async def send(self, data: bytes) -> None:
         self.host.write_nowait(data)
         await self.host.wait()
+
+    def record(self, body: bytes, kind: int = EVENT) -> None:
+        self.records.send_nowait(AxiStreamFrame(body, tuser=kind))
 
     async def answer(self) -> bytes:
         return await with_timeout(self.answers.get(), 2, "ms")
@@ -248,20 +253,25 @@ async def baud_mismatch(dut, mismatch):
 @cocotb.parametrize(idle=[0.0, 0.9])
 async def records(dut, idle):
     bench = await start(dut, idle)
-    bodies = [some_bytes(length) for length in (1, 52, 168, 172, 253, 254, 255, 280, 600)]
-    bodies += [b"\0" * 172, b"\x01" * 250, b"\x01" * 600]
+    bodies = [some_bytes(length) for length in (4, 52, 168, 172, 240, 244, 248, 252, 280, 600)]
+    bodies += [b"\0" * 172, b"\x01" * 248, b"\x01" * 600]
     random.shuffle(bodies)
     for body in bodies:
-        bench.records.send_nowait(body)
+        bench.record(body)
     assert await bench.all_events(len(bodies)) == [bytes([EVENT, i]) + body for i, body in enumerate(bodies)]
 
 
 @cocotb.test()
-async def event_numbers_wrap(dut):
+async def each_type_has_numbers_that_wrap(dut):
     bench = await start(dut)
-    for _ in range(260):
-        bench.records.send_nowait(b"\x07")
-    assert [event[1] for event in await bench.all_events(260)] == [i % 256 for i in range(260)]
+    kinds = random.choices(RECORDS, weights=[10, 1, 1, 1], k=320)
+    for kind in kinds:
+        bench.record(b"\x07" * 4, kind)
+    received = await bench.all_events(len(kinds))
+    assert [record[0] for record in received] == kinds
+    for kind in RECORDS:
+        numbers = [record[1] for record in received if record[0] == kind]
+        assert numbers == [i % 256 for i in range(len(numbers))]
 
 
 @cocotb.test()
@@ -271,7 +281,7 @@ async def both_directions_at_once(dut, idle):
     bench = await start(dut, idle)
     bodies = [some_bytes(random.choice([52, 172])) for _ in range(40)]
     for body in bodies:
-        bench.records.send_nowait(body)
+        bench.record(body)
     requests = 0
     while len(bench.events) < len(bodies) - 2:
         data = random.getrandbits(32)
@@ -289,7 +299,7 @@ async def both_directions_at_once(dut, idle):
 async def request_without_room_is_counted_and_not_carried_out(dut):
     """While a long record leaves, the first request waits with its answer; a second one is dropped, and says so."""
     bench = await start(dut)
-    bench.records.send_nowait(b"\x05" * 250)
+    bench.record(b"\x05" * 248)
     await ClockCycles(dut.clk, 400)
     await bench.send(frame(write(1, 0x40, 111)) + frame(write(2, 0x44, 222)))
     assert await bench.answer() == bytes([WRITE_ACK, 1]) + write(0, 0x40, 111)[2:]
@@ -314,7 +324,7 @@ async def idle_means_nothing_to_send(dut):
                 assert dut.tx_idle.value == 0
 
     cocotb.start_soon(watch())
-    bench.records.send_nowait(b"\0" * 60)
+    bench.record(b"\0" * 60)
     await bench.all_events(1)
     await bench.ask(read(1, 4))
     await ClockCycles(dut.clk, BYTE_CYCLES)
@@ -328,7 +338,7 @@ async def idle_means_nothing_to_send(dut):
 @cocotb.test()
 async def reset_in_the_middle(dut):
     bench = await start(dut)
-    bench.records.send_nowait(b"\x05" * 100)
+    bench.record(b"\x05" * 100)
     bench.host.write_nowait(frame(write(1, 0x44, 5)))
     await ClockCycles(dut.clk, 5 * BYTE_CYCLES)
     dut.rst.value = 1
@@ -340,6 +350,23 @@ async def reset_in_the_middle(dut):
     assert dut.tx_idle.value == 1
     fresh = await start(dut)
     assert await fresh.ask(read(3, 8)) == bytes([READ_ACK, 3, 8, 0, 0, 0, 0, 0])
-    fresh.records.send_nowait(b"\x09\x00")
-    assert await fresh.all_events(1) == [bytes([EVENT, 0, 9, 0])]
+    fresh.record(b"\x09\0\0\0")
+    assert await fresh.all_events(1) == [bytes([EVENT, 0, 9, 0, 0, 0])]
     assert fresh.memory == {}
+
+
+@cocotb.test()
+@cocotb.parametrize(body=[24, 36, 68, 208])
+async def the_line_is_never_idle(dut, body):
+    """Records that wait leave one behind the other: 10 bits and at most 3 cycles for each byte of a frame. The rates in
+    docs/link.md are made of that."""
+    bench = await start(dut)
+    count = 30
+    for _ in range(count):
+        bench.record(bytes(random.randint(1, 255) for _ in range(body)))
+    await bench.all_events(1)
+    since = get_sim_time("ns")
+    await bench.all_events(count)
+    cycles = (get_sim_time("ns") - since) / CLOCK_NS / (count - 1)
+    coded = len(frame(bytes([EVENT, 1]) + b"\x01" * body))
+    assert coded * BYTE_CYCLES <= cycles <= coded * (BYTE_CYCLES + 2)

@@ -13,10 +13,19 @@ from tests.hw.link.wire import CLOCK_NS, frame, read, unframe, write
 
 READ_ACK, WRITE_ACK, NACK, BAD_ADDRESS = 0x81, 0x82, 0xFF, 3
 LATCHED = [
-    *("TIMESTAMP_LO", "TIMESTAMP_HI", "ACCEPTED", "MISSED", "SORTED", "REJECTED", "DISARMED", "LATE", "ABORTED"),
-    *("CONFLICT", "RECORDS_LOST", "LINE_ERRORS", "LINE_STALLS", "LINK_BAD_FRAMES", "LINK_GOOD_FRAMES"),
-    *("HEARTBEATS_LOST", "LINE_GAPS", "LINES_STOPPED", "DEAD_TIME"),
+    *("TIMESTAMP_LO", "TIMESTAMP_HI", "ACCEPTED", "MISSED", "SORTED", "REJECTED", "DISARMED", "LATE", "HARDWARE"),
+    *("CONFLICT", "RECORDS_LOST", "LINE_ERRORS", "DEBRIS", "LINK_BAD_FRAMES", "LINK_GOOD_FRAMES"),
+    *("HEARTBEATS_LOST", "LINE_GAPS", "LINES_STOPPED", "DEAD_TIME", "WINDOWS_LOST"),
+    *("COINCIDENCE", "AMBIGUOUS", "OVERLONG", "STALLED", "FAULT", "LIMITED", "SKIPPED", "COMPLETE", "TEST_PULSES"),
+    *(f"SORTED_{direction}" for direction in range(6)),
 ]
+MEMORY = (
+    "SCHEDULE_DIRECTION",
+    "SCHEDULE_MODE",
+    "SCHEDULE_BEFORE",
+    "SCHEDULE_AFTER",
+    "SCHEDULE_DROP",
+)  # words of 32 bits, all of them kept
 PRESENTED = {
     "BUILD_ID_LO": 0x89ABCDEF,
     "BUILD_ID_HI": 0x01234567,
@@ -24,6 +33,9 @@ PRESENTED = {
     "MODEL_ID_HI": 0xFEDCBA98,
     "GEOMETRY": 41 << 24 | 40 << 16 | 3 << 8 | 7,
     "CLOCK_HZ": 100_000_000,
+    "FRONT_READ": 5,
+    "GATE_SIZE": 16 << 24 | 16 << 16 | 16 << 8 | 32,
+    "GATE_VALUES": 33,
 }
 
 
@@ -80,13 +92,13 @@ async def after_reset(dut):
     bench = await start(dut)
     assert (await bench.register("MAGIC")).to_bytes(4, "little") == b"ICSR"
     for name, register in REGISTERS.items():
-        if not register.readable:
+        if not register.readable or name.startswith(MEMORY):
             continue
         expected = PRESENTED.get(name)
         if expected is None:
             expected = sum((field.reset or 0) << field.low for field in register.fields.values())
         if name == "STATUS":
-            expected |= 1 << register.fields["idle"].low
+            expected |= 1 << register.fields["idle"].low | 1 << register.fields["interlock"].low
         assert await bench.register(name) == expected, name
 
 
@@ -94,7 +106,7 @@ async def after_reset(dut):
 async def access_rules(dut):
     bench = await start(dut)
     readable = {register.address for register in REGISTERS.values() if register.readable}
-    for address in [*range(0, 0xC0, 4), 0x100, 0x1004, 0x8000, 0xFFFC, 0x41, 0x42]:
+    for address in [*range(0, 0x100, 4), 0x1A4, 0x200, 0x1004, 0x8000, 0xFFFC, 0x41, 0x42]:
         assert (await bench.address(address) is not None) == (address in readable), hex(address)
     for name, register in REGISTERS.items():
         if not register.writable:
@@ -102,26 +114,58 @@ async def access_rules(dut):
         elif not register.readable:
             assert await bench.register(name, 0xFFFFFFFE) == 0, name
         else:
-            (field,) = register.fields.values()
+            fields = sum((1 << field.bits) - 1 << field.low for field in register.fields.values())
+            mask = 0xFFFFFFFF if name.startswith(MEMORY) else fields
             for data in (0xA5A5A5A5, 0x5A5A5A5A):
-                assert await bench.register(name, data) == data & (1 << field.bits) - 1, name
+                assert await bench.register(name, data) == data & mask, name
 
 
 @cocotb.test()
-async def gate_is_committed_at_once(dut):
+async def commits_are_counted(dut):
     bench = await start(dut)
-    shadow = {"CLASSES_LO": 0x11111111, "CLASSES_HI": 0x22222222, "POSTERIOR": 0x3333}
-    for name, data in shadow.items():
-        await bench.register(f"GATE_{name}", data)
-    assert [await bench.register(f"GATE_ACTIVE_{name}") for name in shadow] == [0, 0, 0]
     assert await bench.register("GATE_SERIAL") == 0
     assert await bench.register("GATE_COMMIT", 1) == 0
-    assert [await bench.register(f"GATE_ACTIVE_{name}") for name in shadow] == list(shadow.values())
     assert await bench.register("GATE_SERIAL") == 1
-    await bench.register("GATE_CLASSES_LO", 7)
-    assert await bench.register("GATE_ACTIVE_CLASSES_LO") == 0x11111111
     await bench.register("GATE_COMMIT", 0)
     assert await bench.register("GATE_SERIAL") == 1
+
+
+@cocotb.test()
+async def schedule_is_committed_at_once(dut):
+    """What was written comes in force with the commit and not before; armed, nothing changes; a second commit does no
+    harm."""
+    bench = await start(dut)
+    names = [name for name in REGISTERS if name.startswith(MEMORY)]
+
+    async def write(base: int) -> None:
+        for i, name in enumerate(names):
+            assert await bench.register(name, base + i) == base + i
+
+    async def in_force() -> list[int]:
+        await bench.register("SCHEDULE_VIEW", 1)
+        words = [await bench.register(name) for name in names]
+        await bench.register(names[0], 0xBAD)
+        assert await bench.register(names[0]) == words[0]
+        await bench.register("SCHEDULE_VIEW", 0)
+        return words
+
+    await write(1000)
+    assert await bench.register("STATUS") >> 6 & 1 == 0
+    await bench.register("SCHEDULE_COMMIT", 1)
+    assert await bench.register("STATUS") >> 6 & 1 == 1
+    await write(2000)
+    assert await in_force() == [1000 + i for i in range(len(names))]
+    await bench.register("ARM_TEST", 1)
+    await bench.register("SCHEDULE_COMMIT", 1)
+    assert await bench.register("SCHEDULE_SERIAL") == 1
+    assert (await in_force())[0] == 1000
+    await bench.register("DISARM", 1)
+    await bench.register("SCHEDULE_COMMIT", 1)
+    assert await bench.register("SCHEDULE_SERIAL") == 2
+    assert await in_force() == [2000 + i for i in range(len(names))]
+    assert [await bench.register(name) for name in names] == [2000 + i for i in range(len(names))]
+    await bench.register("SCHEDULE_COMMIT", 1)
+    assert await in_force() == [2000 + i for i in range(len(names))]
 
 
 async def armed(bench: Bench) -> bool:
@@ -133,6 +177,7 @@ async def armed(bench: Bench) -> bool:
 @cocotb.test()
 async def arms_only_behind_a_gate(dut):
     bench = await start(dut)
+    await bench.register("SCHEDULE_COMMIT", 1)
     assert await bench.register("ARM", 1) == 0
     assert not await armed(bench)
     await bench.register("GATE_COMMIT", 1)
@@ -153,6 +198,7 @@ async def only_arm_undoes_a_disarm(dut):
     """Whatever else the host reads or writes behind a disarm, at any address and with any data: it stays disarmed."""
     bench = await start(dut)
     await bench.register("GATE_COMMIT", 1)
+    await bench.register("SCHEDULE_COMMIT", 1)
     await bench.register("ARM", 1)
     assert await armed(bench)
     await bench.register("DISARM", 1)
@@ -168,6 +214,7 @@ async def silent_host_disarms(dut):
     """Any intact frame keeps it armed, even a refused one; a damaged one does not. The cause stays readable."""
     bench = await start(dut)
     await bench.register("GATE_COMMIT", 1)
+    await bench.register("SCHEDULE_COMMIT", 1)
     await bench.register("HEARTBEAT", 5000)
     await bench.register("ARM", 1)
     for _ in range(5):

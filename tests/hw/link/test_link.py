@@ -9,7 +9,7 @@ from icsort.sim.verilator import verilate
 from icsort.sim.verilator.bench import RTL, run_bench
 
 LINK = RTL / "sorter" / "link"
-LINK_SOURCES = sorted(LINK.glob("*.sv"))
+LINK_SOURCES = [RTL / "sorter" / "icsort_pkg.sv", *sorted(LINK.glob("*.sv"))]
 REGISTER_SOURCES = [RTL / "sorter" / "registers" / name for name in ("icsort_registers_pkg.sv", "icsort_registers.sv")]
 
 
@@ -40,13 +40,26 @@ def test_coding(module: str, seed: int) -> None:
     run_bench(module, f"tests.hw.link.bench_{module}", [LINK / f"{module}.sv"], seed=seed)
 
 
+@pytest.mark.parametrize(("size", "frames"), [(20_000, 500), pytest.param(1_000_000, 10_000, marks=pytest.mark.full)])
+def test_request_path(size: int, frames: int, seed: int) -> None:
+    sources = [*LINK_SOURCES, Path(__file__).parent / "request_path.sv"]
+    environment = {"BYTES": str(size), "FRAMES": str(frames)}
+    run_bench("request_path", "tests.hw.link.bench_request_path", sources, environment=environment, seed=seed)
+
+
 def test_icsort_link(seed: int) -> None:
     run_bench("icsort_link", "tests.hw.link.bench_icsort_link", LINK_SOURCES, parameters={"CLKS_PER_BIT": 4}, seed=seed)
 
 
 def test_link_registers(seed: int) -> None:
     """The link with the generated register block behind it, addressed by the host's table."""
-    sources = [*REGISTER_SOURCES, *LINK_SOURCES, LINK.parent / "arming.sv", Path(__file__).parent / "link_registers.sv"]
+    sources = [
+        *REGISTER_SOURCES,
+        *LINK_SOURCES,
+        LINK.parent / "arming.sv",
+        LINK.parent / "scheduler" / "schedule_settings.sv",
+        Path(__file__).parent / "link_registers.sv",
+    ]
     run_bench("link_registers", "tests.hw.link.bench_link_registers", sources, seed=seed)
 
 

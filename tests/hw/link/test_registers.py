@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from systemrdl import RDLCompiler
+from systemrdl.node import RegNode
 
 from icsort.host.link.registers import REGISTERS
 from icsort.hw.synthesis.yosys import run_script
@@ -15,6 +16,7 @@ from icsort.sim.verilator.bench import REPOSITORY
 GENERATED = [
     "hw/rtl/sorter/registers/icsort_registers.sv",
     "hw/rtl/sorter/registers/icsort_registers_pkg.sv",
+    "hw/rtl/sorter/registers/icsort_statistics_pkg.sv",
     "host/link/registers.py",
     "docs/registers.md",
 ]
@@ -37,7 +39,9 @@ def test_committed_is_regenerated(regenerated: Path, name: str) -> None:
 def test_host_table_is_the_description() -> None:
     compiler = RDLCompiler()
     compiler.compile_file(str(REPOSITORY / "hw/registers/icsort.rdl"))
-    elaborated = {node.inst_name: node for node in compiler.elaborate().top.registers()}
+    top = compiler.elaborate().top
+    nodes = [node for node in top.descendants() if isinstance(node, RegNode)]
+    elaborated = {node.get_rel_path(top).replace(".", "_"): node for node in nodes}
     assert set(REGISTERS) == set(elaborated)
     for name, node in elaborated.items():
         register = REGISTERS[name]
@@ -49,9 +53,10 @@ def test_host_table_is_the_description() -> None:
 
 
 def test_yosys_reads_link_and_registers(tmp_path: Path) -> None:
-    sources = sorted((REPOSITORY / "hw/rtl/sorter/link").glob("*.sv"))
+    sources = [REPOSITORY / "hw/rtl/sorter/icsort_pkg.sv", *sorted((REPOSITORY / "hw/rtl/sorter/link").glob("*.sv"))]
     sources += [REPOSITORY / "hw/rtl/sorter/registers/icsort_registers_pkg.sv"]
     sources += [REPOSITORY / "hw/rtl/sorter/registers/icsort_registers.sv"]
+    sources += [REPOSITORY / "hw/rtl/sorter/scheduler/schedule_settings.sv"]
     sources += [REPOSITORY / "hw/rtl/sorter/arming.sv", REPOSITORY / "tests/hw/link/link_registers.sv"]
     read = f"read_slang --top link_registers {' '.join(map(str, sources))}"
     run_script(f"{read}\nhierarchy -check\ncheck -assert\n", tmp_path, timeout=500)

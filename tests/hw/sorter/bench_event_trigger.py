@@ -1,108 +1,195 @@
 # SPDX-License-Identifier: Apache-2.0
-"""event_trigger against bit_true.event: starts, aborted events, what is kept of each line, a full side FIFO."""
+"""event_trigger against bit_true.event: events, debris, dead time and what is missed, of line sums of every course."""
 
 import random
+from dataclasses import replace
 
 import cocotb
 import numpy as np
 
-from icsort.sim.bit_true.event import aborted_events, dead_time_cells, trigger_starts
+from icsort.sim.bit_true.event import EventFlag, Events, Trigger, find_events
 from tests.hw.sorter.signals import cycle, reset, start
 
 INPUTS = {
-    "threshold": 0, "beat_valid": 0, "beat_store": 0, "beat_summed": 0, "beat_sum": 0, "beat_end": 0, "beat_bad": 0,
-    "beat_time": 0, "line_time": 0, "m_event_tready": 1,
+    "on": 0, "off": 0, "dip": 0, "pre_lines": 0, "post_lines": 0, "end_lines": 1, "min_lines": 1, "max_lines": 1,
+    "doubt": 0, "line_valid": 0, "line_sum": 0, "line_moment": 0, "line_bad": 0, "line_time": 0, "stopped": 0,
+    "begin_ready": 1,
 }  # fmt: skip
 OUTPUTS = (
-    "store", "commit", "rollback", "m_event_tvalid", "m_event_tdata", "m_done_tvalid", "m_done_tdata", "window_open",
-    "dead_time", "accepted", "missed",
+    "begin_valid", "begin_tag", "begin_time", "begin_line", "begin_skip", "begin_sum", "begin_moment", "rows",
+    "rows_here", "end_valid", "end_tag", "end_time", "end_length", "end_flags", "end_rows", "neighbour",
+    "neighbour_time", "missed", "debris", "dead_time", "stalled",
 )  # fmt: skip
-THRESHOLD = 1000
+LATENCY = 4
 
 
-async def lines(dut, over: list[bool], bad: list[bool], full: float):
-    """Drive lines of 1 to 5 beats. Returns (events, ends, lines kept, accepted, missed, dead time, times, room)."""
-    events, ends, kept, sums, room = [], [], [], [], []
-    accepted = missed = dead = 0
-    unfinished = 0  # lines of a window still to end
-    height = dut.H.value.to_unsigned()
-    now = random.getrandbits(40)
-    for i, (is_over, is_bad) in enumerate(zip(over, bad, strict=True)):
-        pixels, tail = random.randrange(1, 4), random.randrange(3)
-        begun, trial = now, 0
-        over_by = random.choice([0, 1, random.randrange(2**20)])
-        total = THRESHOLD + over_by if is_over else max(0, THRESHOLD - 1 - over_by)
+def rules() -> Trigger:
+    end, pre, least = random.randrange(1, 5), random.randrange(5), random.randrange(1, 4)
+    on = random.randrange(1, 60)
+    return Trigger(
+        weights=(1,),
+        on=on,
+        off=random.randrange(on + 1),
+        first_column=0,
+        last_column=0,
+        end_lines=end,
+        min_lines=least,
+        max_lines=random.randrange(least, 20),
+        pre_lines=pre,
+        post_lines=random.randrange(end + 1),
+        dip=random.randrange(17),
+    )
+
+
+def course(lines: int) -> np.ndarray:
+    """Line sums that wander: bumps of every length and depth, plateaus."""
+    level, sums = 0.0, []
+    for _ in range(lines):
+        level += (random.choice([0, 90]) - level) * random.choice([0.1, 0.4, 0.9])
+        sums.append(int(level) + random.randrange(6))
+    return np.asarray(sums)
+
+
+async def run(dut, sums: np.ndarray, trigger: Trigger, idle: float, full: float, wrong: float) -> Events:
+    """Lines with these sums from reset on, some bad, some behind a stop. Compares everything."""
+    bad = np.asarray([random.random() < wrong for _ in sums])
+    stops = [line for line in range(len(sums)) if random.random() < wrong]
+    moments, times = [], []
+    begins, ends, neighbours, known = [], [], [], []
+    counts = dict.fromkeys(OUTPUTS[-4:], 0)
+    now = 0
+    fixed = {name: getattr(trigger, name) for name in
+             ("on", "off", "dip", "pre_lines", "post_lines", "end_lines", "min_lines", "max_lines")}  # fmt: skip
+
+    async def step(**inputs: int) -> None:
+        nonlocal now
         ready = random.random() >= full
-        for beat in range(pixels + tail):
-            while random.random() < 0.2:
-                *_, is_open, late, got, lost = await cycle(dut, *OUTPUTS, beat_valid=0)
-                accepted, missed, dead, now = accepted + got, missed + lost, dead + late, now + 1
-                assert is_open == (unfinished > 0)
-            summed, end = beat == pixels - 1, beat == pixels + tail - 1
-            store, commit, rollback, event, time, done, last, is_open, late, got, lost = await cycle(
-                dut, *OUTPUTS, beat_valid=1, beat_store=beat < pixels, beat_summed=summed, beat_end=end, beat_time=now,
-                beat_sum=total if summed else random.getrandbits(21), beat_bad=end and is_bad, line_time=begun,
-                threshold=THRESHOLD, m_event_tready=ready,
-            )  # fmt: skip
-            accepted, missed, dead = accepted + got, missed + lost, dead + late
-            assert is_open == (unfinished > 0)
-            trial += store
-            if event:
-                assert summed
-                unfinished = height
-                if ready:
-                    events.append((i, time))
-            if end and unfinished:
-                unfinished -= 1
-            if done:
-                assert end
-                assert unfinished == 0
-                ends.append((i, bool(last >> 48), last & (2**48 - 1)))
-            assert not (commit and rollback)
-            if rollback:
-                trial = 0
-            if commit:
-                kept += [i] * trial
-                trial = 0
-            if summed:
-                sums.append((begun, now, pixels))
-                assert trial == 0
-            now += 1
-        room.append(ready)
-    *_, late, got, lost = await cycle(dut, *OUTPUTS, beat_valid=0)
-    return events, ends, kept, accepted + got, missed + lost, dead + late, sums, room
+        values = await cycle(dut, *OUTPUTS, **fixed, begin_ready=ready, **inputs)
+        out = dict(zip(OUTPUTS, values, strict=True))
+        if out["begin_valid"]:
+            begins.append(values[1:7])
+        if out["end_valid"]:
+            ends.append(values[10:15])
+            known.append(out["end_rows"])
+        elif len(begins) > len(ends):
+            # What was once known to be the event's stays so, and is not more than has come by more than the post-lines.
+            assert out["rows_here"] <= out["rows"] <= out["rows_here"] + trigger.post_lines
+            rows.append(out["rows_here"])
+        if out["neighbour"]:
+            neighbours.append(out["neighbour_time"])
+        for name in counts:
+            counts[name] += out[name]
+        now += 1
+
+    rows: list[int] = []
+    for line, total in enumerate(sums.tolist()):
+        if line in stops:
+            await step(line_valid=0, stopped=1)
+        while random.random() < idle:
+            await step(line_valid=0, stopped=0, line_sum=random.getrandbits(8))
+        moments.append(random.getrandbits(20))
+        times.append(random.getrandbits(48))
+        await step(
+            line_valid=1,
+            line_sum=total,
+            line_moment=moments[-1],
+            line_bad=int(bad[line]),
+            line_time=times[-1],
+            stopped=0,
+        )
+    for _ in range(LATENCY + 1):
+        await step(line_valid=0, stopped=0)
+
+    found = find_events(sums, trigger, bad, stops)
+    at, events = np.asarray(times), found.events
+    started = {begin[1] for begin in begins}
+    here = np.asarray([times[t] in started for t in events.trigger], bool)
+    assert full or here.all()
+    index = 2 ** dut.INDEX_BITS.value.to_unsigned()
+    assert begins == [
+        (
+            i % 256, times[t], (t - trigger.pre_lines) % index, first - t + trigger.pre_lines, int(sums[t]), moments[t],
+        )
+        for i, (t, first) in enumerate(zip(events.trigger[here].tolist(), events.first[here].tolist(), strict=True))
+    ]  # fmt: skip
+    ended = events[here & events.ended]
+    assert ends == [
+        (i % 256, times[timed], length, flags, last - t + trigger.pre_lines + 1)
+        for i, (timed, length, flags, last, t) in enumerate(
+            zip(
+                *(getattr(ended, name).tolist() for name in ("timed", "length", "flags", "last", "trigger")),
+                strict=True,
+            )
+        )
+    ]
+    others = [*found.neighbours.tolist(), *events.trigger[~here].tolist()]
+    assert sorted(neighbours) == sorted(at[others].tolist())
+    debris = found.debris[found.debris.ended]
+    stalled = [part.flagged(EventFlag.STALLED).sum() for part in (events, debris)]
+    assert counts == {
+        "missed": (~here).sum(), "debris": len(debris), "dead_time": len(found.dead_time), "stalled": sum(stalled),
+    }  # fmt: skip
+    return events
 
 
 @cocotb.test()
-@cocotb.parametrize(full=[0.0, 0.4])
-async def equals_the_model(dut, full):
+@cocotb.parametrize(idle=[0.0, 0.5], full=[0.0, 0.3])
+async def equals_the_model(dut, idle, full):
+    """Events of every kind, with a line a cycle or fewer, whether there is room for them or not."""
     await start(dut, **INPUTS)
-    height = dut.H.value.to_unsigned()
-    over = [random.random() < random.choice([0.1, 0.5, 0.9]) for _ in range(400)]
-    bad = [random.random() < 0.08 for _ in over]
-    events, ends, kept, accepted, missed, dead, sums, room = await lines(dut, over, bad, full)
-    starts = trigger_starts(np.asarray(over), height)
-    aborted = aborted_events(starts, ~np.asarray(bad), height)
-    taken = [(int(s), bool(a)) for s, a in zip(starts, aborted, strict=True) if room[s]]
-    assert events == [(s, sums[s][0]) for s, _ in taken]
-    assert (accepted, missed) == (len(taken), len(starts) - len(taken))
-    assert dead == dead_time_cells(np.asarray(over), starts)
-    assert dead > 0 or height == 1
-    complete = [(s, a) for s, a in taken if s + height <= len(over)]
-    assert ends == [(s + height - 1, a, sums[s + height - 1][1]) for s, a in complete]
-    window = [i for s, _ in taken for i in range(s, min(s + height, len(over)))]
-    assert kept == [i for i in window for _ in range(sums[i][2])]
-    assert len(complete) > 10
-    assert full == 0.0 or missed > 0
+    events, flags = 0, 0
+    for _ in range(12):
+        found = await run(dut, course(150), rules(), idle, full, random.choice([0.0, 0.05]))
+        events += len(found)
+        flags |= int(np.bitwise_or.reduce(found.flags, initial=0))
+        await reset(dut)
+    assert events > 20
+    assert flags == sum(EventFlag) - EventFlag.FEATURELESS  # which is the features's
+
+
+@cocotb.test()
+async def longest_events(dut):
+    """As many lines as an event may have, one less and one more."""
+    await start(dut, **INPUTS)
+    bounds = {"pre_lines": 0, "post_lines": 0, "min_lines": 1, "max_lines": 255}
+    trigger = replace(rules(), on=10, off=5, dip=0, **bounds)
+    dark = [0] * 8
+    sums = [*dark, *[20] * 255, *dark, *[20] * 254, *dark, *[20] * 256, *dark]
+    found = await run(dut, np.asarray(sums), trigger, 0.0, 0.0, 0.0)
+    assert found.length.tolist() == [255, 254, 255]
+    assert found.flagged(EventFlag.OVERLONG).tolist() == [False, False, True]
+
+
+@cocotb.test()
+async def doubt(dut):
+    """An event that is open when the settings change is doubtful, as is one that begins soon after; then none is."""
+    await start(dut, **INPUTS)
+    fixed = {"on": 10, "off": 10, "end_lines": 1, "min_lines": 1, "max_lines": 99}
+
+    async def event(wait: int, when: int) -> int:
+        """Doubt in the cycle before line `when` of an event of three lines that begins `wait` cycles behind it."""
+        flags = None
+        for line, total in enumerate([20, 20, 20, 0]):
+            await cycle(dut, **fixed, line_valid=0, doubt=line == when)
+            for _ in range(wait if line == when else 0):
+                await cycle(dut, doubt=0)
+            await cycle(dut, line_valid=1, line_sum=total, doubt=0)
+        for _ in range(LATENCY + 1):
+            valid, got = await cycle(dut, "end_valid", "end_flags", line_valid=0)
+            flags = got if valid else flags
+        return flags
+
+    assert await event(0, 1) == EventFlag.DOUBTFUL
+    assert await event(0, 0) == EventFlag.DOUBTFUL
+    assert await event(40, 0) == 0
 
 
 @cocotb.test()
 async def reset_in_the_middle(dut):
-    """An event cut by a reset has no end, and the first line behind it may start one."""
+    """An event that a reset cuts has no end, and lines are counted from 0 again."""
     await start(dut, **INPUTS)
-    await lines(dut, [True], [True], 0.0)
+    for _ in range(3):
+        await cycle(dut, on=5, off=5, max_lines=9, line_valid=1, line_sum=9)
+    await cycle(dut, line_valid=0)
     await reset(dut)
-    height = dut.H.value.to_unsigned()
-    events, ends, *_ = await lines(dut, [True] * height, [False] * height, 0.0)
-    assert [line for line, _ in events] == [0]
-    assert [(line, aborted) for line, aborted, _ in ends] == [(height - 1, False)]
+    await run(dut, course(100), rules(), 0.2, 0.0, 0.0)

@@ -1,186 +1,186 @@
 # SPDX-License-Identifier: Apache-2.0
-"""line_input against icsort.sim.bit_true.event: windows, line sums, times, gaps and errors of lines of every length;
-what it makes of lines that stop."""
+"""line_input against icsort.sim.bit_true.event: lines of every length, times, gaps, errors; lines that stop."""
 
 import random
+from dataclasses import dataclass, field
 
 import cocotb
 import numpy as np
 
-from icsort.sim.bit_true.event import Trigger, doubtful_lines, line_sums, normalise_line
+from icsort.sim.bit_true.event import doubtful_lines, normalise_line
 from tests.hw.sorter.signals import cycle, reset, start
 
-INPUTS = {"timestamp": 0, "trigger_channel": 0, "s_axis_line_tdata": 0, "s_axis_line_tvalid": 0, "s_axis_line_tlast": 0,
-          "s_axis_line_tuser": 0, "line_timeout": 2**32 - 1, "window_open": 0, "space": 0}  # fmt: skip
-OUTPUTS = (
-    "s_axis_line_tready", "beat_valid", "beat_data", "beat_store", "beat_short", "beat_summed", "beat_sum", "beat_end",
-    "beat_bad", "beat_time", "line_time", "line_error", "line_gap",
-)  # fmt: skip
+INPUTS = {"timestamp": 0, "line_timeout": 2**32 - 1, "doubt": 0, "s_axis_line_tdata": 0, "s_axis_line_tvalid": 0,
+          "s_axis_line_tlast": 0, "s_axis_line_tuser": 0}  # fmt: skip
+OUTPUTS = ("s_axis_line_tready", "beat_valid", "beat_data", "beat_end", "beat_made", "beat_bad", "beat_time",
+           "line_stopped", "line_error", "line_gap")  # fmt: skip
 
 
+@dataclass
 class Line:
-    """What came out of one line."""
+    """What came out as one line."""
 
-    def __init__(self) -> None:
-        self.pixels: list[int] = []
-        self.short = False
-        self.sums: list[tuple[int, int]] = []  # (line sum, beat time)
-        self.end: tuple[int, int] | None = None  # (bad, line time)
+    pixels: list[list[int]] = field(default_factory=list)
+    bad: int = 0
+    times: set[int] = field(default_factory=set)
 
 
-async def send(
-    dut, lines: list[np.ndarray], channels: list[int], idle: float, stall: float, wrong: float = 0.0
-) -> tuple[list, list, list, int, int]:
-    """Send lines, a part of them with a wrong number or time.
+class Bench:
+    def __init__(self, dut) -> None:
+        self.dut = dut
+        self.line_w, self.c, self.p, self.bits = (
+            dut[name].value.to_unsigned() for name in ("LINE_W", "C", "P", "SAMPLE_BITS")
+        )
+        self.beats = -(-self.line_w // self.p)
+        self.now = random.getrandbits(40)
+        self.lines: list[Line] = []
+        self.at_hand = Line()
+        self.made: list[int] = []  # lines that were closed
+        self.stops: list[int] = []  # lines before each
+        self.errors = self.gaps = 0
 
-    Returns (what came out of each, cycles in which each beat of each was taken, tuser of each, error and gap pulses).
-    """
-    out, times, users, errors, gaps, now = [Line()], [], [], 0, 0, random.getrandbits(40)
-    number = random.getrandbits(16)
-    beats = [(i, pixel, k == len(line) - 1) for i, line in enumerate(lines) for k, pixel in enumerate(line)]
-    taken, flush = 0, 3
-    while flush:
-        present = taken < len(beats) and random.random() >= idle
-        space = random.random() >= stall
-        index, pixel, last = beats[min(taken, len(beats) - 1)]
-        # The channel register may change at any time; a line goes by its value at column 0.
-        begun = present and (taken == 0 or beats[taken - 1][0] != index)
-        if begun and len(users) == index:
-            fault = random.choice(["number", "time"]) if random.random() < wrong else ""
-            number += random.choice([0, 2, 50]) if fault == "number" else 1
-            before = users[-1] % 2**48 if users else now
-            time = random.choice([before, now - 1000, now + 100]) if fault == "time" else now
-            users.append(number % 2**16 << 48 | time)
-        ready, valid, data, store, short, summed, total, end, bad, beat_time, line_time, error, gap = await cycle(
-            dut, *OUTPUTS, timestamp=now, space=space, s_axis_line_tvalid=present, s_axis_line_tlast=last,
-            s_axis_line_tdata=sum(int(sample) << 16 * c for c, sample in enumerate(pixel)),
-            trigger_channel=channels[index] if begun else random.getrandbits(2),
-            s_axis_line_tuser=users[index] if begun else random.getrandbits(64),
-        )  # fmt: skip
-        assert ready == space
-        if present and ready:
-            if begun:
-                times.append([])
-            times[-1].append(now)
-            taken += 1
-        elif taken == len(beats):
-            flush -= 1
-        errors += error
-        gaps += gap
+    async def step(self, **inputs: int) -> bool:
+        """One cycle. Returns whether a beat came out."""
+        values = await cycle(self.dut, *OUTPUTS, timestamp=self.now, **inputs)
+        ready, valid, data, end, made, bad, time, stopped, error, gap = values
+        assert ready
+        self.now += 1
+        self.errors += error
+        self.gaps += gap
+        if stopped:
+            assert not valid or not end
+            self.stops.append(len(self.lines))
         if valid:
-            if store:
-                out[-1].pixels.append(data)
-                out[-1].short |= bool(short)
-            if summed:
-                assert store
-                out[-1].sums.append((total, beat_time))
+            samples = [data >> self.bits * i & (1 << self.bits) - 1 for i in range(self.p * self.c)]
+            if made:
+                assert end
+                assert not any(samples)
+                self.made.append(len(self.lines))
+            else:
+                self.at_hand.pixels += np.reshape(samples, (self.p, self.c)).tolist()
+            self.at_hand.times.add(time)
             if end:
-                out[-1].end = (bad, line_time)
-                out.append(Line())
-        now += 1
-    return out[:-1], times, users, errors, gaps
+                self.at_hand.bad = bad
+                self.lines.append(self.at_hand)
+                self.at_hand = Line()
+        return bool(valid)
+
+    def words(self, pixels: np.ndarray) -> list[int]:
+        """A line's beats; what the last one has beyond the line is anything."""
+        pad = np.asarray([[random.getrandbits(self.bits) for _ in range(self.c)] for _ in range(-len(pixels) % self.p)])
+        beats = np.concatenate([pixels, pad.reshape(-1, self.c)]).astype(np.int64).reshape(-1, self.p * self.c)
+        return [sum(int(sample) << self.bits * k for k, sample in enumerate(beat)) for beat in beats]
 
 
 @cocotb.test()
-@cocotb.parametrize(idle=[0.0, 0.3], stall=[0.0, 0.3], wrong=[0.0, 0.2])
-async def equals_the_model(dut, idle, stall, wrong):
+@cocotb.parametrize(idle=[0.0, 0.3], wrong=[0.0, 0.2])
+async def equals_the_model(dut, idle, wrong):
     await start(dut, **INPUTS)
-    width, line_w, offset, c = (dut[name].value.to_unsigned() for name in ("W", "LINE_W", "X_OFFSET", "C"))
+    bench = Bench(dut)
     rng = np.random.default_rng(random.getrandbits(32))
-    lengths = [random.choice([line_w, line_w, random.randrange(1, 2 * line_w)]) for _ in range(80)]
-    lengths += [*range(1, 2 * line_w), line_w]
-    lines = [rng.integers(0, 65536, size=(length, c), dtype=np.uint16) for length in lengths]
-    channels = [random.choice([*range(c), *range(c), c]) for _ in lines]
-    out, times, users, errors, gaps = await send(dut, lines, channels, idle, stall, wrong)
-    assert len(out) == len(lines)
-    assert errors == sum(length != line_w for length in lengths)
-    brought = np.asarray([[user >> 48, user % 2**48] for user in users], np.int64).T
-    doubtful = doubtful_lines(*brought, np.asarray([taken[0] for taken in times]))
-    assert gaps == doubtful.sum()
-    assert (gaps > 0) == (wrong > 0)
-    for line, channel, got, taken, user, doubt in zip(lines, channels, out, times, users, doubtful, strict=True):
-        normal, good = normalise_line(line, line_w)
-        window = normal[offset : offset + width]
-        pixels = [sum(int(sample) << 16 * i for i, sample in enumerate(pixel)) for pixel in window]
-        assert got.pixels + [0] * (width - len(got.pixels)) == pixels
-        assert got.short == (len(got.pixels) < width or (got.short and pixels[-1] == 0))
-        trigger = Trigger(min(channel, c - 1), 0, 1, width, offset)
-        expected = 0 if channel == c else int(line_sums(normal[None], trigger)[0])
-        assert got.sums == [(expected, taken[min(len(line), offset + width) - 1])]
-        assert got.end == (not good or doubt, user % 2**48)
+    counts = [random.choice([bench.beats, bench.beats, random.randrange(1, 2 * bench.beats + 1)]) for _ in range(80)]
+    counts += [*range(1, 2 * bench.beats + 1), bench.beats]
+    sent, number = [], random.getrandbits(16)
+    for count in counts:
+        width = bench.line_w if count == bench.beats else count * bench.p
+        pixels = rng.integers(0, 2**bench.bits, (width, bench.c), dtype=np.uint16)
+        fault = random.choice(["number", "time"]) if random.random() < wrong else ""
+        number += random.choice([0, 2, 50]) if fault == "number" else 1
+        words = bench.words(pixels)
+        for i, word in enumerate(words):
+            while random.random() < idle:
+                await bench.step(s_axis_line_tvalid=0, s_axis_line_tdata=random.getrandbits(8))
+            if i == 0:
+                before = sent[-1][2] if sent else bench.now
+                time = random.choice([before, bench.now - 1000, bench.now + 100]) if fault == "time" else bench.now
+                sent.append((pixels, number % 2**16, time, bench.now))
+            user = (number % 2**16) << 48 | time
+            await bench.step(
+                s_axis_line_tvalid=1, s_axis_line_tdata=word, s_axis_line_tlast=i == len(words) - 1,
+                s_axis_line_tuser=user if i == 0 else random.getrandbits(64),
+            )  # fmt: skip
+    for _ in range(3):
+        await bench.step(s_axis_line_tvalid=0)
+    numbers, times, taken = (np.asarray([line[i] for line in sent], np.int64) for i in (1, 2, 3))
+    doubtful = doubtful_lines(numbers, times, taken)
+    assert bench.gaps == doubtful.sum()
+    assert (bench.gaps > 0) == (wrong > 0)
+    assert bench.errors == sum(count != bench.beats for count in counts)
+    assert not bench.stops
+    for (pixels, _, time, _), doubt, got in zip(sent, doubtful, bench.lines, strict=True):
+        normal, good = normalise_line(pixels, bench.line_w)
+        kept = min(len(pixels), bench.line_w)
+        whole = np.asarray(got.pixels)
+        assert (whole[:kept] == normal[:kept]).all()
+        assert not whole[kept:].any()
+        assert (got.bad, got.times) == (not good or doubt, {time})
+
+
+@cocotb.test()
+async def silence(dut):
+    """Lines that stop, between two and at each beat of one: the line is closed, its tail is dropped, it is told once. A
+    silence that is one cycle shorter is none."""
+    await start(dut, **INPUTS)
+    bench = Bench(dut)
+    timeout = 20
+    number, closed, stops = 0, [], []
+    for quiet in (timeout + 1, timeout + 2, timeout + 60):
+        for at in range(bench.beats):
+            number += 1
+            for beat in range(bench.beats):
+                if beat == at:
+                    for _ in range(quiet):
+                        await bench.step(s_axis_line_tvalid=0, line_timeout=timeout)
+                await bench.step(
+                    s_axis_line_tvalid=1, s_axis_line_tlast=beat == bench.beats - 1, s_axis_line_tdata=7,
+                    s_axis_line_tuser=number << 48 | bench.now,
+                )  # fmt: skip
+            if quiet > timeout + 1:
+                stops.append(number - (at == 0))
+                closed += [number - 1] * (at > 0)
+            for _ in range(2):
+                await bench.step(s_axis_line_tvalid=0)
+    assert (bench.errors, bench.gaps) == (0, 0)
+    assert bench.stops == stops
+    assert bench.made == closed
+    assert [line.bad for line in bench.lines] == [i in closed for i in range(number)]
+
+
+@cocotb.test()
+async def doubt(dut):
+    """A line at hand, or one that begins, is bad where the settings change; no other is."""
+    await start(dut, **INPUTS)
+    bench = Bench(dut)
+    for number in range(6):
+        for beat in range(bench.beats):
+            await bench.step(
+                s_axis_line_tvalid=1,
+                s_axis_line_tlast=beat == bench.beats - 1,
+                s_axis_line_tuser=number << 48 | bench.now,
+                doubt=(number, beat) in ((1, 0), (3, bench.beats - 1)),
+            )
+    await bench.step(s_axis_line_tvalid=0, doubt=1)  # no line is at hand
+    await bench.step(doubt=0)
+    assert [line.bad for line in bench.lines] == [0, 1, 0, 1, 0, 0]
 
 
 @cocotb.test()
 async def reset_in_the_middle(dut):
     """The rest of a line that was cut by a reset counts as a line of its own, a malformed one."""
     await start(dut, **INPUTS)
-    line_w = dut.LINE_W.value.to_unsigned()
-    await cycle(dut, space=1, s_axis_line_tvalid=1, s_axis_line_tdata=7)
+    bench = Bench(dut)
+    if bench.beats > 1:
+        await bench.step(s_axis_line_tvalid=1, s_axis_line_tlast=0)
+    await bench.step(s_axis_line_tvalid=0)
     await reset(dut)
+    bench = Bench(dut)
     assert dut.beat_valid.value == 0
-    channels = dut.C.value.to_unsigned()
-    lines = [np.full((length, channels), 3, dtype=np.uint16) for length in (line_w - 1, line_w) if length]
-    out, _, _, errors, gaps = await send(dut, lines, [0, 0], 0.0, 0.0)
-    assert gaps == 0  # the line that was cut is no line before
-    assert [line.end[0] for line in out] == [len(line) < line_w for line in lines]
-    assert errors == len(lines) - 1
-
-
-@cocotb.test()
-async def silence_within_a_line(dut):
-    """A line that pauses for too long is bad, even if its next beat has to wait; one that pauses for less is not."""
-    line_w = dut.LINE_W.value.to_unsigned()
-    if line_w < 2:
-        return
-    await start(dut, **INPUTS)
-    for pause, waits in [(20, 0), (21, 0), (21, 5), (60, 0), (20, 5)]:
-        for column in range(line_w):
-            if column == line_w - 1:
-                for _ in range(pause):
-                    await cycle(dut, s_axis_line_tvalid=0, line_timeout=20, space=1)
-                for _ in range(waits):
-                    await cycle(dut, s_axis_line_tvalid=1, s_axis_line_tlast=1, space=0)
-            await cycle(dut, space=1, s_axis_line_tvalid=1, s_axis_line_tlast=column == line_w - 1)
-        end, bad, error = await cycle(dut, "beat_end", "beat_bad", "line_error", s_axis_line_tvalid=0)
-        assert (end, bad, error) == (1, pause > 20, 0), (pause, waits)
-        await cycle(dut, s_axis_line_tvalid=1, s_axis_line_tlast=0)  # so that no line is doubtful for its time
-        await reset(dut)
-
-
-@cocotb.test()
-async def lines_are_made_up(dut):
-    """Behind a silence within an event its line is ended and empty lines follow, every other cycle, until it is whole;
-    what still comes of the line that was ended is dropped."""
-    width, line_w, offset = (dut[name].value.to_unsigned() for name in ("W", "LINE_W", "X_OFFSET"))
-    signals = ("beat_valid", "beat_store", "beat_short", "beat_summed", "beat_end", "beat_bad",
-               "beat_data", "line_error", "line_stopped")  # fmt: skip
-    for part in range(line_w):
-        await start(dut, **INPUTS) if part == 0 else await reset(dut)
-        for _ in range(part):
-            await cycle(dut, space=1, s_axis_line_tvalid=1, s_axis_line_tdata=7, window_open=1, line_timeout=10)
-        lines, seen, stopped, errors, open_ = 3, [], 0, 0, 1
-        for now in range(60):
-            valid, *beat, error, stop = await cycle(dut, *signals, s_axis_line_tvalid=0, space=1, line_timeout=10,
-                                                           window_open=open_)  # fmt: skip
-            if valid and now:  # the first may be of the last column that was sent
-                seen.append((now, tuple(beat)))
-            open_ = int(len(seen) < lines)
-            stopped, errors = stopped + stop, errors + error
-        assert (stopped, errors, len(seen)) == (1, 0, lines)
-        first = seen[0][0]
-        assert [now for now, _ in seen] == [first, first + 2, first + 4]
-        assert first >= 11
-        in_window = [column < offset + width for column in (part, 0, 0)]
-        short = [column < offset + width - 1 for column in (part, 0, 0)]
-        assert [beat for _, beat in seen] == [
-            (w, s, w, 1, 1, 0 if w else beat[-1]) for w, s, (_, beat) in zip(in_window, short, seen, strict=True)
-        ]
-        # The tail of the line that was ended, then a line.
-        valids = []
-        for column in range(part, line_w) if part else ():
-            _, valid = await cycle(dut, "line_gap", "beat_valid", s_axis_line_tvalid=1, window_open=0,
-                                   s_axis_line_tlast=column == line_w - 1, s_axis_line_tdata=9)  # fmt: skip
-            valids.append(valid)
-        assert not any(valids)
-        await cycle(dut, s_axis_line_tvalid=1, s_axis_line_tlast=line_w == 1, window_open=0)
-        assert (await cycle(dut, "beat_valid", s_axis_line_tvalid=0)) == (1,)
+    for beats in (bench.beats - 1, bench.beats):
+        for beat in range(beats):
+            await bench.step(
+                s_axis_line_tvalid=1, s_axis_line_tlast=beat == beats - 1, s_axis_line_tuser=beats << 48 | bench.now
+            )
+    await bench.step(s_axis_line_tvalid=0)
+    assert bench.gaps == 0  # the line that was cut is no line before
+    assert [line.bad for line in bench.lines] == [1, 0][-len(bench.lines) :]
+    assert bench.errors == len(bench.lines) - 1

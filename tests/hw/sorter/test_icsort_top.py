@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 from pathlib import Path
 
+import pytest
+
 from icsort.sim.verilator.bench import RTL, run_bench
 from tests.hw.sorter.reference import CLASSES, POSTERIOR
 
@@ -9,17 +11,40 @@ HERE = Path(__file__).parent / "rtl"
 SOURCES = [
     RTL / "kernels" / "fifo.sv",
     RTL / "kernels" / "width_converter.sv",
+    SORTER / "icsort_pkg.sv",
     SORTER / "registers" / "icsort_registers_pkg.sv",
+    SORTER / "registers" / "icsort_statistics_pkg.sv",
     SORTER / "registers" / "icsort_registers.sv",
     *sorted((SORTER / "link").glob("*.sv")),
-    *sorted(SORTER.glob("*.sv")),
+    *sorted((SORTER / "scheduler").glob("*.sv")),
+    *sorted(path for path in SORTER.glob("*.sv") if path.stem != "icsort_pkg"),
     *sorted(HERE.glob("*.sv")),
 ]
-# line_input 1, line_buffer 1, preprocess 3, stub network 2, gate 2 N + 7.
-LAST_PIXEL_TO_DECISION = 1 + 1 + 3 + 2 + 2 * CLASSES + 7
+# line_input 1, flat_field 4, channel_delay 2, line_store and window_reader 3, preprocess 4, stub network 2.
+LAST_PIXEL_TO_LOGITS = 1 + 4 + 2 + 3 + 4 + 2
+LOGITS_TO_POSTERIOR = 2 * CLASSES + 21
+TESTS_AND_GATES = 1 + 1 + 16
 
 
-def test_icsort_top(seed: int) -> None:
+@pytest.mark.parametrize(
+    ("features", "full_speed"),
+    [pytest.param(0, True, marks=pytest.mark.full), pytest.param(1, True, marks=pytest.mark.full), (1, False)],
+)
+def test_icsort_axi_top(seed: int, features: int, full_speed: bool) -> None:
+    """full_speed: not with stalls alone."""
+    multiplier, shift = POSTERIOR
+    run_bench(
+        "sorter_axi_bench",
+        "tests.hw.sorter.bench_icsort_axi_top",
+        SOURCES,
+        parameters={"POST_MULT": multiplier, "POST_SHIFT": shift, "RECORD_WORDS": 64, "FEATURES": features},
+        environment={"FULL_SPEED": "1"} if full_speed else {},
+        seed=seed,
+    )
+
+
+@pytest.mark.parametrize("frames", [False, pytest.param(True, marks=pytest.mark.full)])
+def test_icsort_top(seed: int, frames: bool) -> None:
     multiplier, shift = POSTERIOR
     run_bench(
         "sorter_bench",
@@ -27,6 +52,11 @@ def test_icsort_top(seed: int) -> None:
         SOURCES,
         # 32 words hold three records: at full speed the link cannot keep up, and records are lost and counted.
         parameters={"POST_MULT": multiplier, "POST_SHIFT": shift, "RECORD_WORDS": 32},
-        environment={"LAST_PIXEL_TO_DECISION": str(LAST_PIXEL_TO_DECISION)},
+        environment={
+            "LAST_PIXEL_TO_LOGITS": str(LAST_PIXEL_TO_LOGITS),
+            "LOGITS_TO_POSTERIOR": str(LOGITS_TO_POSTERIOR),
+            "TESTS_AND_GATES": str(TESTS_AND_GATES),
+        }
+        | ({"FRAMES": "1"} if frames else {}),
         seed=seed,
     )

@@ -13,9 +13,9 @@ from icsort.cli.root import app
 from icsort.quant.networks.registry import ARCHITECTURES, PUBLISHED
 from tests.icsort.cli.test_root import commands
 
-# Their help differs in what is made or may be left out, and in whether the network keeps up or the cells come so fast.
-DESCRIBED = {"--out", "--rate", "--data", "--model", "--port", "--channels"}
-SHARED = {"--force", "--json", "--board", "--limit", "--count", "--seed", "--group-by", "--merge"}
+# Their help differs in what is made, counted or left out, and in whether the network keeps up or cells come so fast.
+DESCRIBED = {"--out", "--count", "--rate", "--data", "--model", "--port", "--channels"}
+SHARED = {"--force", "--json", "--board", "--limit", "--seed", "--verbose", "--debug", "--group-by", "--merge"}
 GOES_ON = {"study", "search"}  # an interrupted one is gone on with: there is nothing to replace
 ONE_FILE = {"watch"}  # of events that cannot be had again
 
@@ -53,7 +53,10 @@ def test_options_exist_where_they_make_sense(every: list[tuple[str, dict[str, An
             assert "--list-boards" in given, words
         if "--arch" in given:
             assert "--list-archs" in given, words
-    assert {words for words, given in every if "--json" not in given} == {"disarm", "board", "demo"}
+        assert {"--json", "--verbose", "--debug"} <= set(given), words
+    counted = {words: given["--count"].help for words, given in every if "--count" in given}
+    assert {"watch", "board", "simulate", "explain"} <= set(counted)
+    assert len(set(counted.values())) == len(counted)  # of cells, of images, of events
 
 
 def test_a_word_has_one_short_form(every: list[tuple[str, dict[str, Any]]]) -> None:

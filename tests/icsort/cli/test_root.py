@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 import icsort
-from icsort.cli.root import COMMANDS, load
+from icsort.cli import console
+from icsort.cli.root import COMMANDS, app, load
 
 HEAVY = {"rich", "numpy", "serial", "torch", "finn", "qonnx", "onnx", "scipy", "matplotlib", "pydantic"}
 
@@ -76,14 +78,37 @@ def test_completion_of_options() -> None:
     assert {"--port", "--baud"} <= set(shown.stdout.split())
 
 
-@pytest.mark.parametrize("debug", [False, True])
-def test_error_is_one_line_and_debug_says_where(debug: bool, tmp_path: Path) -> None:
-    shown = run(*["--debug"] * debug, "info", "--port", str(tmp_path / "none"))
+@pytest.mark.parametrize("debug", ["", "in front", "behind"])
+def test_error_is_one_line_and_debug_says_where(debug: str, tmp_path: Path) -> None:
+    words = ["info", "--port", str(tmp_path / "none")]
+    shown = run(*["--debug"] * (debug == "in front"), *words, *["--debug"] * (debug == "behind"))
     assert shown.returncode == (1 if debug else 2)
     assert shown.stdout == ""
     lines = shown.stderr.splitlines()
-    assert ("Traceback" in lines[0]) == debug
+    assert ("Traceback" in lines[0]) == bool(debug)
     assert debug or (len(lines) == 1 and lines[0].startswith("icsort: error: "))
+
+
+def test_verbose_stands_in_front_or_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(console, "verbose", False)
+    for words, verbose in (
+        (["doctor"], False),
+        (["-v", "doctor"], True),
+        (["doctor"], False),
+        (["doctor", "-v"], True),
+    ):
+        CliRunner().invoke(app, words)
+        assert console.verbose == verbose, words
+
+
+def test_help_of_a_group_cuts_no_line() -> None:
+    for group in ("data", "gate"):
+        shown = run(group, "--help", COLUMNS="60").stdout
+        assert "..." not in shown.partition("Commands:")[2]
+        words = " ".join(shown.split())
+        for name, command in load(group).commands.items():
+            first = " ".join(command.help.partition("\n\n")[0].split())
+            assert f" {name} {first} " in f"{words} "
 
 
 def commands() -> list[tuple[str, Any]]:

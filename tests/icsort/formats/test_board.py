@@ -10,6 +10,9 @@ import pytest
 from icsort.errors import IcsortError
 from icsort.formats.board import BOARDS, board_names, load_board
 
+PINS = {"clk": {"balls": ["A1"], "standard": "LVCMOS33"}}
+PLACE = {"flow": "vivado", "oscillator": "clk", "oscillator_mhz": 25.0, "pins": PINS}
+
 
 def write(folder: Path, **changes: Any) -> Path:
     """board.json of the virtual board with these changes; None leaves a key out."""
@@ -21,7 +24,7 @@ def write(folder: Path, **changes: Any) -> Path:
 
 
 def test_boards_that_come_along() -> None:
-    assert {"virtual", "pynq_z2", "zcu104", "rfsoc4x2"} <= set(board_names())
+    assert {"virtual", "pynq_z2", "zcu104", "rfsoc4x2", "ulx3s"} <= set(board_names())
     for name in board_names():
         assert load_board(name).name == name
 
@@ -71,6 +74,13 @@ FULL = {"LUT": 1, "DSP": 1, "BRAM_18K": 1, "URAM": 1}
         ({"part": ""}, "part is '': .*at least 1 character"),
         ({"name": "my board"}, "name is 'my board': .*match pattern"),
         ({"colour": "green"}, "unknown key colour"),
+        ({"place": {**PLACE, "flow": "quartus"}}, "place.flow is 'quartus': it must be 'nextpnr-ecp5' or 'vivado'"),
+        ({"place": {**PLACE, "oscillator": "osc"}}, "place: oscillator is 'osc', which has no pins"),
+        ({"place": {**PLACE, "oscillator_mhz": 0}}, "place.oscillator_mhz is 0.*: it must be greater than 0"),
+        ({"place": {**PLACE, "pins": {"clk": {**PINS["clk"], "balls": ["1A"]}}}}, r"place.pins.clk.balls\[0\] is '1A'"),
+        ({"place": {**PLACE, "pins": {**PINS, "led": PINS["clk"]}}}, "place.pins: A1 is the pin of two ports"),
+        ({"place": {**PLACE, "pins": {"clk": {**PINS["clk"], "pull": "left"}}}}, "place.pins.clk.pull is 'left'"),
+        ({"place": {**PLACE, "pins": {"clk": {"balls": ["A1"]}}}}, "place.pins.clk.standard is missing"),
     ],
 )
 def test_descriptions_that_cannot_be(changes: dict[str, Any], message: str, tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One layout of the event record: Python's struct, the RTL and the page say the same as the table.
+"""One layout of the event record: Python's struct and the page say the same as the table.
 
-tests/hw/sorter/bench_event_record.py compares the RTL's bytes with `pack` in simulation.
+tests/hw/sorter/test_package.py holds the RTL's structures to it, tests/hw/sorter/bench_event_record.py compares the
+RTL's bytes with `pack` in simulation.
 """
 
 import random
@@ -12,61 +13,68 @@ from pathlib import Path
 
 import pytest
 
-from icsort.formats.event_record import FIELDS, HEADER_BYTES, pack, size, unpack
+from icsort.formats.event_record import FIELDS, Group, Record, bytes_of, pack, split, unpack
 
 REPOSITORY = Path(__file__).parents[3]
-LAYOUT = "<IQBBHIi"
+# struct has no u48: the time is a u32 and a u16.
+BASE, TIMING = "<IIHBBBBHBBHI", "<IiI"
 
 
-def test_fields_follow_each_other_without_a_gap() -> None:
-    assert FIELDS[0].offset == 0
-    assert all(before.offset + before.width == field.offset for before, field in pairwise(FIELDS))
-    assert struct.calcsize(LAYOUT) == HEADER_BYTES == 24
-    assert size(7) == struct.calcsize(LAYOUT + "7i")
+def drawn(draw: random.Random, timing: bool) -> dict[str, int]:
+    fields = [*FIELDS[Group.BASE], *(FIELDS[Group.TIMING] if timing else ())]
+    return {
+        field.name: draw.choice([0, 1, 2 ** (8 * field.width - field.signed) - 1]) - draw.choice([0, field.signed])
+        for field in fields
+        if field.name != "groups"
+    }
+
+
+@pytest.mark.parametrize(("group", "layout"), [(Group.BASE, BASE), (Group.TIMING, TIMING)])
+def test_fields_follow_each_other_without_a_gap(group: Group, layout: str) -> None:
+    fields = FIELDS[group]
+    assert fields[0].offset == 0
+    assert all(before.offset + before.width == field.offset for before, field in pairwise(fields))
+    assert struct.calcsize(layout) == bytes_of(group)
+    assert bytes_of(group) % 4 == 0
 
 
 def test_bytes_are_those_of_struct(seed: int) -> None:
     draw = random.Random(seed)
-    for classes in (0, 1, 7, 64):
-        values = {
-            field.name: draw.choice([0, 1, 2 ** (8 * field.width - field.signed) - 1]) - draw.choice([0, field.signed])
-            for field in FIELDS
-        }
-        logits = tuple(draw.randrange(-(2**31), 2**31) for _ in range(classes))
-        body = struct.pack(f"{LAYOUT}{classes}i", *values.values(), *logits)
-        assert pack(values, logits) == body
-        assert unpack(body) == (values, logits)
-        assert len(body) == size(classes)
+    bodies, records = [], []
+    for groups in (1, 3, 5, 9, 11, 13, 15):
+        values = drawn(draw, bool(groups & 2))
+        lists = [tuple(draw.randrange(-(2**31), 2**31) for _ in range(draw.choice([0, 1, 64]))) for _ in range(2)]
+        features, logits = (content if groups & bit else None for bit, content in zip((4, 8), lists, strict=True))
+        body = pack(values, features, logits)
+        event, time, tag, *others = (values[field.name] for field in FIELDS[Group.BASE] if field.name != "groups")
+        expected = struct.pack(BASE, event, time % 2**32, time >> 32, tag, groups, *others)
+        if groups & 2:
+            expected += struct.pack(TIMING, *(values[field.name] for field in FIELDS[Group.TIMING]))
+        for content in (features, logits):
+            if content is not None:
+                expected += struct.pack(f"<I{len(content)}i", len(content), *content)
+        assert body == expected
+        records.append(Record({**values, "groups": groups}, features, logits))
+        assert unpack(body) == records[-1]
+        bodies.append(body)
+    assert split(b"".join(bodies)) == bodies
+    with pytest.raises(ValueError, match="cut short"):
+        split(b"".join(bodies)[:-1])
 
 
-@pytest.mark.parametrize("length", [0, 23, 25, 27])
-def test_what_is_no_whole_record_is_refused(length: int) -> None:
-    with pytest.raises(struct.error):
-        unpack(bytes(length))
+def test_what_is_no_whole_record_is_refused(seed: int) -> None:
+    draw = random.Random(seed)
+    body = pack(drawn(draw, True), (1, 2), (3,))
+    for length in range(len(body)):
+        with pytest.raises(ValueError, match="cut short"):
+            unpack(body[:length])
+    for wrong in (body + b"\0", body[:11] + b"\x0e" + body[12:], body[:11] + b"\x1f" + body[12:]):
+        with pytest.raises(ValueError, match="record"):
+            unpack(wrong)
 
 
-def test_the_rtl_concatenates_these_widths() -> None:
-    """The concatenation of event_record.sv, last field first, with the widths that the file declares."""
-    source = (REPOSITORY / "hw/rtl/sorter/event_record.sv").read_text()
-    (parts,) = re.findall(r"shift_q <= \{\s*logits_wide,([^}]*)\}", source)
-    declared = {
-        name: 1 + int(high or 0)
-        for high, names in re.findall(r"logic (?:\[(\d+):0\])?\s+([a-z_0-9]+(?:, [a-z_0-9]+)*)", source)
-        for name in names.split(", ")
-    }
-    widths = [
-        int(constant.partition("'")[0]) if "'" in constant else declared[constant]
-        for constant in (part.strip() for part in reversed(parts.split(",")))
-    ]
-    ends = [sum(widths[: i + 1]) for i in range(len(widths))]
-    assert ends[-1] == 8 * HEADER_BYTES
-    # zeros fill up the outcome's byte and the time's upper bits, so that not every part ends a field
-    assert {8 * (field.offset + field.width) for field in FIELDS} <= set(ends)
-
-
-def test_the_head_of_the_rtl_file_and_the_page_name_these_types() -> None:
-    head = (REPOSITORY / "hw/rtl/sorter/event_record.sv").read_text().partition("`default_nettype")[0]
-    assert re.findall(r"\b([ui]\d+) (?!logits)", head.replace("\n//  ", "")) == [field.type for field in FIELDS]
-    page = (REPOSITORY / "docs/link.md").read_text().partition("### Event record")[2]
+@pytest.mark.parametrize("group", FIELDS)
+def test_the_page_names_these_types(group: Group) -> None:
+    page = (REPOSITORY / "docs/link.md").read_text().partition(f"| {group.name} | type |")[2].partition("\n\n")[0]
     rows = re.findall(r"^\| (\d+) \| ([ui]\d+) \|", page, re.MULTILINE)
-    assert rows == [(str(field.offset), field.type) for field in FIELDS]
+    assert rows == [(str(field.offset), field.type) for field in FIELDS[group]]

@@ -12,6 +12,7 @@ import pytest
 from icsort.errors import IcsortError
 from icsort.formats import acquisition
 from icsort.formats import package as manifest
+from icsort.sim.bit_true.event import Trigger, Window
 
 MODEL = b"stands for a QONNX file"
 
@@ -24,7 +25,9 @@ def example(name: str = "example", model: bytes = MODEL) -> manifest.Manifest:
         channels=("Brightfield", "PI"),
         input=acquisition.InputSpec(height=40, width=38, channels=2),
         line=acquisition.LineSpec(width=104, x_offset=10),
-        trigger=acquisition.TriggerSpec(channel=1, threshold=1965),
+        trigger=acquisition.TriggerSpec(
+            weights=(0, 1), on=1965, off=1800, end_lines=3, max_lines=90, pre_lines=2, post_lines=2
+        ),
         preprocess=acquisition.PreprocessSpec(background=(482, 34), gain=(33290, -12806), shift=16),
         logits=manifest.LogitsSpec(scale=0.0093, temperature=0.7),
         posterior=manifest.PosteriorSpec(multiplier=159633, shift=15),
@@ -128,7 +131,7 @@ def test_an_unknown_key_is_refused(package: Path) -> None:
     ("edit", "named"),
     [
         (lambda c: c.update(format="icsort-build"), "it must be 'icsort-model-package'"),
-        (lambda c: c.update(version=2, name=3), "version is 2, and this icsort reads version 1"),
+        (lambda c: c.update(version=3, name=3), "version is 3, and this icsort reads version 2"),
         (lambda c: c.update(version=True), "version is True"),
         (lambda c: c["channels"].append("third"), "channels has 3 entries"),
         (lambda c: c["preprocess"]["gain"].pop(), "preprocess.gain has 1 entries"),
@@ -138,8 +141,15 @@ def test_an_unknown_key_is_refused(package: Path) -> None:
         (lambda c: c.update(channels=["PI", "PI"]), "twice"),
         (lambda c: c.update(classes=[f"class {i}" for i in range(65)]), "at most 64"),
         (lambda c: c.update(classes=["G1"]), "classes has 1 entries: it must have at least 2"),
-        (lambda c: c["trigger"].update(channel=2), "trigger.channel"),
-        (lambda c: c["trigger"].update(threshold=2**32), "trigger.threshold"),
+        (lambda c: c["trigger"]["weights"].append(2), "trigger.weights has 3 entries"),
+        (lambda c: c["trigger"].update(on=2**32), "trigger.on"),
+        (lambda c: c["trigger"].update(off=1966), "trigger: 0 <= off <= on"),
+        (lambda c: c["trigger"].update(max_lines=255), "trigger: max_lines must be"),
+        (lambda c: c["line"].update(delays=[1]), "line.delays has 1 entries"),
+        (
+            lambda c: c.update(flat_field={"dark": [[0, 0]] * 104, "flat": [[1, 1]] * 103}),
+            "flat_field.flat must have 104",
+        ),
         (lambda c: c["line"].update(x_offset=67), "line.x_offset"),
         (lambda c: c["line"].update(width=37, x_offset=0), "line.width"),
         (lambda c: c["input"].update(height=256), "input.height"),
@@ -203,15 +213,42 @@ def test_a_full_disk_leaves_the_manifest_as_it_was(package: Path, monkeypatch: p
     assert {path.name: path.read_bytes() for path in package.iterdir()} == before
 
 
-def test_event_trigger_is_the_window_in_the_line() -> None:
-    trigger = example().event_trigger
-    assert (trigger.channel, trigger.threshold, trigger.height, trigger.width, trigger.x_offset) == (
-        1,
-        1965,
-        40,
-        38,
-        10,
-    )
+def test_the_trigger_sees_the_window_or_the_whole_line() -> None:
+    fixed = example()
+    assert fixed.event_trigger == Trigger((0, 1), 1965, 1800, 10, 47, 3, 1, 90, 2, 2)
+    assert fixed.event_window == Window(40, 38, 10)
+    centred = fixed.model_copy(update={"line": acquisition.LineSpec(width=104, centred=True)})
+    assert (centred.event_trigger.first_column, centred.event_trigger.last_column) == (0, 103)
+    assert centred.event_window == Window(40, 38, centred=True)
+
+
+def of_version_1(package: Path) -> dict[str, Any]:
+    """The package's manifest as icsort wrote it when a trigger was a channel and a threshold."""
+    content = json.loads((package / manifest.MANIFEST_FILE).read_text())
+    content |= {"version": 1, "trigger": {"channel": 1, "threshold": 1965}}
+    del content["model_id"], content["line"]["centred"], content["line"]["delays"]
+    canonical = json.dumps(content, sort_keys=True, separators=(",", ":")).encode()
+    return content | {"model_id": hashlib.sha256(canonical).hexdigest()[:16]}
+
+
+def test_a_package_of_before_the_trigger_had_rules_cuts_the_same_windows(package: Path) -> None:
+    path = package / manifest.MANIFEST_FILE
+    path.write_text(json.dumps(of_version_1(package)))
+    loaded = manifest.load(package)
+    assert loaded.trigger.weights == (0, 1)
+    assert loaded.trigger.on == loaded.trigger.off == 1965
+    assert (loaded.trigger.pre_lines, loaded.trigger.min_lines, loaded.trigger.post_lines) == (0, 1, 40)
+    assert loaded.trigger.end_lines == loaded.input.height
+    manifest.save(loaded, package)
+    assert manifest.load(package) == loaded
+
+
+@pytest.mark.parametrize("edit", [lambda c: c["trigger"].update(threshold=7), lambda c: c.update(trigger={})])
+def test_a_changed_package_of_version_1_is_refused(package: Path, edit: Callable[[dict[str, Any]], object]) -> None:
+    content = of_version_1(package)
+    edit(content)
+    (package / manifest.MANIFEST_FILE).write_text(json.dumps(content))
+    assert "changed after export" in refusal(package)
 
 
 def test_a_package_whose_cells_are_not_known_has_no_key_for_them(package: Path) -> None:

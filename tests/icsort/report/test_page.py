@@ -4,10 +4,13 @@
 import base64
 import html.parser
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from icsort.report import figures
 from icsort.report.page import PAGE_FILE, Page, Section, Tile, percent, with_interval, write
@@ -75,6 +78,43 @@ def test_confusion_shows_cells_and_colours_shares() -> None:
     np.testing.assert_allclose(axes.images[0].get_array(), [[0.75, 0.25, 0], [0, 0, 0], [0.25, 0, 0.75]])
     assert [text.get_text() for text in axes.texts] == ["30", "10", "", "", "", "", "1", "", "3"]
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("decision", "true class")
+
+
+def test_numbers_of_logarithmic_axes_are_numbers() -> None:
+    axes = Figure().subplots()
+    axes.plot([0.03, 2e5], [3, 7])
+    figures.logarithmic(axes, "x", "y")
+    axes.figure.draw_without_rendering()
+    for axis in (axes.xaxis, axes.yaxis):
+        shown = [text.get_text() for text in axis.get_ticklabels(which="both")]
+        assert any(shown)
+        assert not [text for text in shown if "$" in text]
+    assert "1,000" in [text.get_text() for text in axes.get_xticklabels()]
+
+
+NAMES = """
+import sys
+from pathlib import Path
+from icsort.quant.cells.inspection import plot_classes
+plot_classes({"$a_$": 30, "$b": 4}, 10, Path(sys.argv[1]))
+"""
+
+
+def test_a_picture_alone_reads_no_name_as_a_formula(tmp_path: Path) -> None:
+    """Whichever module draws first."""
+    subprocess.run([sys.executable, "-c", NAMES, tmp_path / "classes.png"], check=True)
+    assert (tmp_path / "classes.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_pictures_are_drawn_by_one_module() -> None:
+    repository = Path(__file__).parents[3]
+    for folder in ("host", "hw", "quant", "sim"):
+        for path in (repository / folder).rglob("*.py"):
+            text = path.read_text(encoding="utf-8")
+            if "from matplotlib" in text or "import matplotlib" in text:
+                assert "icsort.report.figures import" in text, path
+                assert "pyplot" not in text, path
+                assert "savefig" not in text, path
 
 
 def test_composite_keeps_dark_dark_and_tells_channels_apart() -> None:

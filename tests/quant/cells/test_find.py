@@ -3,11 +3,14 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import tifffile
 
 from icsort import real_data
 from icsort.quant.cells import find as data
+from icsort.quant.cells.counts import Digitization
+from icsort.quant.cells.readers.shards import write_shards
 from icsort.real_data import DATA_VARIABLE
 from tests.quant.cells.files import refusal, write_stack
 
@@ -61,6 +64,25 @@ def test_the_hash_follows_every_pixel_and_label(tmp_path: Path) -> None:
     stack[3, 2, 11, 11] ^= 1
     tifffile.imwrite(tmp_path / "C.tif", stack, metadata={"axes": "ICYX"})
     assert data.read_folder(tmp_path).sha256() != before
+
+
+def test_how_floats_were_digitized_is_kept(tmp_path: Path) -> None:
+    """By the cells, also as shards and through a training into the package; counts have nothing to keep."""
+    (tmp_path / "counts").mkdir()
+    (tmp_path / "floats").mkdir()
+    for index, name in enumerate("AB"):
+        stack = write_stack(tmp_path / "counts" / f"{name}.tif", seed=index)
+        floats = (stack / 16384 - 0.5).astype(np.float32)
+        tifffile.imwrite(tmp_path / "floats" / f"{name}.tif", floats, metadata={"axes": "ICYX"})
+    digitization = Digitization(-0.5, 16384)
+    assert data.read_folder(tmp_path / "counts", digitization=digitization).digitization is None
+    floats = data.read_folder(tmp_path / "floats", digitization=digitization)
+    assert floats.digitization == digitization
+    assert floats.sha256() == data.read_folder(tmp_path / "counts").sha256()
+    write_shards(tmp_path / "shards", [floats])
+    assert data.read_folder(tmp_path / "shards").digitization == digitization
+    write_shards(tmp_path / "more", [data.read_folder(tmp_path / "counts")])
+    assert data.read_folder(tmp_path / "more").digitization is None
 
 
 def test_limited_draws_a_seeded_sample(dataset: data.Dataset) -> None:

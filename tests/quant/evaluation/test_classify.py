@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Classes of cells without labels: against QONNX and a softmax, in pieces, from each kind of source."""
 
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +16,16 @@ from scipy.special import softmax
 
 from icsort.errors import IcsortError
 from icsort.formats import package as manifest
+from icsort.quant.cells.counts import Digitization
 from icsort.quant.cells.dataset import Dataset
 from icsort.quant.cells.readers import shards
 from icsort.quant.cells.readers.shards import write_shards
 from icsort.quant.evaluation import classify as module
 from icsort.quant.evaluation.classify import classify
+from icsort.quant.evaluation.evaluate import Wanted
+from icsort.quant.packaging.export import export_package
 from icsort.quant.synthetic import demo_cells
+from icsort.quant.training.runs import load_run
 
 EMPTY = np.asarray(demo_cells.BACKGROUND, np.uint16)
 
@@ -41,14 +47,21 @@ def without_labels(images: NDArray[np.uint16]) -> Dataset:
 def expected_logits(package_folder: Path, image: NDArray[np.uint16]) -> NDArray[np.int64] | None:
     """Integer logits (K,) of one image by the written rules and QONNX; None where no line triggers."""
     package = manifest.load(package_folder)
-    sums = image[..., package.trigger.channel].sum(axis=1, dtype=np.int64)
-    over = np.flatnonzero(sums >= package.trigger.threshold)
-    if not len(over):
+    rules = package.trigger
+    sums = image[..., rules.weights.index(1)].sum(axis=1, dtype=np.int64).tolist()
+    begin = next((line for line, total in enumerate(sums) if total >= rules.on), None)
+    if begin is None:
         return None
-    window = image[over[0] : over[0] + package.input.height].astype(float)
+    line = lit = begin
+    while line - lit < rules.end_lines:
+        line += 1
+        lit = line if sums[line] >= rules.off else lit
+    first, last = begin - rules.pre_lines, lit + rules.post_lines
+    window = image[first : first + package.input.height].astype(float)
     constants = package.preprocess
     scaled = (window - constants.background) * constants.gain / 2.0**constants.shift
     pixels = np.clip(np.floor(scaled + 0.5), 0, 255)
+    pixels[last - first + 1 :] = 0
     model = ModelWrapper(str(package_folder / manifest.MODEL_FILE))
     (source,), (sink,) = model.graph.input, model.graph.output
     answer = execute_onnx(model, {source.name: pixels.transpose(2, 0, 1)[None].astype(np.float32)})[sink.name]
@@ -144,3 +157,35 @@ def test_an_image_that_cannot_be_read(package_folder: Path, images: NDArray[np.u
     assert summary["cells"] == 3
     assert "2.tif" in summary["unreadable"][0]
     assert pd.read_csv(tmp_path / "a.csv")["cell"].tolist() == ["0.tif", "1.tif", "3.tif"]
+
+
+def test_floats_are_digitized_as_those_of_the_training(
+    run_folder: Path, package_folder: Path, images: NDArray[np.uint16], tmp_path: Path
+) -> None:
+    """As the run and the package keep it, by `classify` and by all that reads labelled cells."""
+    digitization = Digitization(-0.25, 8192.0)
+    shutil.copytree(run_folder, tmp_path / "run")
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert "digitization" not in config["data"]
+    config["data"]["digitization"] = {"offset": -0.25, "counts_per_unit": 8192.0}
+    (tmp_path / "run" / "config.json").write_text(json.dumps(config))
+    export_package(tmp_path / "run", tmp_path / "package")
+    package = manifest.load(tmp_path / "package")
+    assert Digitization.of(package.data.digitization) == digitization
+    assert Wanted.by_package(package, tmp_path / "package").digitization == digitization
+    assert Wanted.by_run(load_run(tmp_path / "run")).digitization == digitization
+    stack = images.transpose(0, 3, 1, 2)
+    kept = {"metadata": {"axes": "TCYX"}}
+    tifffile.imwrite(tmp_path / "counts.tif", stack, **kept)
+    tifffile.imwrite(tmp_path / "floats.tif", (stack / 8192 - 0.25).astype(np.float32), **kept)
+    channels = demo_cells.CHANNELS
+    counts = classify(package_folder, tmp_path / "counts.tif", tmp_path / "counts.csv", channels=channels)
+    subject, cells = tmp_path / "package", tmp_path / "floats.tif"
+    floats = classify(subject, cells, tmp_path / "floats.csv", channels=channels)
+    assert counts["triggered"] == floats["triggered"] > 0
+    pd.testing.assert_frame_equal(
+        *(pd.read_csv(tmp_path / f"{name}.csv").drop(columns="cell") for name in ("counts", "floats"))
+    )
+    darker = Digitization(-0.25, 1024.0)
+    other = classify(subject, cells, tmp_path / "other.csv", channels=channels, digitization=darker)
+    assert other["triggered"] < floats["triggered"]  # what a user says counts

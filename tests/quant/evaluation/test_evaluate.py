@@ -16,13 +16,13 @@ from typer.testing import CliRunner
 from icsort.cli.root import app
 from icsort.errors import IcsortError
 from icsort.formats import package as manifest
+from icsort.formats.integer import BATCH, IntegerNetwork
 from icsort.quant.cells.dataset import Dataset, concatenate
 from icsort.quant.cells.find import generated_dataset
 from icsort.quant.commands.words import parse_merge
 from icsort.quant.evaluation.evaluate import Wanted, evaluate, read_cells, unseen
 from icsort.quant.networks.architectures import Architecture
 from icsort.quant.packaging.export import run_qonnx
-from icsort.quant.packaging.integer import BATCH, IntegerNetwork
 from icsort.quant.packaging.untrained import untrained_package
 from icsort.quant.training.runs import load_run
 from icsort.sim.bit_true.preprocess import preprocess
@@ -214,11 +214,11 @@ def test_bad_input_leaves_nothing(package_folder: Path, run_folder: Path, tmp_pa
     older = tmp_path / "older"
     shutil.copytree(package_folder, older)
     text = (older / "manifest.json").read_text()
-    (older / "manifest.json").write_text(text.replace('"version": 1', '"version": 2', 1))
+    (older / "manifest.json").write_text(text.replace('"version": 2', '"version": 3', 1))
     broken = tmp_path / "heldout.npz"
     broken.write_bytes((run_folder / "heldout.npz").read_bytes()[:500])
     for package, data, match in (
-        (older, run_folder / "heldout.npz", "version is 2, and this icsort reads version 1"),
+        (older, run_folder / "heldout.npz", "version is 3, and this icsort reads version 2"),
         (package_folder, broken, "is not the heldout.npz"),
         (package_folder, tmp_path / "nowhere", "no such folder"),
     ):

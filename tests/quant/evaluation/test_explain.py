@@ -26,7 +26,7 @@ def planted(differentiable: bool) -> Subject:
         spot = (pixels * mask).sum(dim=(1, 2, 3))
         return torch.stack([torch.zeros_like(spot), spot], dim=1)
 
-    wanted = Wanted(("A", "B"), ("X", "Y"), 16, None, None)  # type: ignore[arg-type]
+    wanted = Wanted(("A", "B"), ("X", "Y"), None, None, None)  # type: ignore[arg-type]
     return Subject("planted", wanted, lambda _: None, logits, logits, differentiable, 1.0)  # type: ignore[arg-type,return-value]
 
 

@@ -35,7 +35,7 @@ def test_package(package_folder: Path, run_folder: Path) -> None:
     assert package.data.hash == config["data"]["hash"]
     assert package.data.split_seed == 1
     assert (package.input.height, package.input.width, package.input.channels) == (40, 40, 3)
-    assert package.trigger.threshold == config["trigger"]["threshold"]
+    assert package.trigger.model_dump(mode="json") == config["trigger"]
     assert package.accuracy.cells == metrics["test"]["cells"]
     assert package.accuracy.accuracy == metrics["test"]["accuracy"]
 

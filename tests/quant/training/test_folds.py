@@ -22,6 +22,7 @@ from icsort.quant.training.folds import folds_in, train_folds
 from icsort.quant.training.recipe import Recipe
 from icsort.quant.training.train import Sources, train_run
 
+pytestmark = pytest.mark.xdist_group("folds")  # one training for all of them
 SHORT = Recipe(epochs=2, batch=16, turns=1)
 FLOAT = Architecture().as_float()  # nothing to export, which takes longer than such a training
 COUNT = 3

@@ -5,6 +5,7 @@ import csv
 import errno
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,13 @@ from icsort.errors import IcsortError
 from icsort.output import RECORD_FILE, result_folder, write_record
 from icsort.quant.acquire.choose import choose_setup
 from icsort.quant.acquire.cut import cut_cells
+from icsort.quant.cells.counts import Digitization
 from icsort.quant.cells.find import Dataset, generated_dataset, read_folder
 from icsort.quant.cells.readers.shards import write_shards
 from icsort.quant.training import samples
 from icsort.quant.training.fitting import EpochChoice
 from icsort.quant.training.recipe import Recipe
+from icsort.quant.training.runs import read_config
 from icsort.quant.training.train import train_run
 
 RUN_FILES = {
@@ -67,7 +70,7 @@ def test_cells_on_disk_give_the_same_run(
 ) -> None:
     """Also cut in other portions."""
     monkeypatch.setattr(samples, "CHUNK", 7)
-    write_shards(tmp_path / "shards", [dataset])
+    write_shards(tmp_path / "shards", [replace(dataset, digitization=Digitization(0.5, 2.0))])
     again = tmp_path / "folder that is not there yet" / "run"
     train_run(read_folder(tmp_path / "shards"), again, Recipe(epochs=8, batch=16), seed=1, progress=False)
     ours, theirs = (torch.load(folder / "checkpoint.pt") for folder in (again, run_folder))
@@ -75,6 +78,8 @@ def test_cells_on_disk_give_the_same_run(
     for name in ("heldout.npz", "validation.npz"):
         with np.load(again / name) as our, np.load(run_folder / name) as their:
             assert all((our[key] == their[key]).all() for key in their.files)
+    assert Digitization.of(read_config(again).data.digitization) == Digitization(0.5, 2.0)
+    assert read_config(run_folder).data.digitization is None
 
 
 @pytest.mark.parametrize("turns", [0, 3, 4])

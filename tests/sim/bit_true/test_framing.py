@@ -153,3 +153,31 @@ def test_a_frame_of_just_the_limit_is_taken_and_one_byte_more_is_not(limit: int)
 def test_intact_but_too_short() -> None:
     with pytest.raises(FrameError, match="too few"):
         decode(reference(b"\x01")[:-1])
+
+
+def request(draw: random.Random) -> bytes:
+    """The payload of a READ or WRITE."""
+    kind = draw.choice([MessageType.READ, MessageType.WRITE])
+    return bytes([kind, draw.getrandbits(8)]) + draw.randbytes(2 if kind is MessageType.READ else 6)
+
+
+def test_a_million_random_bytes_then_a_frame(seed: int) -> None:
+    draw = random.Random(seed)
+    decoder = Decoder()
+    noise = draw.randbytes(1_000_000)
+    assert decoder.feed(noise + b"\0") == []
+    assert decoder.bad == sum(bool(piece) for piece in noise.split(b"\0"))
+    payload = request(draw)
+    assert decoder.feed(reference(payload)) == [payload]
+
+
+def test_one_flipped_bit_in_each_of_ten_thousand_frames(seed: int) -> None:
+    draw = random.Random(seed)
+    decoder = Decoder()
+    for _ in range(10_000):
+        damaged = bytearray(reference(request(draw)))
+        at = draw.randrange(8 * len(damaged))
+        damaged[at // 8] ^= 1 << at % 8
+        assert decoder.feed(bytes(damaged) + b"\0") == []
+    assert decoder.bad >= 10_000
+    assert decoder.good == 0

@@ -4,11 +4,11 @@
 import numpy as np
 import pytest
 
+from icsort.formats.integer import IntegerNetwork
 from icsort.quant.evaluation.evaluate import Wanted, evaluate, gate_decisions, merge_classes, read_cells, score
-from icsort.quant.packaging.integer import IntegerNetwork
 from icsort.sim.simulate.lines import flow
-from icsort.sim.simulate.sorter import events, setup_frames
-from icsort.sim.verilator.board import compile_board, run_batch
+from icsort.sim.simulate.sorter import events, run_armed
+from icsort.sim.verilator.board import compile_board
 from tests.sim.conftest import System
 
 pytestmark = pytest.mark.xdist_group("system")
@@ -16,9 +16,9 @@ pytestmark = pytest.mark.xdist_group("system")
 
 def test_evaluation_equals_the_rtl(system: System) -> None:
     build, package = system.build, system.build.manifest
-    stream = flow(system.cells, package)
+    stream = flow(system.cells, package, lines_per_cell=170)  # that the link has time for every record
     compile_board(build)
-    records = events(run_batch(build, stream.lines, setup_frames(build)))
+    records = events(run_armed(build, stream.lines))
 
     network = IntegerNetwork(system.package)
     cells = read_cells(system.run / "heldout.npz", Wanted.by_package(package, system.package))

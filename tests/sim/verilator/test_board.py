@@ -13,11 +13,15 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import flowio
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from icsort.errors import IcsortError
+from icsort.host.images import ImageAssembler
+from icsort.host.link.protocol import EventRecord, ImagePiece, ImageReason, Statistics
+from icsort.host.sorter import Sorter
 from icsort.hw.reference import finn_logits
 from icsort.sim.bit_true import gate
 from icsort.sim.simulate.lines import Flow, flow
@@ -65,7 +69,7 @@ def stands_still(pid: int) -> None:
 
 @pytest.fixture
 def stream(system: System) -> Flow:
-    return flow(system.cells, system.build.manifest, CYCLES_PER_CELL)
+    return flow(system.cells, system.build.manifest, CYCLES_PER_CELL / system.build.line_beats)
 
 
 @pytest.fixture
@@ -82,7 +86,7 @@ def test_sort(system: System, stream: Flow, board: VirtualBoard, tmp_path: Path)
 
     wanted = manifest.classes[:2]
     assert host("gate", "set", *wanted, "--posterior", 0.6, *at).returncode == 0
-    events_file, count = tmp_path / "events.jsonl", len(stream.starts)
+    events_file, count = tmp_path / "events.jsonl", len(stream.events)
     times = ("--drop-delay-us", 40, "--pulse-us", 2)
     done = host("watch", "--arm", "--count", count, "--out", events_file, "--json", *times, *at)
     assert done.returncode == 0, done.stderr
@@ -107,9 +111,114 @@ def test_sort(system: System, stream: Flow, board: VirtualBoard, tmp_path: Path)
     assert counters["ACCEPTED"] == outcome.summary["events"] == count
     assert counters["SORTED"] == passes.sum()
     assert counters["REJECTED"] == count - passes.sum()
-    assert sum(counters[name] for name in ("DISARMED", "LATE", "ABORTED", "CONFLICT")) == 0
+    assert sum(counters[name] for name in ("DISARMED", "LATE", "HARDWARE", "CONFLICT", "COINCIDENCE", "AMBIGUOUS")) == 0
     sort_times = [event["time_cycles"] + 4000 for event in events if event["outcome"] == "SORTED"]
-    assert outcome.summary["sort_pulses"] == [[time, 200] for time in sort_times]
+    assert outcome.summary["sort_pulses"] == [[time, 200, 0] for time in sort_times]
+
+
+RECORDED = """
+format = "icsort-gate-set"
+version = 1
+
+[scales.wide]
+kind = "logicle"
+t = 1000000
+m = 5
+w = 1
+
+[[tests]]
+name = "sure"
+kind = "class"
+classes = ["{first}"]
+posterior = 0.5
+
+[[tests]]
+name = "drawn"
+kind = "polygon"
+x = {{value = "Total Intensity ({channel})", scale = "wide"}}
+y = {{value = "logit {first}"}}
+corners = [[0.3, -60.0], [0.72, -60.0], [0.8, 60.0], [0.25, 60.0]]
+
+[[tests]]
+name = "long"
+kind = "range"
+x = {{value = "event length", min = 16}}
+
+[[gates]]
+name = "one"
+all = ["sure", "drawn"]
+
+[[gates]]
+name = "other"
+any = ["not drawn", "long"]
+
+[[directions]]
+output = 1
+gate = "one"
+priority = 1
+
+[[directions]]
+output = 4
+gate = "other"
+"""
+
+
+@pytest.mark.full  # a polygon's scales are hundreds of words over the virtual line
+def test_preview_says_what_the_board_does(system: System, board: VirtualBoard, tmp_path: Path) -> None:
+    """A sort is recorded; preview of the same gates, from the file alone, is what the RTL decided of each event. The
+    line cannot carry all records with features: those that come are enough."""
+    manifest, at = system.build.manifest, ("--port", board.port, "--model", system.build.folder)
+    gates, schedule, file = tmp_path / "gates.toml", tmp_path / "schedule.toml", tmp_path / "sort.fcs"
+    gates.write_text(RECORDED.format(first=manifest.classes[0], channel=manifest.channels[-1]))
+    schedule.write_text("".join(f"[directions.{output}]\ndelay_us = 40\npulse_us = 2\n" for output in (1, 4)))
+    assert host("gate", "set", gates, *at).returncode == 0
+    words = ("--arm", "--schedule", schedule, "--features", "--record", file, "--idle", 3, "--json")
+    done = host("watch", *words, *at)
+    assert done.returncode == 0, done.stderr
+    summary = json.loads(done.stdout.splitlines()[-1])["summary"]
+    told = json.loads(host("gate", "preview", gates, "--events", file, "--model", system.build.folder, "--json").stdout)
+    data = flowio.FlowData(file)
+    columns = dict(zip(data.pnn_labels, data.as_array().T, strict=True))
+    assert told["events"] == data.event_count == summary["events"] > 50
+    assert int(data.text["lost"]) == summary["lost_events"]
+    for index, name in enumerate(("one", "other")):
+        assert told["gates"][name]["events"] == columns[f"gate {index}"].sum() > 0
+    for output, direction in told["directions"].items():
+        assert direction["events"] == (columns["direction"] == int(output)).sum() > 0
+
+
+def test_images_and_statistics(system: System, stream: Flow, board: VirtualBoard) -> None:
+    """While the board sorts: every window that comes is the network's, pixel by pixel; those that do not come are
+    counted; statistics say of each moment what happened before it."""
+    manifest = system.build.manifest
+    images, statistics, events = {}, [], []
+    with Sorter.open(str(board.port)) as sorter:
+        identity = sorter.identify()
+        assembler = ImageAssembler(identity.height * identity.width * identity.channels)
+        sorter.set_gate(list(manifest.classes[:2]), 0.6, manifest)
+        sorter.set_statistics(0.001)
+        sorter.set_images(ImageReason.GATE, 0)
+        sorter.arm(manifest, heartbeat=40)
+        for message in sorter.events(idle=5):
+            if isinstance(message, EventRecord):
+                events.append(message)
+            elif isinstance(message, Statistics):
+                statistics.append(message)
+            elif isinstance(message, ImagePiece) and (image := assembler.see(message)):
+                images[image.event_id] = np.frombuffer(image.pixels, np.uint8).reshape(stream.pixels.shape[1:])
+        counters = sorter.counters()
+    assert assembler.incomplete == 0
+    hits = [event.event_id for event in events if event.gates & 1]
+    assert len(events) == len(stream.events)
+    assert set(images) <= set(hits)
+    assert len(images) + counters["IMAGES_SKIPPED"] == len(hits) > len(images) > 0
+    assert all(np.array_equal(pixels, stream.pixels[event]) for event, pixels in images.items())
+    assert len(statistics) > 3
+    for frame in statistics:
+        light = frame.time - np.array([event.time for event in events])
+        assert (light > 1000).sum() <= frame.counters["ACCEPTED"] <= (light > 0).sum()  # it takes time to accept one
+    numbers = [frame.number for frame in statistics]
+    assert numbers == sorted(set(numbers))
 
 
 def test_arm_and_disarm(system: System, board: VirtualBoard) -> None:
@@ -139,6 +248,35 @@ def test_host_that_dies(system: System, board: VirtualBoard) -> None:
     assert (info["armed"], info["disarmed_by"]) == (False, "HEARTBEAT")
     assert info["counters"]["HEARTBEATS_LOST"] == 1
     assert board.stop().summary["sort_pulses"] == []
+
+
+def test_the_command_as_json(system: System, tmp_path: Path) -> None:
+    """A line when the board is there, one when it has ended."""
+    port = tmp_path / "board"
+    words = [
+        "board",
+        system.build.folder,
+        "--cells",
+        system.run / "heldout.npz",
+        "--count",
+        3,
+        "--port",
+        port,
+        "--json",
+    ]
+    command = [sys.executable, "-m", "icsort", *map(str, words)]
+    # Started from a shell's background, this process ignores Ctrl-C and its children would.
+    taken = signal.signal(signal.SIGINT, signal.default_int_handler)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    signal.signal(signal.SIGINT, taken)
+    with process:
+        assert process.stdout is not None
+        begun = json.loads(process.stdout.readline())
+        assert begun == {"build_id": system.build.build_id, "port": str(port), "cells": 3}
+        process.send_signal(signal.SIGINT)
+        summary = json.loads(process.stdout.read())["summary"]
+    assert process.returncode == 0
+    assert (summary["events"], summary["sort_pulses"]) == (0, [])
 
 
 def test_another_build(system: System, board: VirtualBoard, tmp_path: Path) -> None:
@@ -200,7 +338,8 @@ def test_port_that_is_something_else(system: System, tmp_path: Path, kind: str) 
             virtual_board(system.build, no_lines(system), port),
         ):
             pass
-        assert port.lstat() == before
+        after = port.lstat()
+        assert (after.st_ino, after.st_mode, after.st_mtime_ns) == (before.st_ino, before.st_mode, before.st_mtime_ns)
     assert kind != "file" or port.read_text() == "precious"
 
 

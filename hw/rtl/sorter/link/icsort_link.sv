@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// icsort_link: the host link. Answers register requests from the host and sends event records to it.
+// icsort_link: the host link. Answers register requests from the host and sends records to it.
 //
 //   Line        UART 8N1, CLKS_PER_BIT cycles a bit on both pins. A frame is COBS(payload, CRC-32(payload)) and a zero byte;
 //               payload = type, sequence number, body, all little endian. docs/link.md has every frame.
@@ -9,14 +9,14 @@
 //               leave is not carried out, and is counted as bad; the host waits for each answer.
 //   Register bus  reg_req is high for one cycle with reg_we, reg_addr and reg_wdata, which then stay until the answer.
 //               The answer is one cycle of reg_ack with reg_err and reg_rdata, in the cycle of reg_req or any later one.
-//   Records     AXI4-Stream, one record body a packet, sent as an EVENT frame. s_axis_record_tready is low while the line is
+//   Records     AXI4-Stream, one record body a packet, sent as a frame of type tuser. s_axis_record_tready is low while the line is
 //               busy; a packet that has begun must not wait for the host. Answers go before records, between frames.
 //   Latency     a request is put on the bus 5 to 6 cycles after the middle of the stop bit of its closing zero.
 //   Overflow    none: records wait at s_axis_record; a request that cannot be kept is counted, never lost silently.
 //   Counting    every frame from the host gives exactly one pulse: good_frame (intact and carried out or answered
 //               with NACK) or bad_frame (checksum, coding, length, UART framing, or no room). Lone zero bytes are no frames.
 //   tx_idle     nothing to send: no request at work, no answer, no record byte, transmit pin at rest.
-//   Reset       drops the frame being received or sent, numbers EVENT frames from 0.
+//   Reset       drops the frame being received or sent, numbers records from 0.
 `default_nettype none
 
 module icsort_link #(
@@ -36,10 +36,11 @@ module icsort_link #(
     input  wire logic        reg_err,
     input  wire logic [31:0] reg_rdata,
 
-    input  wire logic [7:0]  s_axis_record_tdata,
+    input  wire logic [31:0] s_axis_record_tdata,
     input  wire logic        s_axis_record_tvalid,
     output logic             s_axis_record_tready,
     input  wire logic        s_axis_record_tlast,
+    input  wire logic [7:0]  s_axis_record_tuser,
 
     output logic             tx_idle,
     output logic             bad_frame,
@@ -120,6 +121,7 @@ module icsort_link #(
       .s_axis_record_tvalid,
       .s_axis_record_tready,
       .s_axis_record_tlast,
+      .s_axis_record_tuser,
       .m_axis_tdata (payload_data),
       .m_axis_tvalid(payload_valid),
       .m_axis_tready(payload_ready),

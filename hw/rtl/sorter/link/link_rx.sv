@@ -16,7 +16,9 @@
 //   Reset       drops the frame, the request and the answer.
 `default_nettype none
 
-module link_rx (
+module link_rx
+  import icsort_pkg::*;
+(
     input  wire logic        clk,
     input  wire logic        rst,
 
@@ -42,8 +44,6 @@ module link_rx (
     output logic             bad_frame,
     output logic             good_frame
 );
-  localparam logic [7:0] TypeRead = 8'h01, TypeWrite = 8'h02;
-  localparam logic [7:0] TypeReadAck = 8'h81, TypeWriteAck = 8'h82, TypeNack = 8'hFF;
   localparam logic [7:0] NackType = 8'd1, NackLength = 8'd2, NackAddress = 8'd3;
   localparam logic [3:0] CrcBytes = 4'd4, LeastBytes = 4'd6, ReadBytes = 4'd8, WriteBytes = 4'd12;
   localparam logic [31:0] CrcResidue = 32'h2144DF1C;
@@ -88,16 +88,16 @@ module link_rx (
     unique case (state_q)
       Idle: if (accept) begin
         seq_q     <= frame_seq;
-        write_q   <= frame_type == TypeWrite;
-        reg_we    <= frame_type == TypeWrite;
+        write_q   <= frame_type == FRAME_WRITE;
+        reg_we    <= frame_type == FRAME_WRITE;
         reg_addr  <= frame_q[31:16];
         reg_wdata <= frame_q[63:32];
-        if (frame_type != TypeRead && frame_type != TypeWrite) begin
-          answer_data  <= 64'({NackType, frame_seq, TypeNack});
+        if (frame_type != FRAME_READ && frame_type != FRAME_WRITE) begin
+          answer_data  <= 64'({NackType, frame_seq, FRAME_NACK});
           answer_bytes <= 4'd3;
           state_q      <= Answer;
-        end else if (count_q != (frame_type == TypeRead ? ReadBytes : WriteBytes)) begin
-          answer_data  <= 64'({NackLength, frame_seq, TypeNack});
+        end else if (count_q != (frame_type == FRAME_READ ? ReadBytes : WriteBytes)) begin
+          answer_data  <= 64'({NackLength, frame_seq, FRAME_NACK});
           answer_bytes <= 4'd3;
           state_q      <= Answer;
         end else begin
@@ -107,13 +107,13 @@ module link_rx (
       end
       Bus: if (reg_ack) begin
         if (reg_err && reg_we == write_q) begin
-          answer_data  <= 64'({NackAddress, seq_q, TypeNack});
+          answer_data  <= 64'({NackAddress, seq_q, FRAME_NACK});
           answer_bytes <= 4'd3;
           state_q      <= Answer;
         end else if (reg_we) begin
           state_q <= ReadBack;
         end else begin
-          answer_data  <= {reg_err ? 32'd0 : reg_rdata, reg_addr, seq_q, write_q ? TypeWriteAck : TypeReadAck};
+          answer_data  <= {reg_err ? 32'd0 : reg_rdata, reg_addr, seq_q, write_q ? FRAME_WRITE_ACK : FRAME_READ_ACK};
           answer_bytes <= 4'd8;
           state_q      <= Answer;
         end
@@ -134,6 +134,13 @@ module link_rx (
       bad_frame  <= 1'b0;
     end
   end
+
+  frame_refused: cover property (@(posedge clk) disable iff (rst) s_end && !intact);
+  frame_while_busy: cover property (@(posedge clk) disable iff (rst) intact && state_q != Idle);
+  type_refused: cover property (@(posedge clk) disable iff (rst) accept && frame_type != FRAME_READ && frame_type != FRAME_WRITE);
+  length_refused: cover property (@(posedge clk) disable iff (rst) accept && ((frame_type == FRAME_READ && count_q != ReadBytes) || (frame_type == FRAME_WRITE && count_q != WriteBytes)));
+  address_refused: cover property (@(posedge clk) disable iff (rst) state_q == Bus && reg_ack && reg_err && reg_we == write_q);
+  frame_too_long: cover property (@(posedge clk) disable iff (rst) s_end && count_q > WriteBytes);
 
 endmodule
 

@@ -33,6 +33,7 @@ module uart_rx #(
   typedef enum logic [2:0] {Idle, Start, Data, Stop, Break} state_e;
 
   state_e               state_q;
+  (* async_reg = "true" *)
   logic [1:0]           sync_q;
   logic [CountBits-1:0] count_q;
   logic [2:0]           bit_q;

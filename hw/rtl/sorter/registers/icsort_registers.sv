@@ -62,10 +62,12 @@ module icsort_registers (
     assign s_cpuif_wr_err = cpuif_wr_err;
 
     logic cpuif_req_masked;
+    logic external_pending;
 
     // Read & write latencies are balanced. Stalls not required
-    assign cpuif_req_stall_rd = '0;
-    assign cpuif_req_stall_wr = '0;
+    // except if external
+    assign cpuif_req_stall_rd = external_pending;
+    assign cpuif_req_stall_wr = external_pending;
     assign cpuif_req_masked = cpuif_req
                             & !(!cpuif_req_is_wr & cpuif_req_stall_rd)
                             & !(cpuif_req_is_wr & cpuif_req_stall_wr);
@@ -88,18 +90,6 @@ module icsort_registers (
         logic SNAPSHOT;
         logic ARM;
         logic DISARM;
-        logic GATE_CLASSES_LO;
-        logic GATE_CLASSES_HI;
-        logic GATE_POSTERIOR;
-        logic GATE_COMMIT;
-        logic GATE_ACTIVE_CLASSES_LO;
-        logic GATE_ACTIVE_CLASSES_HI;
-        logic GATE_ACTIVE_POSTERIOR;
-        logic GATE_SERIAL;
-        logic DROP_DELAY;
-        logic PULSE_CYCLES;
-        logic TRIGGER_CHANNEL;
-        logic TRIGGER_THRESHOLD;
         logic HEARTBEAT;
         logic LINE_TIMEOUT;
         logic ACCEPTED;
@@ -108,20 +98,88 @@ module icsort_registers (
         logic REJECTED;
         logic DISARMED;
         logic LATE;
-        logic ABORTED;
+        logic HARDWARE;
         logic CONFLICT;
         logic RECORDS_LOST;
         logic LINE_ERRORS;
-        logic LINE_STALLS;
         logic LINK_BAD_FRAMES;
         logic LINK_GOOD_FRAMES;
         logic HEARTBEATS_LOST;
         logic LINE_GAPS;
         logic LINES_STOPPED;
         logic DEAD_TIME;
+        logic DEBRIS;
+        logic WINDOWS_LOST;
+        logic FEATURES_LOST;
+        logic SCHEDULE;
+        logic SCHEDULE_COMMIT;
+        logic SCHEDULE_VIEW;
+        logic SCHEDULE_SERIAL;
+        logic ARM_TEST;
+        logic TEST_PULSE;
+        logic TEST_PERIOD;
+        logic TEST;
+        logic TRIGGER_ON;
+        logic TRIGGER_OFF;
+        logic TRIGGER_WEIGHTS_LO;
+        logic TRIGGER_WEIGHTS_HI;
+        logic TRIGGER_COLUMNS;
+        logic TRIGGER_LINES;
+        logic TRIGGER_LIMITS;
+        logic WINDOW;
+        logic CHANNEL_DELAYS_LO;
+        logic CHANNEL_DELAYS_HI;
+        logic PREPROCESS_SHIFT;
+        logic FRONT_COMMIT;
+        logic FRONT_SERIAL;
+        logic FRONT_INDEX;
+        logic FRONT_DATA;
+        logic FRONT_READ;
+        logic GATE_INDEX;
+        logic GATE_DATA;
+        logic GATE_COMMIT;
+        logic GATE_SERIAL;
+        logic GATE_STATE;
+        logic GATE_SIZE;
+        logic GATE_VALUES;
+        logic RECORD_FIELDS;
+        logic NETWORK_MARGIN;
+        logic STATISTICS_PERIOD;
+        logic IMAGE_RULE;
+        logic IMAGE_REQUEST;
+        logic FAULTS;
+        logic FAULTS_CLEAR;
+        logic LINE_SOURCE;
+        logic LINE_SOURCE_LINES;
+        logic LINE_SOURCE_GAP;
+        logic LINE_SOURCE_REPEATS;
+        logic LINE_SOURCE_START;
+        logic LINE_SOURCE_STOP;
+        logic LINE_SOURCE_INDEX;
+        logic LINE_SOURCE_DATA;
+        logic LINE_SOURCE_STATUS;
+        logic COINCIDENCE;
+        logic AMBIGUOUS;
+        logic OVERLONG;
+        logic STALLED;
+        logic FAULT;
+        logic LIMITED;
+        logic SKIPPED;
+        logic COMPLETE;
+        logic TEST_PULSES;
+        logic SORTED_0;
+        logic SORTED_1;
+        logic SORTED_2;
+        logic SORTED_3;
+        logic SORTED_4;
+        logic SORTED_5;
+        logic STATISTICS_LOST;
+        logic IMAGES_SKIPPED;
     } decoded_reg_strb_t;
     decoded_reg_strb_t decoded_reg_strb;
     logic decoded_err;
+    logic decoded_req_is_external;
+
     logic [15:0] decoded_addr;
     logic decoded_req;
     logic decoded_req_is_wr;
@@ -131,6 +189,8 @@ module icsort_registers (
     always_comb begin
         automatic logic is_valid_addr;
         automatic logic is_valid_rw;
+        automatic logic is_external;
+        is_external = '0;
         is_valid_addr = '0;
         is_valid_rw = '0;
         decoded_reg_strb.MAGIC = cpuif_req_masked & (cpuif_addr == 16'h0) & !cpuif_req_is_wr;
@@ -175,42 +235,6 @@ module icsort_registers (
         decoded_reg_strb.DISARM = cpuif_req_masked & (cpuif_addr == 16'h40) & cpuif_req_is_wr;
         is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'h40);
         is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'h40) & cpuif_req_is_wr;
-        decoded_reg_strb.GATE_CLASSES_LO = cpuif_req_masked & (cpuif_addr == 16'h44);
-        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'h44);
-        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'h44);
-        decoded_reg_strb.GATE_CLASSES_HI = cpuif_req_masked & (cpuif_addr == 16'h48);
-        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'h48);
-        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'h48);
-        decoded_reg_strb.GATE_POSTERIOR = cpuif_req_masked & (cpuif_addr == 16'h4c);
-        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'h4c);
-        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'h4c);
-        decoded_reg_strb.GATE_COMMIT = cpuif_req_masked & (cpuif_addr == 16'h50) & cpuif_req_is_wr;
-        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'h50);
-        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'h50) & cpuif_req_is_wr;
-        decoded_reg_strb.GATE_ACTIVE_CLASSES_LO = cpuif_req_masked & (cpuif_addr == 16'h54) & !cpuif_req_is_wr;
-        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'h54);
-        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'h54) & !cpuif_req_is_wr;
-        decoded_reg_strb.GATE_ACTIVE_CLASSES_HI = cpuif_req_masked & (cpuif_addr == 16'h58) & !cpuif_req_is_wr;
-        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'h58);
-        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'h58) & !cpuif_req_is_wr;
-        decoded_reg_strb.GATE_ACTIVE_POSTERIOR = cpuif_req_masked & (cpuif_addr == 16'h5c) & !cpuif_req_is_wr;
-        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'h5c);
-        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'h5c) & !cpuif_req_is_wr;
-        decoded_reg_strb.GATE_SERIAL = cpuif_req_masked & (cpuif_addr == 16'h60) & !cpuif_req_is_wr;
-        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'h60);
-        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'h60) & !cpuif_req_is_wr;
-        decoded_reg_strb.DROP_DELAY = cpuif_req_masked & (cpuif_addr == 16'h64);
-        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'h64);
-        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'h64);
-        decoded_reg_strb.PULSE_CYCLES = cpuif_req_masked & (cpuif_addr == 16'h68);
-        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'h68);
-        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'h68);
-        decoded_reg_strb.TRIGGER_CHANNEL = cpuif_req_masked & (cpuif_addr == 16'h6c);
-        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'h6c);
-        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'h6c);
-        decoded_reg_strb.TRIGGER_THRESHOLD = cpuif_req_masked & (cpuif_addr == 16'h70);
-        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'h70);
-        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'h70);
         decoded_reg_strb.HEARTBEAT = cpuif_req_masked & (cpuif_addr == 16'h74);
         is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'h74);
         is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'h74);
@@ -235,7 +259,7 @@ module icsort_registers (
         decoded_reg_strb.LATE = cpuif_req_masked & (cpuif_addr == 16'h94) & !cpuif_req_is_wr;
         is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'h94);
         is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'h94) & !cpuif_req_is_wr;
-        decoded_reg_strb.ABORTED = cpuif_req_masked & (cpuif_addr == 16'h98) & !cpuif_req_is_wr;
+        decoded_reg_strb.HARDWARE = cpuif_req_masked & (cpuif_addr == 16'h98) & !cpuif_req_is_wr;
         is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'h98);
         is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'h98) & !cpuif_req_is_wr;
         decoded_reg_strb.CONFLICT = cpuif_req_masked & (cpuif_addr == 16'h9c) & !cpuif_req_is_wr;
@@ -247,9 +271,6 @@ module icsort_registers (
         decoded_reg_strb.LINE_ERRORS = cpuif_req_masked & (cpuif_addr == 16'ha4) & !cpuif_req_is_wr;
         is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'ha4);
         is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'ha4) & !cpuif_req_is_wr;
-        decoded_reg_strb.LINE_STALLS = cpuif_req_masked & (cpuif_addr == 16'ha8) & !cpuif_req_is_wr;
-        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'ha8);
-        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'ha8) & !cpuif_req_is_wr;
         decoded_reg_strb.LINK_BAD_FRAMES = cpuif_req_masked & (cpuif_addr == 16'hac) & !cpuif_req_is_wr;
         is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'hac);
         is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'hac) & !cpuif_req_is_wr;
@@ -268,7 +289,226 @@ module icsort_registers (
         decoded_reg_strb.DEAD_TIME = cpuif_req_masked & (cpuif_addr == 16'hc0) & !cpuif_req_is_wr;
         is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'hc0);
         is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'hc0) & !cpuif_req_is_wr;
+        decoded_reg_strb.DEBRIS = cpuif_req_masked & (cpuif_addr == 16'hc4) & !cpuif_req_is_wr;
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'hc4);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'hc4) & !cpuif_req_is_wr;
+        decoded_reg_strb.WINDOWS_LOST = cpuif_req_masked & (cpuif_addr == 16'hc8) & !cpuif_req_is_wr;
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'hc8);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'hc8) & !cpuif_req_is_wr;
+        decoded_reg_strb.FEATURES_LOST = cpuif_req_masked & (cpuif_addr == 16'hcc) & !cpuif_req_is_wr;
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'hcc);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'hcc) & !cpuif_req_is_wr;
+        decoded_reg_strb.SCHEDULE = cpuif_req_masked & (cpuif_addr >= 16'h100) & (cpuif_addr <= 16'h100 + 16'ha3);
+        is_external |= cpuif_req_masked & (cpuif_addr >= 16'h100) & (cpuif_addr <= 16'h100 + 16'ha3);
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr >= 16'h100) & (cpuif_addr <= 16'h100 + 16'ha3);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr >= 16'h100) & (cpuif_addr <= 16'h100 + 16'ha3);
+        decoded_reg_strb.SCHEDULE_COMMIT = cpuif_req_masked & (cpuif_addr == 16'h1e0) & cpuif_req_is_wr;
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'h1e0);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'h1e0) & cpuif_req_is_wr;
+        decoded_reg_strb.SCHEDULE_VIEW = cpuif_req_masked & (cpuif_addr == 16'h1e4);
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'h1e4);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'h1e4);
+        decoded_reg_strb.SCHEDULE_SERIAL = cpuif_req_masked & (cpuif_addr == 16'h1e8) & !cpuif_req_is_wr;
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'h1e8);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'h1e8) & !cpuif_req_is_wr;
+        decoded_reg_strb.ARM_TEST = cpuif_req_masked & (cpuif_addr == 16'h1ec) & cpuif_req_is_wr;
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'h1ec);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'h1ec) & cpuif_req_is_wr;
+        decoded_reg_strb.TEST_PULSE = cpuif_req_masked & (cpuif_addr == 16'h1f0) & cpuif_req_is_wr;
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'h1f0);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'h1f0) & cpuif_req_is_wr;
+        decoded_reg_strb.TEST_PERIOD = cpuif_req_masked & (cpuif_addr == 16'h1f4);
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'h1f4);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'h1f4);
+        decoded_reg_strb.TEST = cpuif_req_masked & (cpuif_addr == 16'h1f8);
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'h1f8);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'h1f8);
+        decoded_reg_strb.TRIGGER_ON = cpuif_req_masked & (cpuif_addr == 16'h200);
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'h200);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'h200);
+        decoded_reg_strb.TRIGGER_OFF = cpuif_req_masked & (cpuif_addr == 16'h204);
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'h204);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'h204);
+        decoded_reg_strb.TRIGGER_WEIGHTS_LO = cpuif_req_masked & (cpuif_addr == 16'h208);
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'h208);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'h208);
+        decoded_reg_strb.TRIGGER_WEIGHTS_HI = cpuif_req_masked & (cpuif_addr == 16'h20c);
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'h20c);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'h20c);
+        decoded_reg_strb.TRIGGER_COLUMNS = cpuif_req_masked & (cpuif_addr == 16'h210);
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'h210);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'h210);
+        decoded_reg_strb.TRIGGER_LINES = cpuif_req_masked & (cpuif_addr == 16'h214);
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'h214);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'h214);
+        decoded_reg_strb.TRIGGER_LIMITS = cpuif_req_masked & (cpuif_addr == 16'h218);
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'h218);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'h218);
+        decoded_reg_strb.WINDOW = cpuif_req_masked & (cpuif_addr == 16'h21c);
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'h21c);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'h21c);
+        decoded_reg_strb.CHANNEL_DELAYS_LO = cpuif_req_masked & (cpuif_addr == 16'h220);
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'h220);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'h220);
+        decoded_reg_strb.CHANNEL_DELAYS_HI = cpuif_req_masked & (cpuif_addr == 16'h224);
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'h224);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'h224);
+        decoded_reg_strb.PREPROCESS_SHIFT = cpuif_req_masked & (cpuif_addr == 16'h228);
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'h228);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'h228);
+        decoded_reg_strb.FRONT_COMMIT = cpuif_req_masked & (cpuif_addr == 16'h22c) & cpuif_req_is_wr;
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'h22c);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'h22c) & cpuif_req_is_wr;
+        decoded_reg_strb.FRONT_SERIAL = cpuif_req_masked & (cpuif_addr == 16'h230) & !cpuif_req_is_wr;
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'h230);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'h230) & !cpuif_req_is_wr;
+        decoded_reg_strb.FRONT_INDEX = cpuif_req_masked & (cpuif_addr == 16'h234);
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'h234);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'h234);
+        decoded_reg_strb.FRONT_DATA = cpuif_req_masked & (cpuif_addr == 16'h238) & cpuif_req_is_wr;
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'h238);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'h238) & cpuif_req_is_wr;
+        decoded_reg_strb.FRONT_READ = cpuif_req_masked & (cpuif_addr == 16'h23c) & !cpuif_req_is_wr;
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'h23c);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'h23c) & !cpuif_req_is_wr;
+        decoded_reg_strb.GATE_INDEX = cpuif_req_masked & (cpuif_addr == 16'h300);
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'h300);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'h300);
+        decoded_reg_strb.GATE_DATA = cpuif_req_masked & (cpuif_addr == 16'h304);
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'h304);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'h304);
+        decoded_reg_strb.GATE_COMMIT = cpuif_req_masked & (cpuif_addr == 16'h308) & cpuif_req_is_wr;
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'h308);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'h308) & cpuif_req_is_wr;
+        decoded_reg_strb.GATE_SERIAL = cpuif_req_masked & (cpuif_addr == 16'h30c) & !cpuif_req_is_wr;
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'h30c);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'h30c) & !cpuif_req_is_wr;
+        decoded_reg_strb.GATE_STATE = cpuif_req_masked & (cpuif_addr == 16'h310) & !cpuif_req_is_wr;
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'h310);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'h310) & !cpuif_req_is_wr;
+        decoded_reg_strb.GATE_SIZE = cpuif_req_masked & (cpuif_addr == 16'h314) & !cpuif_req_is_wr;
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'h314);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'h314) & !cpuif_req_is_wr;
+        decoded_reg_strb.GATE_VALUES = cpuif_req_masked & (cpuif_addr == 16'h318) & !cpuif_req_is_wr;
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'h318);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'h318) & !cpuif_req_is_wr;
+        decoded_reg_strb.RECORD_FIELDS = cpuif_req_masked & (cpuif_addr == 16'h400);
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'h400);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'h400);
+        decoded_reg_strb.NETWORK_MARGIN = cpuif_req_masked & (cpuif_addr == 16'h410);
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'h410);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'h410);
+        decoded_reg_strb.STATISTICS_PERIOD = cpuif_req_masked & (cpuif_addr == 16'h420);
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'h420);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'h420);
+        decoded_reg_strb.IMAGE_RULE = cpuif_req_masked & (cpuif_addr == 16'h428);
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'h428);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'h428);
+        decoded_reg_strb.IMAGE_REQUEST = cpuif_req_masked & (cpuif_addr == 16'h42c) & cpuif_req_is_wr;
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'h42c);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'h42c) & cpuif_req_is_wr;
+        decoded_reg_strb.FAULTS = cpuif_req_masked & (cpuif_addr == 16'h440) & !cpuif_req_is_wr;
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'h440);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'h440) & !cpuif_req_is_wr;
+        decoded_reg_strb.FAULTS_CLEAR = cpuif_req_masked & (cpuif_addr == 16'h444) & cpuif_req_is_wr;
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'h444);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'h444) & cpuif_req_is_wr;
+        decoded_reg_strb.LINE_SOURCE = cpuif_req_masked & (cpuif_addr == 16'h480);
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'h480);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'h480);
+        decoded_reg_strb.LINE_SOURCE_LINES = cpuif_req_masked & (cpuif_addr == 16'h484);
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'h484);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'h484);
+        decoded_reg_strb.LINE_SOURCE_GAP = cpuif_req_masked & (cpuif_addr == 16'h488);
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'h488);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'h488);
+        decoded_reg_strb.LINE_SOURCE_REPEATS = cpuif_req_masked & (cpuif_addr == 16'h48c);
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'h48c);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'h48c);
+        decoded_reg_strb.LINE_SOURCE_START = cpuif_req_masked & (cpuif_addr == 16'h490) & cpuif_req_is_wr;
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'h490);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'h490) & cpuif_req_is_wr;
+        decoded_reg_strb.LINE_SOURCE_STOP = cpuif_req_masked & (cpuif_addr == 16'h494) & cpuif_req_is_wr;
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'h494);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'h494) & cpuif_req_is_wr;
+        decoded_reg_strb.LINE_SOURCE_INDEX = cpuif_req_masked & (cpuif_addr == 16'h498);
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'h498);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'h498);
+        decoded_reg_strb.LINE_SOURCE_DATA = cpuif_req_masked & (cpuif_addr == 16'h49c) & cpuif_req_is_wr;
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'h49c);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'h49c) & cpuif_req_is_wr;
+        decoded_reg_strb.LINE_SOURCE_STATUS = cpuif_req_masked & (cpuif_addr == 16'h4a0) & !cpuif_req_is_wr;
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'h4a0);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'h4a0) & !cpuif_req_is_wr;
+        decoded_reg_strb.COINCIDENCE = cpuif_req_masked & (cpuif_addr == 16'h500) & !cpuif_req_is_wr;
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'h500);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'h500) & !cpuif_req_is_wr;
+        decoded_reg_strb.AMBIGUOUS = cpuif_req_masked & (cpuif_addr == 16'h504) & !cpuif_req_is_wr;
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'h504);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'h504) & !cpuif_req_is_wr;
+        decoded_reg_strb.OVERLONG = cpuif_req_masked & (cpuif_addr == 16'h508) & !cpuif_req_is_wr;
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'h508);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'h508) & !cpuif_req_is_wr;
+        decoded_reg_strb.STALLED = cpuif_req_masked & (cpuif_addr == 16'h50c) & !cpuif_req_is_wr;
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'h50c);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'h50c) & !cpuif_req_is_wr;
+        decoded_reg_strb.FAULT = cpuif_req_masked & (cpuif_addr == 16'h510) & !cpuif_req_is_wr;
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'h510);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'h510) & !cpuif_req_is_wr;
+        decoded_reg_strb.LIMITED = cpuif_req_masked & (cpuif_addr == 16'h514) & !cpuif_req_is_wr;
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'h514);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'h514) & !cpuif_req_is_wr;
+        decoded_reg_strb.SKIPPED = cpuif_req_masked & (cpuif_addr == 16'h518) & !cpuif_req_is_wr;
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'h518);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'h518) & !cpuif_req_is_wr;
+        decoded_reg_strb.COMPLETE = cpuif_req_masked & (cpuif_addr == 16'h51c) & !cpuif_req_is_wr;
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'h51c);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'h51c) & !cpuif_req_is_wr;
+        decoded_reg_strb.TEST_PULSES = cpuif_req_masked & (cpuif_addr == 16'h520) & !cpuif_req_is_wr;
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'h520);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'h520) & !cpuif_req_is_wr;
+        decoded_reg_strb.SORTED_0 = cpuif_req_masked & (cpuif_addr == 16'h524) & !cpuif_req_is_wr;
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'h524);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'h524) & !cpuif_req_is_wr;
+        decoded_reg_strb.SORTED_1 = cpuif_req_masked & (cpuif_addr == 16'h528) & !cpuif_req_is_wr;
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'h528);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'h528) & !cpuif_req_is_wr;
+        decoded_reg_strb.SORTED_2 = cpuif_req_masked & (cpuif_addr == 16'h52c) & !cpuif_req_is_wr;
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'h52c);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'h52c) & !cpuif_req_is_wr;
+        decoded_reg_strb.SORTED_3 = cpuif_req_masked & (cpuif_addr == 16'h530) & !cpuif_req_is_wr;
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'h530);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'h530) & !cpuif_req_is_wr;
+        decoded_reg_strb.SORTED_4 = cpuif_req_masked & (cpuif_addr == 16'h534) & !cpuif_req_is_wr;
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'h534);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'h534) & !cpuif_req_is_wr;
+        decoded_reg_strb.SORTED_5 = cpuif_req_masked & (cpuif_addr == 16'h538) & !cpuif_req_is_wr;
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'h538);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'h538) & !cpuif_req_is_wr;
+        decoded_reg_strb.STATISTICS_LOST = cpuif_req_masked & (cpuif_addr == 16'h53c) & !cpuif_req_is_wr;
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'h53c);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'h53c) & !cpuif_req_is_wr;
+        decoded_reg_strb.IMAGES_SKIPPED = cpuif_req_masked & (cpuif_addr == 16'h540) & !cpuif_req_is_wr;
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'h540);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'h540) & !cpuif_req_is_wr;
         decoded_err = (~is_valid_addr | (is_valid_addr & ~is_valid_rw)) & decoded_req;
+        decoded_req_is_external = is_external;
+    end
+    logic external_wr_ack;
+    logic external_rd_ack;
+    always_ff @(posedge clk) begin
+        if(rst) begin
+            external_pending <= '0;
+        end else begin
+            if(decoded_req_is_external & ~external_wr_ack & ~external_rd_ack) external_pending <= '1;
+            else if(external_wr_ack | external_rd_ack) external_pending <= '0;
+            `ifndef SYNTHESIS
+                assert_bad_ext_wr_ack: assert(!external_wr_ack || (external_pending | decoded_req_is_external))
+                    else $error("An external wr_ack strobe was asserted when no external request was active");
+                assert_bad_ext_rd_ack: assert(!external_rd_ack || (external_pending | decoded_req_is_external))
+                    else $error("An external rd_ack strobe was asserted when no external request was active");
+            `endif
+        end
     end
 
     // Pass down signals to next stage
@@ -323,80 +563,6 @@ module icsort_registers (
                 logic [31:0] next;
                 logic load_next;
             } value;
-        } GATE_CLASSES_LO;
-        struct {
-            struct {
-                logic [31:0] next;
-                logic load_next;
-            } value;
-        } GATE_CLASSES_HI;
-        struct {
-            struct {
-                logic [15:0] next;
-                logic load_next;
-            } value;
-        } GATE_POSTERIOR;
-        struct {
-            struct {
-                logic next;
-                logic load_next;
-            } strobe;
-        } GATE_COMMIT;
-        struct {
-            struct {
-                logic [31:0] next;
-                logic load_next;
-            } value;
-        } GATE_ACTIVE_CLASSES_LO;
-        struct {
-            struct {
-                logic [31:0] next;
-                logic load_next;
-            } value;
-        } GATE_ACTIVE_CLASSES_HI;
-        struct {
-            struct {
-                logic [15:0] next;
-                logic load_next;
-            } value;
-        } GATE_ACTIVE_POSTERIOR;
-        struct {
-            struct {
-                logic [31:0] next;
-                logic load_next;
-                logic incrthreshold;
-                logic overflow;
-            } value;
-        } GATE_SERIAL;
-        struct {
-            struct {
-                logic [31:0] next;
-                logic load_next;
-            } value;
-        } DROP_DELAY;
-        struct {
-            struct {
-                logic [15:0] next;
-                logic load_next;
-            } value;
-        } PULSE_CYCLES;
-        struct {
-            struct {
-                logic [7:0] next;
-                logic load_next;
-            } value;
-        } TRIGGER_CHANNEL;
-        struct {
-            struct {
-                logic [31:0] next;
-                logic load_next;
-            } value;
-        } TRIGGER_THRESHOLD;
-        struct {
-            struct {
-                logic [31:0] next;
-                logic load_next;
-            } value;
         } HEARTBEAT;
         struct {
             struct {
@@ -445,7 +611,7 @@ module icsort_registers (
                 logic [31:0] next;
                 logic load_next;
             } value;
-        } ABORTED;
+        } HARDWARE;
         struct {
             struct {
                 logic [31:0] next;
@@ -464,12 +630,6 @@ module icsort_registers (
                 logic load_next;
             } value;
         } LINE_ERRORS;
-        struct {
-            struct {
-                logic [31:0] next;
-                logic load_next;
-            } value;
-        } LINE_STALLS;
         struct {
             struct {
                 logic [31:0] next;
@@ -506,6 +666,452 @@ module icsort_registers (
                 logic load_next;
             } value;
         } DEAD_TIME;
+        struct {
+            struct {
+                logic [31:0] next;
+                logic load_next;
+            } value;
+        } DEBRIS;
+        struct {
+            struct {
+                logic [31:0] next;
+                logic load_next;
+            } value;
+        } WINDOWS_LOST;
+        struct {
+            struct {
+                logic [31:0] next;
+                logic load_next;
+            } value;
+        } FEATURES_LOST;
+        struct {
+            struct {
+                logic next;
+                logic load_next;
+            } strobe;
+        } SCHEDULE_COMMIT;
+        struct {
+            struct {
+                logic next;
+                logic load_next;
+            } value;
+        } SCHEDULE_VIEW;
+        struct {
+            struct {
+                logic next;
+                logic load_next;
+            } strobe;
+        } ARM_TEST;
+        struct {
+            struct {
+                logic next;
+                logic load_next;
+            } strobe;
+        } TEST_PULSE;
+        struct {
+            struct {
+                logic [31:0] next;
+                logic load_next;
+            } value;
+        } TEST_PERIOD;
+        struct {
+            struct {
+                logic [2:0] next;
+                logic load_next;
+            } direction;
+            struct {
+                logic next;
+                logic load_next;
+            } events;
+            struct {
+                logic [15:0] next;
+                logic load_next;
+            } width;
+        } TEST;
+        struct {
+            struct {
+                logic [31:0] next;
+                logic load_next;
+            } value;
+        } TRIGGER_ON;
+        struct {
+            struct {
+                logic [31:0] next;
+                logic load_next;
+            } value;
+        } TRIGGER_OFF;
+        struct {
+            struct {
+                logic [31:0] next;
+                logic load_next;
+            } value;
+        } TRIGGER_WEIGHTS_LO;
+        struct {
+            struct {
+                logic [31:0] next;
+                logic load_next;
+            } value;
+        } TRIGGER_WEIGHTS_HI;
+        struct {
+            struct {
+                logic [15:0] next;
+                logic load_next;
+            } first;
+            struct {
+                logic [15:0] next;
+                logic load_next;
+            } last;
+        } TRIGGER_COLUMNS;
+        struct {
+            struct {
+                logic [5:0] next;
+                logic load_next;
+            } end_lines;
+            struct {
+                logic [7:0] next;
+                logic load_next;
+            } min_lines;
+            struct {
+                logic [5:0] next;
+                logic load_next;
+            } pre_lines;
+            struct {
+                logic [5:0] next;
+                logic load_next;
+            } post_lines;
+        } TRIGGER_LINES;
+        struct {
+            struct {
+                logic [7:0] next;
+                logic load_next;
+            } max_lines;
+            struct {
+                logic [4:0] next;
+                logic load_next;
+            } dip;
+        } TRIGGER_LIMITS;
+        struct {
+            struct {
+                logic [15:0] next;
+                logic load_next;
+            } x_offset;
+            struct {
+                logic next;
+                logic load_next;
+            } centred;
+            struct {
+                logic next;
+                logic load_next;
+            } flat_field;
+        } WINDOW;
+        struct {
+            struct {
+                logic [31:0] next;
+                logic load_next;
+            } value;
+        } CHANNEL_DELAYS_LO;
+        struct {
+            struct {
+                logic [31:0] next;
+                logic load_next;
+            } value;
+        } CHANNEL_DELAYS_HI;
+        struct {
+            struct {
+                logic [4:0] next;
+                logic load_next;
+            } value;
+        } PREPROCESS_SHIFT;
+        struct {
+            struct {
+                logic next;
+                logic load_next;
+            } strobe;
+        } FRONT_COMMIT;
+        struct {
+            struct {
+                logic [31:0] next;
+                logic load_next;
+                logic incrthreshold;
+                logic overflow;
+            } value;
+        } FRONT_SERIAL;
+        struct {
+            struct {
+                logic [23:0] next;
+                logic load_next;
+            } index;
+            struct {
+                logic [7:0] next;
+                logic load_next;
+            } table_number;
+        } FRONT_INDEX;
+        struct {
+            struct {
+                logic [31:0] next;
+                logic load_next;
+            } value;
+        } FRONT_DATA;
+        struct {
+            struct {
+                logic [12:0] next;
+                logic load_next;
+            } index;
+            struct {
+                logic next;
+                logic load_next;
+            } active;
+        } GATE_INDEX;
+        struct {
+            struct {
+                logic [31:0] next;
+                logic load_next;
+            } value;
+        } GATE_DATA;
+        struct {
+            struct {
+                logic next;
+                logic load_next;
+            } strobe;
+        } GATE_COMMIT;
+        struct {
+            struct {
+                logic [31:0] next;
+                logic load_next;
+                logic incrthreshold;
+                logic overflow;
+            } value;
+        } GATE_SERIAL;
+        struct {
+            struct {
+                logic next;
+                logic load_next;
+            } base;
+            struct {
+                logic next;
+                logic load_next;
+            } timing;
+            struct {
+                logic next;
+                logic load_next;
+            } features;
+            struct {
+                logic next;
+                logic load_next;
+            } logits;
+        } RECORD_FIELDS;
+        struct {
+            struct {
+                logic [31:0] next;
+                logic load_next;
+            } value;
+        } NETWORK_MARGIN;
+        struct {
+            struct {
+                logic [31:0] next;
+                logic load_next;
+            } value;
+        } STATISTICS_PERIOD;
+        struct {
+            struct {
+                logic [1:0] next;
+                logic load_next;
+            } rule;
+            struct {
+                logic [23:0] next;
+                logic load_next;
+            } argument;
+        } IMAGE_RULE;
+        struct {
+            struct {
+                logic next;
+                logic load_next;
+            } strobe;
+        } IMAGE_REQUEST;
+        struct {
+            struct {
+                logic next;
+                logic load_next;
+            } interlock;
+            struct {
+                logic next;
+                logic load_next;
+            } cells_lost;
+            struct {
+                logic next;
+                logic load_next;
+            } drop_clock;
+            struct {
+                logic next;
+                logic load_next;
+            } pairing;
+            struct {
+                logic next;
+                logic load_next;
+            } network;
+        } FAULTS_CLEAR;
+        struct {
+            struct {
+                logic next;
+                logic load_next;
+            } select;
+            struct {
+                logic next;
+                logic load_next;
+            } while_armed;
+        } LINE_SOURCE;
+        struct {
+            struct {
+                logic [15:0] next;
+                logic load_next;
+            } value;
+        } LINE_SOURCE_LINES;
+        struct {
+            struct {
+                logic [31:0] next;
+                logic load_next;
+            } value;
+        } LINE_SOURCE_GAP;
+        struct {
+            struct {
+                logic [15:0] next;
+                logic load_next;
+            } value;
+        } LINE_SOURCE_REPEATS;
+        struct {
+            struct {
+                logic next;
+                logic load_next;
+            } strobe;
+        } LINE_SOURCE_START;
+        struct {
+            struct {
+                logic next;
+                logic load_next;
+            } strobe;
+        } LINE_SOURCE_STOP;
+        struct {
+            struct {
+                logic [7:0] next;
+                logic load_next;
+            } channel;
+            struct {
+                logic [15:0] next;
+                logic load_next;
+            } column;
+            struct {
+                logic [7:0] next;
+                logic load_next;
+            } line;
+        } LINE_SOURCE_INDEX;
+        struct {
+            struct {
+                logic [15:0] next;
+                logic load_next;
+            } value;
+        } LINE_SOURCE_DATA;
+        struct {
+            struct {
+                logic [31:0] next;
+                logic load_next;
+            } value;
+        } COINCIDENCE;
+        struct {
+            struct {
+                logic [31:0] next;
+                logic load_next;
+            } value;
+        } AMBIGUOUS;
+        struct {
+            struct {
+                logic [31:0] next;
+                logic load_next;
+            } value;
+        } OVERLONG;
+        struct {
+            struct {
+                logic [31:0] next;
+                logic load_next;
+            } value;
+        } STALLED;
+        struct {
+            struct {
+                logic [31:0] next;
+                logic load_next;
+            } value;
+        } FAULT;
+        struct {
+            struct {
+                logic [31:0] next;
+                logic load_next;
+            } value;
+        } LIMITED;
+        struct {
+            struct {
+                logic [31:0] next;
+                logic load_next;
+            } value;
+        } SKIPPED;
+        struct {
+            struct {
+                logic [31:0] next;
+                logic load_next;
+            } value;
+        } COMPLETE;
+        struct {
+            struct {
+                logic [31:0] next;
+                logic load_next;
+            } value;
+        } TEST_PULSES;
+        struct {
+            struct {
+                logic [31:0] next;
+                logic load_next;
+            } value;
+        } SORTED_0;
+        struct {
+            struct {
+                logic [31:0] next;
+                logic load_next;
+            } value;
+        } SORTED_1;
+        struct {
+            struct {
+                logic [31:0] next;
+                logic load_next;
+            } value;
+        } SORTED_2;
+        struct {
+            struct {
+                logic [31:0] next;
+                logic load_next;
+            } value;
+        } SORTED_3;
+        struct {
+            struct {
+                logic [31:0] next;
+                logic load_next;
+            } value;
+        } SORTED_4;
+        struct {
+            struct {
+                logic [31:0] next;
+                logic load_next;
+            } value;
+        } SORTED_5;
+        struct {
+            struct {
+                logic [31:0] next;
+                logic load_next;
+            } value;
+        } STATISTICS_LOST;
+        struct {
+            struct {
+                logic [31:0] next;
+                logic load_next;
+            } value;
+        } IMAGES_SKIPPED;
     } field_combo_t;
     field_combo_t field_combo;
 
@@ -544,66 +1150,6 @@ module icsort_registers (
             struct {
                 logic [31:0] value;
             } value;
-        } GATE_CLASSES_LO;
-        struct {
-            struct {
-                logic [31:0] value;
-            } value;
-        } GATE_CLASSES_HI;
-        struct {
-            struct {
-                logic [15:0] value;
-            } value;
-        } GATE_POSTERIOR;
-        struct {
-            struct {
-                logic value;
-            } strobe;
-        } GATE_COMMIT;
-        struct {
-            struct {
-                logic [31:0] value;
-            } value;
-        } GATE_ACTIVE_CLASSES_LO;
-        struct {
-            struct {
-                logic [31:0] value;
-            } value;
-        } GATE_ACTIVE_CLASSES_HI;
-        struct {
-            struct {
-                logic [15:0] value;
-            } value;
-        } GATE_ACTIVE_POSTERIOR;
-        struct {
-            struct {
-                logic [31:0] value;
-            } value;
-        } GATE_SERIAL;
-        struct {
-            struct {
-                logic [31:0] value;
-            } value;
-        } DROP_DELAY;
-        struct {
-            struct {
-                logic [15:0] value;
-            } value;
-        } PULSE_CYCLES;
-        struct {
-            struct {
-                logic [7:0] value;
-            } value;
-        } TRIGGER_CHANNEL;
-        struct {
-            struct {
-                logic [31:0] value;
-            } value;
-        } TRIGGER_THRESHOLD;
-        struct {
-            struct {
-                logic [31:0] value;
-            } value;
         } HEARTBEAT;
         struct {
             struct {
@@ -644,7 +1190,7 @@ module icsort_registers (
             struct {
                 logic [31:0] value;
             } value;
-        } ABORTED;
+        } HARDWARE;
         struct {
             struct {
                 logic [31:0] value;
@@ -660,11 +1206,6 @@ module icsort_registers (
                 logic [31:0] value;
             } value;
         } LINE_ERRORS;
-        struct {
-            struct {
-                logic [31:0] value;
-            } value;
-        } LINE_STALLS;
         struct {
             struct {
                 logic [31:0] value;
@@ -695,6 +1236,367 @@ module icsort_registers (
                 logic [31:0] value;
             } value;
         } DEAD_TIME;
+        struct {
+            struct {
+                logic [31:0] value;
+            } value;
+        } DEBRIS;
+        struct {
+            struct {
+                logic [31:0] value;
+            } value;
+        } WINDOWS_LOST;
+        struct {
+            struct {
+                logic [31:0] value;
+            } value;
+        } FEATURES_LOST;
+        struct {
+            struct {
+                logic value;
+            } strobe;
+        } SCHEDULE_COMMIT;
+        struct {
+            struct {
+                logic value;
+            } value;
+        } SCHEDULE_VIEW;
+        struct {
+            struct {
+                logic value;
+            } strobe;
+        } ARM_TEST;
+        struct {
+            struct {
+                logic value;
+            } strobe;
+        } TEST_PULSE;
+        struct {
+            struct {
+                logic [31:0] value;
+            } value;
+        } TEST_PERIOD;
+        struct {
+            struct {
+                logic [2:0] value;
+            } direction;
+            struct {
+                logic value;
+            } events;
+            struct {
+                logic [15:0] value;
+            } width;
+        } TEST;
+        struct {
+            struct {
+                logic [31:0] value;
+            } value;
+        } TRIGGER_ON;
+        struct {
+            struct {
+                logic [31:0] value;
+            } value;
+        } TRIGGER_OFF;
+        struct {
+            struct {
+                logic [31:0] value;
+            } value;
+        } TRIGGER_WEIGHTS_LO;
+        struct {
+            struct {
+                logic [31:0] value;
+            } value;
+        } TRIGGER_WEIGHTS_HI;
+        struct {
+            struct {
+                logic [15:0] value;
+            } first;
+            struct {
+                logic [15:0] value;
+            } last;
+        } TRIGGER_COLUMNS;
+        struct {
+            struct {
+                logic [5:0] value;
+            } end_lines;
+            struct {
+                logic [7:0] value;
+            } min_lines;
+            struct {
+                logic [5:0] value;
+            } pre_lines;
+            struct {
+                logic [5:0] value;
+            } post_lines;
+        } TRIGGER_LINES;
+        struct {
+            struct {
+                logic [7:0] value;
+            } max_lines;
+            struct {
+                logic [4:0] value;
+            } dip;
+        } TRIGGER_LIMITS;
+        struct {
+            struct {
+                logic [15:0] value;
+            } x_offset;
+            struct {
+                logic value;
+            } centred;
+            struct {
+                logic value;
+            } flat_field;
+        } WINDOW;
+        struct {
+            struct {
+                logic [31:0] value;
+            } value;
+        } CHANNEL_DELAYS_LO;
+        struct {
+            struct {
+                logic [31:0] value;
+            } value;
+        } CHANNEL_DELAYS_HI;
+        struct {
+            struct {
+                logic [4:0] value;
+            } value;
+        } PREPROCESS_SHIFT;
+        struct {
+            struct {
+                logic value;
+            } strobe;
+        } FRONT_COMMIT;
+        struct {
+            struct {
+                logic [31:0] value;
+            } value;
+        } FRONT_SERIAL;
+        struct {
+            struct {
+                logic [23:0] value;
+            } index;
+            struct {
+                logic [7:0] value;
+            } table_number;
+        } FRONT_INDEX;
+        struct {
+            struct {
+                logic [31:0] value;
+            } value;
+        } FRONT_DATA;
+        struct {
+            struct {
+                logic [12:0] value;
+            } index;
+            struct {
+                logic value;
+            } active;
+        } GATE_INDEX;
+        struct {
+            struct {
+                logic [31:0] value;
+            } value;
+        } GATE_DATA;
+        struct {
+            struct {
+                logic value;
+            } strobe;
+        } GATE_COMMIT;
+        struct {
+            struct {
+                logic [31:0] value;
+            } value;
+        } GATE_SERIAL;
+        struct {
+            struct {
+                logic value;
+            } base;
+            struct {
+                logic value;
+            } timing;
+            struct {
+                logic value;
+            } features;
+            struct {
+                logic value;
+            } logits;
+        } RECORD_FIELDS;
+        struct {
+            struct {
+                logic [31:0] value;
+            } value;
+        } NETWORK_MARGIN;
+        struct {
+            struct {
+                logic [31:0] value;
+            } value;
+        } STATISTICS_PERIOD;
+        struct {
+            struct {
+                logic [1:0] value;
+            } rule;
+            struct {
+                logic [23:0] value;
+            } argument;
+        } IMAGE_RULE;
+        struct {
+            struct {
+                logic value;
+            } strobe;
+        } IMAGE_REQUEST;
+        struct {
+            struct {
+                logic value;
+            } interlock;
+            struct {
+                logic value;
+            } cells_lost;
+            struct {
+                logic value;
+            } drop_clock;
+            struct {
+                logic value;
+            } pairing;
+            struct {
+                logic value;
+            } network;
+        } FAULTS_CLEAR;
+        struct {
+            struct {
+                logic value;
+            } select;
+            struct {
+                logic value;
+            } while_armed;
+        } LINE_SOURCE;
+        struct {
+            struct {
+                logic [15:0] value;
+            } value;
+        } LINE_SOURCE_LINES;
+        struct {
+            struct {
+                logic [31:0] value;
+            } value;
+        } LINE_SOURCE_GAP;
+        struct {
+            struct {
+                logic [15:0] value;
+            } value;
+        } LINE_SOURCE_REPEATS;
+        struct {
+            struct {
+                logic value;
+            } strobe;
+        } LINE_SOURCE_START;
+        struct {
+            struct {
+                logic value;
+            } strobe;
+        } LINE_SOURCE_STOP;
+        struct {
+            struct {
+                logic [7:0] value;
+            } channel;
+            struct {
+                logic [15:0] value;
+            } column;
+            struct {
+                logic [7:0] value;
+            } line;
+        } LINE_SOURCE_INDEX;
+        struct {
+            struct {
+                logic [15:0] value;
+            } value;
+        } LINE_SOURCE_DATA;
+        struct {
+            struct {
+                logic [31:0] value;
+            } value;
+        } COINCIDENCE;
+        struct {
+            struct {
+                logic [31:0] value;
+            } value;
+        } AMBIGUOUS;
+        struct {
+            struct {
+                logic [31:0] value;
+            } value;
+        } OVERLONG;
+        struct {
+            struct {
+                logic [31:0] value;
+            } value;
+        } STALLED;
+        struct {
+            struct {
+                logic [31:0] value;
+            } value;
+        } FAULT;
+        struct {
+            struct {
+                logic [31:0] value;
+            } value;
+        } LIMITED;
+        struct {
+            struct {
+                logic [31:0] value;
+            } value;
+        } SKIPPED;
+        struct {
+            struct {
+                logic [31:0] value;
+            } value;
+        } COMPLETE;
+        struct {
+            struct {
+                logic [31:0] value;
+            } value;
+        } TEST_PULSES;
+        struct {
+            struct {
+                logic [31:0] value;
+            } value;
+        } SORTED_0;
+        struct {
+            struct {
+                logic [31:0] value;
+            } value;
+        } SORTED_1;
+        struct {
+            struct {
+                logic [31:0] value;
+            } value;
+        } SORTED_2;
+        struct {
+            struct {
+                logic [31:0] value;
+            } value;
+        } SORTED_3;
+        struct {
+            struct {
+                logic [31:0] value;
+            } value;
+        } SORTED_4;
+        struct {
+            struct {
+                logic [31:0] value;
+            } value;
+        } SORTED_5;
+        struct {
+            struct {
+                logic [31:0] value;
+            } value;
+        } STATISTICS_LOST;
+        struct {
+            struct {
+                logic [31:0] value;
+            } value;
+        } IMAGES_SKIPPED;
     } field_storage_t;
     field_storage_t field_storage;
 
@@ -748,7 +1650,7 @@ module icsort_registers (
         automatic logic load_next_c;
         next_c = field_storage.STATUS.gate_valid.value;
         load_next_c = '0;
-        if(field_storage.GATE_COMMIT.strobe.value) begin // HW Set
+        if(hwif_in.STATUS.gate_valid.hwset) begin // HW Set
             next_c = '1;
             load_next_c = '1;
         end
@@ -843,289 +1745,6 @@ module icsort_registers (
         end
     end
     assign hwif_out.DISARM.strobe.value = field_storage.DISARM.strobe.value;
-    // Field: icsort_registers.GATE_CLASSES_LO.value
-    always_comb begin
-        automatic logic [31:0] next_c;
-        automatic logic load_next_c;
-        next_c = field_storage.GATE_CLASSES_LO.value.value;
-        load_next_c = '0;
-        if(decoded_reg_strb.GATE_CLASSES_LO && decoded_req_is_wr) begin // SW write
-            next_c = (field_storage.GATE_CLASSES_LO.value.value & ~decoded_wr_biten[31:0]) | (decoded_wr_data[31:0] & decoded_wr_biten[31:0]);
-            load_next_c = '1;
-        end
-        field_combo.GATE_CLASSES_LO.value.next = next_c;
-        field_combo.GATE_CLASSES_LO.value.load_next = load_next_c;
-    end
-    always_ff @(posedge clk) begin
-        if(rst) begin
-            field_storage.GATE_CLASSES_LO.value.value <= 32'h0;
-        end else begin
-            if(field_combo.GATE_CLASSES_LO.value.load_next) begin
-                field_storage.GATE_CLASSES_LO.value.value <= field_combo.GATE_CLASSES_LO.value.next;
-            end
-        end
-    end
-    assign hwif_out.GATE_CLASSES_LO.value.value = field_storage.GATE_CLASSES_LO.value.value;
-    // Field: icsort_registers.GATE_CLASSES_HI.value
-    always_comb begin
-        automatic logic [31:0] next_c;
-        automatic logic load_next_c;
-        next_c = field_storage.GATE_CLASSES_HI.value.value;
-        load_next_c = '0;
-        if(decoded_reg_strb.GATE_CLASSES_HI && decoded_req_is_wr) begin // SW write
-            next_c = (field_storage.GATE_CLASSES_HI.value.value & ~decoded_wr_biten[31:0]) | (decoded_wr_data[31:0] & decoded_wr_biten[31:0]);
-            load_next_c = '1;
-        end
-        field_combo.GATE_CLASSES_HI.value.next = next_c;
-        field_combo.GATE_CLASSES_HI.value.load_next = load_next_c;
-    end
-    always_ff @(posedge clk) begin
-        if(rst) begin
-            field_storage.GATE_CLASSES_HI.value.value <= 32'h0;
-        end else begin
-            if(field_combo.GATE_CLASSES_HI.value.load_next) begin
-                field_storage.GATE_CLASSES_HI.value.value <= field_combo.GATE_CLASSES_HI.value.next;
-            end
-        end
-    end
-    assign hwif_out.GATE_CLASSES_HI.value.value = field_storage.GATE_CLASSES_HI.value.value;
-    // Field: icsort_registers.GATE_POSTERIOR.value
-    always_comb begin
-        automatic logic [15:0] next_c;
-        automatic logic load_next_c;
-        next_c = field_storage.GATE_POSTERIOR.value.value;
-        load_next_c = '0;
-        if(decoded_reg_strb.GATE_POSTERIOR && decoded_req_is_wr) begin // SW write
-            next_c = (field_storage.GATE_POSTERIOR.value.value & ~decoded_wr_biten[15:0]) | (decoded_wr_data[15:0] & decoded_wr_biten[15:0]);
-            load_next_c = '1;
-        end
-        field_combo.GATE_POSTERIOR.value.next = next_c;
-        field_combo.GATE_POSTERIOR.value.load_next = load_next_c;
-    end
-    always_ff @(posedge clk) begin
-        if(rst) begin
-            field_storage.GATE_POSTERIOR.value.value <= 16'h0;
-        end else begin
-            if(field_combo.GATE_POSTERIOR.value.load_next) begin
-                field_storage.GATE_POSTERIOR.value.value <= field_combo.GATE_POSTERIOR.value.next;
-            end
-        end
-    end
-    assign hwif_out.GATE_POSTERIOR.value.value = field_storage.GATE_POSTERIOR.value.value;
-    // Field: icsort_registers.GATE_COMMIT.strobe
-    always_comb begin
-        automatic logic [0:0] next_c;
-        automatic logic load_next_c;
-        next_c = field_storage.GATE_COMMIT.strobe.value;
-        load_next_c = '0;
-        if(decoded_reg_strb.GATE_COMMIT && decoded_req_is_wr) begin // SW write
-            next_c = (field_storage.GATE_COMMIT.strobe.value & ~decoded_wr_biten[0:0]) | (decoded_wr_data[0:0] & decoded_wr_biten[0:0]);
-            load_next_c = '1;
-        end else begin // singlepulse clears back to 0
-            next_c = '0;
-            load_next_c = '1;
-        end
-        field_combo.GATE_COMMIT.strobe.next = next_c;
-        field_combo.GATE_COMMIT.strobe.load_next = load_next_c;
-    end
-    always_ff @(posedge clk) begin
-        if(rst) begin
-            field_storage.GATE_COMMIT.strobe.value <= 1'h0;
-        end else begin
-            if(field_combo.GATE_COMMIT.strobe.load_next) begin
-                field_storage.GATE_COMMIT.strobe.value <= field_combo.GATE_COMMIT.strobe.next;
-            end
-        end
-    end
-    assign hwif_out.GATE_COMMIT.strobe.value = field_storage.GATE_COMMIT.strobe.value;
-    // Field: icsort_registers.GATE_ACTIVE_CLASSES_LO.value
-    always_comb begin
-        automatic logic [31:0] next_c;
-        automatic logic load_next_c;
-        next_c = field_storage.GATE_ACTIVE_CLASSES_LO.value.value;
-        load_next_c = '0;
-        if(field_storage.GATE_COMMIT.strobe.value) begin // HW Write - we
-            next_c = field_storage.GATE_CLASSES_LO.value.value;
-            load_next_c = '1;
-        end
-        field_combo.GATE_ACTIVE_CLASSES_LO.value.next = next_c;
-        field_combo.GATE_ACTIVE_CLASSES_LO.value.load_next = load_next_c;
-    end
-    always_ff @(posedge clk) begin
-        if(rst) begin
-            field_storage.GATE_ACTIVE_CLASSES_LO.value.value <= 32'h0;
-        end else begin
-            if(field_combo.GATE_ACTIVE_CLASSES_LO.value.load_next) begin
-                field_storage.GATE_ACTIVE_CLASSES_LO.value.value <= field_combo.GATE_ACTIVE_CLASSES_LO.value.next;
-            end
-        end
-    end
-    assign hwif_out.GATE_ACTIVE_CLASSES_LO.value.value = field_storage.GATE_ACTIVE_CLASSES_LO.value.value;
-    // Field: icsort_registers.GATE_ACTIVE_CLASSES_HI.value
-    always_comb begin
-        automatic logic [31:0] next_c;
-        automatic logic load_next_c;
-        next_c = field_storage.GATE_ACTIVE_CLASSES_HI.value.value;
-        load_next_c = '0;
-        if(field_storage.GATE_COMMIT.strobe.value) begin // HW Write - we
-            next_c = field_storage.GATE_CLASSES_HI.value.value;
-            load_next_c = '1;
-        end
-        field_combo.GATE_ACTIVE_CLASSES_HI.value.next = next_c;
-        field_combo.GATE_ACTIVE_CLASSES_HI.value.load_next = load_next_c;
-    end
-    always_ff @(posedge clk) begin
-        if(rst) begin
-            field_storage.GATE_ACTIVE_CLASSES_HI.value.value <= 32'h0;
-        end else begin
-            if(field_combo.GATE_ACTIVE_CLASSES_HI.value.load_next) begin
-                field_storage.GATE_ACTIVE_CLASSES_HI.value.value <= field_combo.GATE_ACTIVE_CLASSES_HI.value.next;
-            end
-        end
-    end
-    assign hwif_out.GATE_ACTIVE_CLASSES_HI.value.value = field_storage.GATE_ACTIVE_CLASSES_HI.value.value;
-    // Field: icsort_registers.GATE_ACTIVE_POSTERIOR.value
-    always_comb begin
-        automatic logic [15:0] next_c;
-        automatic logic load_next_c;
-        next_c = field_storage.GATE_ACTIVE_POSTERIOR.value.value;
-        load_next_c = '0;
-        if(field_storage.GATE_COMMIT.strobe.value) begin // HW Write - we
-            next_c = field_storage.GATE_POSTERIOR.value.value;
-            load_next_c = '1;
-        end
-        field_combo.GATE_ACTIVE_POSTERIOR.value.next = next_c;
-        field_combo.GATE_ACTIVE_POSTERIOR.value.load_next = load_next_c;
-    end
-    always_ff @(posedge clk) begin
-        if(rst) begin
-            field_storage.GATE_ACTIVE_POSTERIOR.value.value <= 16'h0;
-        end else begin
-            if(field_combo.GATE_ACTIVE_POSTERIOR.value.load_next) begin
-                field_storage.GATE_ACTIVE_POSTERIOR.value.value <= field_combo.GATE_ACTIVE_POSTERIOR.value.next;
-            end
-        end
-    end
-    assign hwif_out.GATE_ACTIVE_POSTERIOR.value.value = field_storage.GATE_ACTIVE_POSTERIOR.value.value;
-    // Field: icsort_registers.GATE_SERIAL.value
-    always_comb begin
-        automatic logic [31:0] next_c;
-        automatic logic load_next_c;
-        next_c = field_storage.GATE_SERIAL.value.value;
-        load_next_c = '0;
-        
-        if(field_storage.GATE_COMMIT.strobe.value) begin // increment
-            field_combo.GATE_SERIAL.value.overflow = (((33)'(next_c) + 32'h1) > 33'hffffffff);
-            next_c = next_c + 32'h1;
-            load_next_c = '1;
-        end else begin
-            field_combo.GATE_SERIAL.value.overflow = '0;
-        end
-        field_combo.GATE_SERIAL.value.incrthreshold = (field_storage.GATE_SERIAL.value.value >= 32'hffffffff);
-        field_combo.GATE_SERIAL.value.next = next_c;
-        field_combo.GATE_SERIAL.value.load_next = load_next_c;
-    end
-    always_ff @(posedge clk) begin
-        if(rst) begin
-            field_storage.GATE_SERIAL.value.value <= 32'h0;
-        end else begin
-            if(field_combo.GATE_SERIAL.value.load_next) begin
-                field_storage.GATE_SERIAL.value.value <= field_combo.GATE_SERIAL.value.next;
-            end
-        end
-    end
-    // Field: icsort_registers.DROP_DELAY.value
-    always_comb begin
-        automatic logic [31:0] next_c;
-        automatic logic load_next_c;
-        next_c = field_storage.DROP_DELAY.value.value;
-        load_next_c = '0;
-        if(decoded_reg_strb.DROP_DELAY && decoded_req_is_wr) begin // SW write
-            next_c = (field_storage.DROP_DELAY.value.value & ~decoded_wr_biten[31:0]) | (decoded_wr_data[31:0] & decoded_wr_biten[31:0]);
-            load_next_c = '1;
-        end
-        field_combo.DROP_DELAY.value.next = next_c;
-        field_combo.DROP_DELAY.value.load_next = load_next_c;
-    end
-    always_ff @(posedge clk) begin
-        if(rst) begin
-            field_storage.DROP_DELAY.value.value <= 32'h0;
-        end else begin
-            if(field_combo.DROP_DELAY.value.load_next) begin
-                field_storage.DROP_DELAY.value.value <= field_combo.DROP_DELAY.value.next;
-            end
-        end
-    end
-    assign hwif_out.DROP_DELAY.value.value = field_storage.DROP_DELAY.value.value;
-    // Field: icsort_registers.PULSE_CYCLES.value
-    always_comb begin
-        automatic logic [15:0] next_c;
-        automatic logic load_next_c;
-        next_c = field_storage.PULSE_CYCLES.value.value;
-        load_next_c = '0;
-        if(decoded_reg_strb.PULSE_CYCLES && decoded_req_is_wr) begin // SW write
-            next_c = (field_storage.PULSE_CYCLES.value.value & ~decoded_wr_biten[15:0]) | (decoded_wr_data[15:0] & decoded_wr_biten[15:0]);
-            load_next_c = '1;
-        end
-        field_combo.PULSE_CYCLES.value.next = next_c;
-        field_combo.PULSE_CYCLES.value.load_next = load_next_c;
-    end
-    always_ff @(posedge clk) begin
-        if(rst) begin
-            field_storage.PULSE_CYCLES.value.value <= 16'h1;
-        end else begin
-            if(field_combo.PULSE_CYCLES.value.load_next) begin
-                field_storage.PULSE_CYCLES.value.value <= field_combo.PULSE_CYCLES.value.next;
-            end
-        end
-    end
-    assign hwif_out.PULSE_CYCLES.value.value = field_storage.PULSE_CYCLES.value.value;
-    // Field: icsort_registers.TRIGGER_CHANNEL.value
-    always_comb begin
-        automatic logic [7:0] next_c;
-        automatic logic load_next_c;
-        next_c = field_storage.TRIGGER_CHANNEL.value.value;
-        load_next_c = '0;
-        if(decoded_reg_strb.TRIGGER_CHANNEL && decoded_req_is_wr) begin // SW write
-            next_c = (field_storage.TRIGGER_CHANNEL.value.value & ~decoded_wr_biten[7:0]) | (decoded_wr_data[7:0] & decoded_wr_biten[7:0]);
-            load_next_c = '1;
-        end
-        field_combo.TRIGGER_CHANNEL.value.next = next_c;
-        field_combo.TRIGGER_CHANNEL.value.load_next = load_next_c;
-    end
-    always_ff @(posedge clk) begin
-        if(rst) begin
-            field_storage.TRIGGER_CHANNEL.value.value <= 8'h0;
-        end else begin
-            if(field_combo.TRIGGER_CHANNEL.value.load_next) begin
-                field_storage.TRIGGER_CHANNEL.value.value <= field_combo.TRIGGER_CHANNEL.value.next;
-            end
-        end
-    end
-    assign hwif_out.TRIGGER_CHANNEL.value.value = field_storage.TRIGGER_CHANNEL.value.value;
-    // Field: icsort_registers.TRIGGER_THRESHOLD.value
-    always_comb begin
-        automatic logic [31:0] next_c;
-        automatic logic load_next_c;
-        next_c = field_storage.TRIGGER_THRESHOLD.value.value;
-        load_next_c = '0;
-        if(decoded_reg_strb.TRIGGER_THRESHOLD && decoded_req_is_wr) begin // SW write
-            next_c = (field_storage.TRIGGER_THRESHOLD.value.value & ~decoded_wr_biten[31:0]) | (decoded_wr_data[31:0] & decoded_wr_biten[31:0]);
-            load_next_c = '1;
-        end
-        field_combo.TRIGGER_THRESHOLD.value.next = next_c;
-        field_combo.TRIGGER_THRESHOLD.value.load_next = load_next_c;
-    end
-    always_ff @(posedge clk) begin
-        if(rst) begin
-            field_storage.TRIGGER_THRESHOLD.value.value <= 32'hffffffff;
-        end else begin
-            if(field_combo.TRIGGER_THRESHOLD.value.load_next) begin
-                field_storage.TRIGGER_THRESHOLD.value.value <= field_combo.TRIGGER_THRESHOLD.value.next;
-            end
-        end
-    end
-    assign hwif_out.TRIGGER_THRESHOLD.value.value = field_storage.TRIGGER_THRESHOLD.value.value;
     // Field: icsort_registers.HEARTBEAT.value
     always_comb begin
         automatic logic [31:0] next_c;
@@ -1304,25 +1923,25 @@ module icsort_registers (
             end
         end
     end
-    // Field: icsort_registers.ABORTED.value
+    // Field: icsort_registers.HARDWARE.value
     always_comb begin
         automatic logic [31:0] next_c;
         automatic logic load_next_c;
-        next_c = field_storage.ABORTED.value.value;
+        next_c = field_storage.HARDWARE.value.value;
         load_next_c = '0;
         if(field_storage.SNAPSHOT.strobe.value) begin // HW Write - we
-            next_c = hwif_in.ABORTED.value.next;
+            next_c = hwif_in.HARDWARE.value.next;
             load_next_c = '1;
         end
-        field_combo.ABORTED.value.next = next_c;
-        field_combo.ABORTED.value.load_next = load_next_c;
+        field_combo.HARDWARE.value.next = next_c;
+        field_combo.HARDWARE.value.load_next = load_next_c;
     end
     always_ff @(posedge clk) begin
         if(rst) begin
-            field_storage.ABORTED.value.value <= 32'h0;
+            field_storage.HARDWARE.value.value <= 32'h0;
         end else begin
-            if(field_combo.ABORTED.value.load_next) begin
-                field_storage.ABORTED.value.value <= field_combo.ABORTED.value.next;
+            if(field_combo.HARDWARE.value.load_next) begin
+                field_storage.HARDWARE.value.value <= field_combo.HARDWARE.value.next;
             end
         end
     end
@@ -1389,28 +2008,6 @@ module icsort_registers (
         end else begin
             if(field_combo.LINE_ERRORS.value.load_next) begin
                 field_storage.LINE_ERRORS.value.value <= field_combo.LINE_ERRORS.value.next;
-            end
-        end
-    end
-    // Field: icsort_registers.LINE_STALLS.value
-    always_comb begin
-        automatic logic [31:0] next_c;
-        automatic logic load_next_c;
-        next_c = field_storage.LINE_STALLS.value.value;
-        load_next_c = '0;
-        if(field_storage.SNAPSHOT.strobe.value) begin // HW Write - we
-            next_c = hwif_in.LINE_STALLS.value.next;
-            load_next_c = '1;
-        end
-        field_combo.LINE_STALLS.value.next = next_c;
-        field_combo.LINE_STALLS.value.load_next = load_next_c;
-    end
-    always_ff @(posedge clk) begin
-        if(rst) begin
-            field_storage.LINE_STALLS.value.value <= 32'h0;
-        end else begin
-            if(field_combo.LINE_STALLS.value.load_next) begin
-                field_storage.LINE_STALLS.value.value <= field_combo.LINE_STALLS.value.next;
             end
         end
     end
@@ -1546,20 +2143,1952 @@ module icsort_registers (
             end
         end
     end
+    // Field: icsort_registers.DEBRIS.value
+    always_comb begin
+        automatic logic [31:0] next_c;
+        automatic logic load_next_c;
+        next_c = field_storage.DEBRIS.value.value;
+        load_next_c = '0;
+        if(field_storage.SNAPSHOT.strobe.value) begin // HW Write - we
+            next_c = hwif_in.DEBRIS.value.next;
+            load_next_c = '1;
+        end
+        field_combo.DEBRIS.value.next = next_c;
+        field_combo.DEBRIS.value.load_next = load_next_c;
+    end
+    always_ff @(posedge clk) begin
+        if(rst) begin
+            field_storage.DEBRIS.value.value <= 32'h0;
+        end else begin
+            if(field_combo.DEBRIS.value.load_next) begin
+                field_storage.DEBRIS.value.value <= field_combo.DEBRIS.value.next;
+            end
+        end
+    end
+    // Field: icsort_registers.WINDOWS_LOST.value
+    always_comb begin
+        automatic logic [31:0] next_c;
+        automatic logic load_next_c;
+        next_c = field_storage.WINDOWS_LOST.value.value;
+        load_next_c = '0;
+        if(field_storage.SNAPSHOT.strobe.value) begin // HW Write - we
+            next_c = hwif_in.WINDOWS_LOST.value.next;
+            load_next_c = '1;
+        end
+        field_combo.WINDOWS_LOST.value.next = next_c;
+        field_combo.WINDOWS_LOST.value.load_next = load_next_c;
+    end
+    always_ff @(posedge clk) begin
+        if(rst) begin
+            field_storage.WINDOWS_LOST.value.value <= 32'h0;
+        end else begin
+            if(field_combo.WINDOWS_LOST.value.load_next) begin
+                field_storage.WINDOWS_LOST.value.value <= field_combo.WINDOWS_LOST.value.next;
+            end
+        end
+    end
+    // Field: icsort_registers.FEATURES_LOST.value
+    always_comb begin
+        automatic logic [31:0] next_c;
+        automatic logic load_next_c;
+        next_c = field_storage.FEATURES_LOST.value.value;
+        load_next_c = '0;
+        if(field_storage.SNAPSHOT.strobe.value) begin // HW Write - we
+            next_c = hwif_in.FEATURES_LOST.value.next;
+            load_next_c = '1;
+        end
+        field_combo.FEATURES_LOST.value.next = next_c;
+        field_combo.FEATURES_LOST.value.load_next = load_next_c;
+    end
+    always_ff @(posedge clk) begin
+        if(rst) begin
+            field_storage.FEATURES_LOST.value.value <= 32'h0;
+        end else begin
+            if(field_combo.FEATURES_LOST.value.load_next) begin
+                field_storage.FEATURES_LOST.value.value <= field_combo.FEATURES_LOST.value.next;
+            end
+        end
+    end
+    // External region: icsort_registers.SCHEDULE
+    assign hwif_out.SCHEDULE.req = decoded_reg_strb.SCHEDULE;
+    assign hwif_out.SCHEDULE.addr = decoded_addr[7:0];
+    assign hwif_out.SCHEDULE.req_is_wr = decoded_req_is_wr;
+    assign hwif_out.SCHEDULE.wr_data = decoded_wr_data;
+    assign hwif_out.SCHEDULE.wr_biten = decoded_wr_biten;
+    // Field: icsort_registers.SCHEDULE_COMMIT.strobe
+    always_comb begin
+        automatic logic [0:0] next_c;
+        automatic logic load_next_c;
+        next_c = field_storage.SCHEDULE_COMMIT.strobe.value;
+        load_next_c = '0;
+        if(decoded_reg_strb.SCHEDULE_COMMIT && decoded_req_is_wr) begin // SW write
+            next_c = (field_storage.SCHEDULE_COMMIT.strobe.value & ~decoded_wr_biten[0:0]) | (decoded_wr_data[0:0] & decoded_wr_biten[0:0]);
+            load_next_c = '1;
+        end else begin // singlepulse clears back to 0
+            next_c = '0;
+            load_next_c = '1;
+        end
+        field_combo.SCHEDULE_COMMIT.strobe.next = next_c;
+        field_combo.SCHEDULE_COMMIT.strobe.load_next = load_next_c;
+    end
+    always_ff @(posedge clk) begin
+        if(rst) begin
+            field_storage.SCHEDULE_COMMIT.strobe.value <= 1'h0;
+        end else begin
+            if(field_combo.SCHEDULE_COMMIT.strobe.load_next) begin
+                field_storage.SCHEDULE_COMMIT.strobe.value <= field_combo.SCHEDULE_COMMIT.strobe.next;
+            end
+        end
+    end
+    assign hwif_out.SCHEDULE_COMMIT.strobe.value = field_storage.SCHEDULE_COMMIT.strobe.value;
+    // Field: icsort_registers.SCHEDULE_VIEW.value
+    always_comb begin
+        automatic logic [0:0] next_c;
+        automatic logic load_next_c;
+        next_c = field_storage.SCHEDULE_VIEW.value.value;
+        load_next_c = '0;
+        if(decoded_reg_strb.SCHEDULE_VIEW && decoded_req_is_wr) begin // SW write
+            next_c = (field_storage.SCHEDULE_VIEW.value.value & ~decoded_wr_biten[0:0]) | (decoded_wr_data[0:0] & decoded_wr_biten[0:0]);
+            load_next_c = '1;
+        end
+        field_combo.SCHEDULE_VIEW.value.next = next_c;
+        field_combo.SCHEDULE_VIEW.value.load_next = load_next_c;
+    end
+    always_ff @(posedge clk) begin
+        if(rst) begin
+            field_storage.SCHEDULE_VIEW.value.value <= 1'h0;
+        end else begin
+            if(field_combo.SCHEDULE_VIEW.value.load_next) begin
+                field_storage.SCHEDULE_VIEW.value.value <= field_combo.SCHEDULE_VIEW.value.next;
+            end
+        end
+    end
+    assign hwif_out.SCHEDULE_VIEW.value.value = field_storage.SCHEDULE_VIEW.value.value;
+    // Field: icsort_registers.ARM_TEST.strobe
+    always_comb begin
+        automatic logic [0:0] next_c;
+        automatic logic load_next_c;
+        next_c = field_storage.ARM_TEST.strobe.value;
+        load_next_c = '0;
+        if(decoded_reg_strb.ARM_TEST && decoded_req_is_wr) begin // SW write
+            next_c = (field_storage.ARM_TEST.strobe.value & ~decoded_wr_biten[0:0]) | (decoded_wr_data[0:0] & decoded_wr_biten[0:0]);
+            load_next_c = '1;
+        end else begin // singlepulse clears back to 0
+            next_c = '0;
+            load_next_c = '1;
+        end
+        field_combo.ARM_TEST.strobe.next = next_c;
+        field_combo.ARM_TEST.strobe.load_next = load_next_c;
+    end
+    always_ff @(posedge clk) begin
+        if(rst) begin
+            field_storage.ARM_TEST.strobe.value <= 1'h0;
+        end else begin
+            if(field_combo.ARM_TEST.strobe.load_next) begin
+                field_storage.ARM_TEST.strobe.value <= field_combo.ARM_TEST.strobe.next;
+            end
+        end
+    end
+    assign hwif_out.ARM_TEST.strobe.value = field_storage.ARM_TEST.strobe.value;
+    // Field: icsort_registers.TEST_PULSE.strobe
+    always_comb begin
+        automatic logic [0:0] next_c;
+        automatic logic load_next_c;
+        next_c = field_storage.TEST_PULSE.strobe.value;
+        load_next_c = '0;
+        if(decoded_reg_strb.TEST_PULSE && decoded_req_is_wr) begin // SW write
+            next_c = (field_storage.TEST_PULSE.strobe.value & ~decoded_wr_biten[0:0]) | (decoded_wr_data[0:0] & decoded_wr_biten[0:0]);
+            load_next_c = '1;
+        end else begin // singlepulse clears back to 0
+            next_c = '0;
+            load_next_c = '1;
+        end
+        field_combo.TEST_PULSE.strobe.next = next_c;
+        field_combo.TEST_PULSE.strobe.load_next = load_next_c;
+    end
+    always_ff @(posedge clk) begin
+        if(rst) begin
+            field_storage.TEST_PULSE.strobe.value <= 1'h0;
+        end else begin
+            if(field_combo.TEST_PULSE.strobe.load_next) begin
+                field_storage.TEST_PULSE.strobe.value <= field_combo.TEST_PULSE.strobe.next;
+            end
+        end
+    end
+    assign hwif_out.TEST_PULSE.strobe.value = field_storage.TEST_PULSE.strobe.value;
+    // Field: icsort_registers.TEST_PERIOD.value
+    always_comb begin
+        automatic logic [31:0] next_c;
+        automatic logic load_next_c;
+        next_c = field_storage.TEST_PERIOD.value.value;
+        load_next_c = '0;
+        if(decoded_reg_strb.TEST_PERIOD && decoded_req_is_wr) begin // SW write
+            next_c = (field_storage.TEST_PERIOD.value.value & ~decoded_wr_biten[31:0]) | (decoded_wr_data[31:0] & decoded_wr_biten[31:0]);
+            load_next_c = '1;
+        end
+        field_combo.TEST_PERIOD.value.next = next_c;
+        field_combo.TEST_PERIOD.value.load_next = load_next_c;
+    end
+    always_ff @(posedge clk) begin
+        if(rst) begin
+            field_storage.TEST_PERIOD.value.value <= 32'h0;
+        end else begin
+            if(field_combo.TEST_PERIOD.value.load_next) begin
+                field_storage.TEST_PERIOD.value.value <= field_combo.TEST_PERIOD.value.next;
+            end
+        end
+    end
+    assign hwif_out.TEST_PERIOD.value.value = field_storage.TEST_PERIOD.value.value;
+    // Field: icsort_registers.TEST.direction
+    always_comb begin
+        automatic logic [2:0] next_c;
+        automatic logic load_next_c;
+        next_c = field_storage.TEST.direction.value;
+        load_next_c = '0;
+        if(decoded_reg_strb.TEST && decoded_req_is_wr) begin // SW write
+            next_c = (field_storage.TEST.direction.value & ~decoded_wr_biten[2:0]) | (decoded_wr_data[2:0] & decoded_wr_biten[2:0]);
+            load_next_c = '1;
+        end
+        field_combo.TEST.direction.next = next_c;
+        field_combo.TEST.direction.load_next = load_next_c;
+    end
+    always_ff @(posedge clk) begin
+        if(rst) begin
+            field_storage.TEST.direction.value <= 3'h0;
+        end else begin
+            if(field_combo.TEST.direction.load_next) begin
+                field_storage.TEST.direction.value <= field_combo.TEST.direction.next;
+            end
+        end
+    end
+    assign hwif_out.TEST.direction.value = field_storage.TEST.direction.value;
+    // Field: icsort_registers.TEST.events
+    always_comb begin
+        automatic logic [0:0] next_c;
+        automatic logic load_next_c;
+        next_c = field_storage.TEST.events.value;
+        load_next_c = '0;
+        if(decoded_reg_strb.TEST && decoded_req_is_wr) begin // SW write
+            next_c = (field_storage.TEST.events.value & ~decoded_wr_biten[8:8]) | (decoded_wr_data[8:8] & decoded_wr_biten[8:8]);
+            load_next_c = '1;
+        end
+        field_combo.TEST.events.next = next_c;
+        field_combo.TEST.events.load_next = load_next_c;
+    end
+    always_ff @(posedge clk) begin
+        if(rst) begin
+            field_storage.TEST.events.value <= 1'h0;
+        end else begin
+            if(field_combo.TEST.events.load_next) begin
+                field_storage.TEST.events.value <= field_combo.TEST.events.next;
+            end
+        end
+    end
+    assign hwif_out.TEST.events.value = field_storage.TEST.events.value;
+    // Field: icsort_registers.TEST.width
+    always_comb begin
+        automatic logic [15:0] next_c;
+        automatic logic load_next_c;
+        next_c = field_storage.TEST.width.value;
+        load_next_c = '0;
+        if(decoded_reg_strb.TEST && decoded_req_is_wr) begin // SW write
+            next_c = (field_storage.TEST.width.value & ~decoded_wr_biten[31:16]) | (decoded_wr_data[31:16] & decoded_wr_biten[31:16]);
+            load_next_c = '1;
+        end
+        field_combo.TEST.width.next = next_c;
+        field_combo.TEST.width.load_next = load_next_c;
+    end
+    always_ff @(posedge clk) begin
+        if(rst) begin
+            field_storage.TEST.width.value <= 16'h1;
+        end else begin
+            if(field_combo.TEST.width.load_next) begin
+                field_storage.TEST.width.value <= field_combo.TEST.width.next;
+            end
+        end
+    end
+    assign hwif_out.TEST.width.value = field_storage.TEST.width.value;
+    // Field: icsort_registers.TRIGGER_ON.value
+    always_comb begin
+        automatic logic [31:0] next_c;
+        automatic logic load_next_c;
+        next_c = field_storage.TRIGGER_ON.value.value;
+        load_next_c = '0;
+        if(decoded_reg_strb.TRIGGER_ON && decoded_req_is_wr) begin // SW write
+            next_c = (field_storage.TRIGGER_ON.value.value & ~decoded_wr_biten[31:0]) | (decoded_wr_data[31:0] & decoded_wr_biten[31:0]);
+            load_next_c = '1;
+        end
+        field_combo.TRIGGER_ON.value.next = next_c;
+        field_combo.TRIGGER_ON.value.load_next = load_next_c;
+    end
+    always_ff @(posedge clk) begin
+        if(rst) begin
+            field_storage.TRIGGER_ON.value.value <= 32'hffffffff;
+        end else begin
+            if(field_combo.TRIGGER_ON.value.load_next) begin
+                field_storage.TRIGGER_ON.value.value <= field_combo.TRIGGER_ON.value.next;
+            end
+        end
+    end
+    assign hwif_out.TRIGGER_ON.value.value = field_storage.TRIGGER_ON.value.value;
+    // Field: icsort_registers.TRIGGER_OFF.value
+    always_comb begin
+        automatic logic [31:0] next_c;
+        automatic logic load_next_c;
+        next_c = field_storage.TRIGGER_OFF.value.value;
+        load_next_c = '0;
+        if(decoded_reg_strb.TRIGGER_OFF && decoded_req_is_wr) begin // SW write
+            next_c = (field_storage.TRIGGER_OFF.value.value & ~decoded_wr_biten[31:0]) | (decoded_wr_data[31:0] & decoded_wr_biten[31:0]);
+            load_next_c = '1;
+        end
+        field_combo.TRIGGER_OFF.value.next = next_c;
+        field_combo.TRIGGER_OFF.value.load_next = load_next_c;
+    end
+    always_ff @(posedge clk) begin
+        if(rst) begin
+            field_storage.TRIGGER_OFF.value.value <= 32'hffffffff;
+        end else begin
+            if(field_combo.TRIGGER_OFF.value.load_next) begin
+                field_storage.TRIGGER_OFF.value.value <= field_combo.TRIGGER_OFF.value.next;
+            end
+        end
+    end
+    assign hwif_out.TRIGGER_OFF.value.value = field_storage.TRIGGER_OFF.value.value;
+    // Field: icsort_registers.TRIGGER_WEIGHTS_LO.value
+    always_comb begin
+        automatic logic [31:0] next_c;
+        automatic logic load_next_c;
+        next_c = field_storage.TRIGGER_WEIGHTS_LO.value.value;
+        load_next_c = '0;
+        if(decoded_reg_strb.TRIGGER_WEIGHTS_LO && decoded_req_is_wr) begin // SW write
+            next_c = (field_storage.TRIGGER_WEIGHTS_LO.value.value & ~decoded_wr_biten[31:0]) | (decoded_wr_data[31:0] & decoded_wr_biten[31:0]);
+            load_next_c = '1;
+        end
+        field_combo.TRIGGER_WEIGHTS_LO.value.next = next_c;
+        field_combo.TRIGGER_WEIGHTS_LO.value.load_next = load_next_c;
+    end
+    always_ff @(posedge clk) begin
+        if(rst) begin
+            field_storage.TRIGGER_WEIGHTS_LO.value.value <= 32'h0;
+        end else begin
+            if(field_combo.TRIGGER_WEIGHTS_LO.value.load_next) begin
+                field_storage.TRIGGER_WEIGHTS_LO.value.value <= field_combo.TRIGGER_WEIGHTS_LO.value.next;
+            end
+        end
+    end
+    assign hwif_out.TRIGGER_WEIGHTS_LO.value.value = field_storage.TRIGGER_WEIGHTS_LO.value.value;
+    // Field: icsort_registers.TRIGGER_WEIGHTS_HI.value
+    always_comb begin
+        automatic logic [31:0] next_c;
+        automatic logic load_next_c;
+        next_c = field_storage.TRIGGER_WEIGHTS_HI.value.value;
+        load_next_c = '0;
+        if(decoded_reg_strb.TRIGGER_WEIGHTS_HI && decoded_req_is_wr) begin // SW write
+            next_c = (field_storage.TRIGGER_WEIGHTS_HI.value.value & ~decoded_wr_biten[31:0]) | (decoded_wr_data[31:0] & decoded_wr_biten[31:0]);
+            load_next_c = '1;
+        end
+        field_combo.TRIGGER_WEIGHTS_HI.value.next = next_c;
+        field_combo.TRIGGER_WEIGHTS_HI.value.load_next = load_next_c;
+    end
+    always_ff @(posedge clk) begin
+        if(rst) begin
+            field_storage.TRIGGER_WEIGHTS_HI.value.value <= 32'h0;
+        end else begin
+            if(field_combo.TRIGGER_WEIGHTS_HI.value.load_next) begin
+                field_storage.TRIGGER_WEIGHTS_HI.value.value <= field_combo.TRIGGER_WEIGHTS_HI.value.next;
+            end
+        end
+    end
+    assign hwif_out.TRIGGER_WEIGHTS_HI.value.value = field_storage.TRIGGER_WEIGHTS_HI.value.value;
+    // Field: icsort_registers.TRIGGER_COLUMNS.first
+    always_comb begin
+        automatic logic [15:0] next_c;
+        automatic logic load_next_c;
+        next_c = field_storage.TRIGGER_COLUMNS.first.value;
+        load_next_c = '0;
+        if(decoded_reg_strb.TRIGGER_COLUMNS && decoded_req_is_wr) begin // SW write
+            next_c = (field_storage.TRIGGER_COLUMNS.first.value & ~decoded_wr_biten[15:0]) | (decoded_wr_data[15:0] & decoded_wr_biten[15:0]);
+            load_next_c = '1;
+        end
+        field_combo.TRIGGER_COLUMNS.first.next = next_c;
+        field_combo.TRIGGER_COLUMNS.first.load_next = load_next_c;
+    end
+    always_ff @(posedge clk) begin
+        if(rst) begin
+            field_storage.TRIGGER_COLUMNS.first.value <= 16'h0;
+        end else begin
+            if(field_combo.TRIGGER_COLUMNS.first.load_next) begin
+                field_storage.TRIGGER_COLUMNS.first.value <= field_combo.TRIGGER_COLUMNS.first.next;
+            end
+        end
+    end
+    assign hwif_out.TRIGGER_COLUMNS.first.value = field_storage.TRIGGER_COLUMNS.first.value;
+    // Field: icsort_registers.TRIGGER_COLUMNS.last
+    always_comb begin
+        automatic logic [15:0] next_c;
+        automatic logic load_next_c;
+        next_c = field_storage.TRIGGER_COLUMNS.last.value;
+        load_next_c = '0;
+        if(decoded_reg_strb.TRIGGER_COLUMNS && decoded_req_is_wr) begin // SW write
+            next_c = (field_storage.TRIGGER_COLUMNS.last.value & ~decoded_wr_biten[31:16]) | (decoded_wr_data[31:16] & decoded_wr_biten[31:16]);
+            load_next_c = '1;
+        end
+        field_combo.TRIGGER_COLUMNS.last.next = next_c;
+        field_combo.TRIGGER_COLUMNS.last.load_next = load_next_c;
+    end
+    always_ff @(posedge clk) begin
+        if(rst) begin
+            field_storage.TRIGGER_COLUMNS.last.value <= 16'h0;
+        end else begin
+            if(field_combo.TRIGGER_COLUMNS.last.load_next) begin
+                field_storage.TRIGGER_COLUMNS.last.value <= field_combo.TRIGGER_COLUMNS.last.next;
+            end
+        end
+    end
+    assign hwif_out.TRIGGER_COLUMNS.last.value = field_storage.TRIGGER_COLUMNS.last.value;
+    // Field: icsort_registers.TRIGGER_LINES.end_lines
+    always_comb begin
+        automatic logic [5:0] next_c;
+        automatic logic load_next_c;
+        next_c = field_storage.TRIGGER_LINES.end_lines.value;
+        load_next_c = '0;
+        if(decoded_reg_strb.TRIGGER_LINES && decoded_req_is_wr) begin // SW write
+            next_c = (field_storage.TRIGGER_LINES.end_lines.value & ~decoded_wr_biten[5:0]) | (decoded_wr_data[5:0] & decoded_wr_biten[5:0]);
+            load_next_c = '1;
+        end
+        field_combo.TRIGGER_LINES.end_lines.next = next_c;
+        field_combo.TRIGGER_LINES.end_lines.load_next = load_next_c;
+    end
+    always_ff @(posedge clk) begin
+        if(rst) begin
+            field_storage.TRIGGER_LINES.end_lines.value <= 6'h1;
+        end else begin
+            if(field_combo.TRIGGER_LINES.end_lines.load_next) begin
+                field_storage.TRIGGER_LINES.end_lines.value <= field_combo.TRIGGER_LINES.end_lines.next;
+            end
+        end
+    end
+    assign hwif_out.TRIGGER_LINES.end_lines.value = field_storage.TRIGGER_LINES.end_lines.value;
+    // Field: icsort_registers.TRIGGER_LINES.min_lines
+    always_comb begin
+        automatic logic [7:0] next_c;
+        automatic logic load_next_c;
+        next_c = field_storage.TRIGGER_LINES.min_lines.value;
+        load_next_c = '0;
+        if(decoded_reg_strb.TRIGGER_LINES && decoded_req_is_wr) begin // SW write
+            next_c = (field_storage.TRIGGER_LINES.min_lines.value & ~decoded_wr_biten[15:8]) | (decoded_wr_data[15:8] & decoded_wr_biten[15:8]);
+            load_next_c = '1;
+        end
+        field_combo.TRIGGER_LINES.min_lines.next = next_c;
+        field_combo.TRIGGER_LINES.min_lines.load_next = load_next_c;
+    end
+    always_ff @(posedge clk) begin
+        if(rst) begin
+            field_storage.TRIGGER_LINES.min_lines.value <= 8'h1;
+        end else begin
+            if(field_combo.TRIGGER_LINES.min_lines.load_next) begin
+                field_storage.TRIGGER_LINES.min_lines.value <= field_combo.TRIGGER_LINES.min_lines.next;
+            end
+        end
+    end
+    assign hwif_out.TRIGGER_LINES.min_lines.value = field_storage.TRIGGER_LINES.min_lines.value;
+    // Field: icsort_registers.TRIGGER_LINES.pre_lines
+    always_comb begin
+        automatic logic [5:0] next_c;
+        automatic logic load_next_c;
+        next_c = field_storage.TRIGGER_LINES.pre_lines.value;
+        load_next_c = '0;
+        if(decoded_reg_strb.TRIGGER_LINES && decoded_req_is_wr) begin // SW write
+            next_c = (field_storage.TRIGGER_LINES.pre_lines.value & ~decoded_wr_biten[21:16]) | (decoded_wr_data[21:16] & decoded_wr_biten[21:16]);
+            load_next_c = '1;
+        end
+        field_combo.TRIGGER_LINES.pre_lines.next = next_c;
+        field_combo.TRIGGER_LINES.pre_lines.load_next = load_next_c;
+    end
+    always_ff @(posedge clk) begin
+        if(rst) begin
+            field_storage.TRIGGER_LINES.pre_lines.value <= 6'h0;
+        end else begin
+            if(field_combo.TRIGGER_LINES.pre_lines.load_next) begin
+                field_storage.TRIGGER_LINES.pre_lines.value <= field_combo.TRIGGER_LINES.pre_lines.next;
+            end
+        end
+    end
+    assign hwif_out.TRIGGER_LINES.pre_lines.value = field_storage.TRIGGER_LINES.pre_lines.value;
+    // Field: icsort_registers.TRIGGER_LINES.post_lines
+    always_comb begin
+        automatic logic [5:0] next_c;
+        automatic logic load_next_c;
+        next_c = field_storage.TRIGGER_LINES.post_lines.value;
+        load_next_c = '0;
+        if(decoded_reg_strb.TRIGGER_LINES && decoded_req_is_wr) begin // SW write
+            next_c = (field_storage.TRIGGER_LINES.post_lines.value & ~decoded_wr_biten[29:24]) | (decoded_wr_data[29:24] & decoded_wr_biten[29:24]);
+            load_next_c = '1;
+        end
+        field_combo.TRIGGER_LINES.post_lines.next = next_c;
+        field_combo.TRIGGER_LINES.post_lines.load_next = load_next_c;
+    end
+    always_ff @(posedge clk) begin
+        if(rst) begin
+            field_storage.TRIGGER_LINES.post_lines.value <= 6'h0;
+        end else begin
+            if(field_combo.TRIGGER_LINES.post_lines.load_next) begin
+                field_storage.TRIGGER_LINES.post_lines.value <= field_combo.TRIGGER_LINES.post_lines.next;
+            end
+        end
+    end
+    assign hwif_out.TRIGGER_LINES.post_lines.value = field_storage.TRIGGER_LINES.post_lines.value;
+    // Field: icsort_registers.TRIGGER_LIMITS.max_lines
+    always_comb begin
+        automatic logic [7:0] next_c;
+        automatic logic load_next_c;
+        next_c = field_storage.TRIGGER_LIMITS.max_lines.value;
+        load_next_c = '0;
+        if(decoded_reg_strb.TRIGGER_LIMITS && decoded_req_is_wr) begin // SW write
+            next_c = (field_storage.TRIGGER_LIMITS.max_lines.value & ~decoded_wr_biten[7:0]) | (decoded_wr_data[7:0] & decoded_wr_biten[7:0]);
+            load_next_c = '1;
+        end
+        field_combo.TRIGGER_LIMITS.max_lines.next = next_c;
+        field_combo.TRIGGER_LIMITS.max_lines.load_next = load_next_c;
+    end
+    always_ff @(posedge clk) begin
+        if(rst) begin
+            field_storage.TRIGGER_LIMITS.max_lines.value <= 8'hff;
+        end else begin
+            if(field_combo.TRIGGER_LIMITS.max_lines.load_next) begin
+                field_storage.TRIGGER_LIMITS.max_lines.value <= field_combo.TRIGGER_LIMITS.max_lines.next;
+            end
+        end
+    end
+    assign hwif_out.TRIGGER_LIMITS.max_lines.value = field_storage.TRIGGER_LIMITS.max_lines.value;
+    // Field: icsort_registers.TRIGGER_LIMITS.dip
+    always_comb begin
+        automatic logic [4:0] next_c;
+        automatic logic load_next_c;
+        next_c = field_storage.TRIGGER_LIMITS.dip.value;
+        load_next_c = '0;
+        if(decoded_reg_strb.TRIGGER_LIMITS && decoded_req_is_wr) begin // SW write
+            next_c = (field_storage.TRIGGER_LIMITS.dip.value & ~decoded_wr_biten[12:8]) | (decoded_wr_data[12:8] & decoded_wr_biten[12:8]);
+            load_next_c = '1;
+        end
+        field_combo.TRIGGER_LIMITS.dip.next = next_c;
+        field_combo.TRIGGER_LIMITS.dip.load_next = load_next_c;
+    end
+    always_ff @(posedge clk) begin
+        if(rst) begin
+            field_storage.TRIGGER_LIMITS.dip.value <= 5'h0;
+        end else begin
+            if(field_combo.TRIGGER_LIMITS.dip.load_next) begin
+                field_storage.TRIGGER_LIMITS.dip.value <= field_combo.TRIGGER_LIMITS.dip.next;
+            end
+        end
+    end
+    assign hwif_out.TRIGGER_LIMITS.dip.value = field_storage.TRIGGER_LIMITS.dip.value;
+    // Field: icsort_registers.WINDOW.x_offset
+    always_comb begin
+        automatic logic [15:0] next_c;
+        automatic logic load_next_c;
+        next_c = field_storage.WINDOW.x_offset.value;
+        load_next_c = '0;
+        if(decoded_reg_strb.WINDOW && decoded_req_is_wr) begin // SW write
+            next_c = (field_storage.WINDOW.x_offset.value & ~decoded_wr_biten[15:0]) | (decoded_wr_data[15:0] & decoded_wr_biten[15:0]);
+            load_next_c = '1;
+        end
+        field_combo.WINDOW.x_offset.next = next_c;
+        field_combo.WINDOW.x_offset.load_next = load_next_c;
+    end
+    always_ff @(posedge clk) begin
+        if(rst) begin
+            field_storage.WINDOW.x_offset.value <= 16'h0;
+        end else begin
+            if(field_combo.WINDOW.x_offset.load_next) begin
+                field_storage.WINDOW.x_offset.value <= field_combo.WINDOW.x_offset.next;
+            end
+        end
+    end
+    assign hwif_out.WINDOW.x_offset.value = field_storage.WINDOW.x_offset.value;
+    // Field: icsort_registers.WINDOW.centred
+    always_comb begin
+        automatic logic [0:0] next_c;
+        automatic logic load_next_c;
+        next_c = field_storage.WINDOW.centred.value;
+        load_next_c = '0;
+        if(decoded_reg_strb.WINDOW && decoded_req_is_wr) begin // SW write
+            next_c = (field_storage.WINDOW.centred.value & ~decoded_wr_biten[16:16]) | (decoded_wr_data[16:16] & decoded_wr_biten[16:16]);
+            load_next_c = '1;
+        end
+        field_combo.WINDOW.centred.next = next_c;
+        field_combo.WINDOW.centred.load_next = load_next_c;
+    end
+    always_ff @(posedge clk) begin
+        if(rst) begin
+            field_storage.WINDOW.centred.value <= 1'h0;
+        end else begin
+            if(field_combo.WINDOW.centred.load_next) begin
+                field_storage.WINDOW.centred.value <= field_combo.WINDOW.centred.next;
+            end
+        end
+    end
+    assign hwif_out.WINDOW.centred.value = field_storage.WINDOW.centred.value;
+    // Field: icsort_registers.WINDOW.flat_field
+    always_comb begin
+        automatic logic [0:0] next_c;
+        automatic logic load_next_c;
+        next_c = field_storage.WINDOW.flat_field.value;
+        load_next_c = '0;
+        if(decoded_reg_strb.WINDOW && decoded_req_is_wr) begin // SW write
+            next_c = (field_storage.WINDOW.flat_field.value & ~decoded_wr_biten[17:17]) | (decoded_wr_data[17:17] & decoded_wr_biten[17:17]);
+            load_next_c = '1;
+        end
+        field_combo.WINDOW.flat_field.next = next_c;
+        field_combo.WINDOW.flat_field.load_next = load_next_c;
+    end
+    always_ff @(posedge clk) begin
+        if(rst) begin
+            field_storage.WINDOW.flat_field.value <= 1'h0;
+        end else begin
+            if(field_combo.WINDOW.flat_field.load_next) begin
+                field_storage.WINDOW.flat_field.value <= field_combo.WINDOW.flat_field.next;
+            end
+        end
+    end
+    assign hwif_out.WINDOW.flat_field.value = field_storage.WINDOW.flat_field.value;
+    // Field: icsort_registers.CHANNEL_DELAYS_LO.value
+    always_comb begin
+        automatic logic [31:0] next_c;
+        automatic logic load_next_c;
+        next_c = field_storage.CHANNEL_DELAYS_LO.value.value;
+        load_next_c = '0;
+        if(decoded_reg_strb.CHANNEL_DELAYS_LO && decoded_req_is_wr) begin // SW write
+            next_c = (field_storage.CHANNEL_DELAYS_LO.value.value & ~decoded_wr_biten[31:0]) | (decoded_wr_data[31:0] & decoded_wr_biten[31:0]);
+            load_next_c = '1;
+        end
+        field_combo.CHANNEL_DELAYS_LO.value.next = next_c;
+        field_combo.CHANNEL_DELAYS_LO.value.load_next = load_next_c;
+    end
+    always_ff @(posedge clk) begin
+        if(rst) begin
+            field_storage.CHANNEL_DELAYS_LO.value.value <= 32'h0;
+        end else begin
+            if(field_combo.CHANNEL_DELAYS_LO.value.load_next) begin
+                field_storage.CHANNEL_DELAYS_LO.value.value <= field_combo.CHANNEL_DELAYS_LO.value.next;
+            end
+        end
+    end
+    assign hwif_out.CHANNEL_DELAYS_LO.value.value = field_storage.CHANNEL_DELAYS_LO.value.value;
+    // Field: icsort_registers.CHANNEL_DELAYS_HI.value
+    always_comb begin
+        automatic logic [31:0] next_c;
+        automatic logic load_next_c;
+        next_c = field_storage.CHANNEL_DELAYS_HI.value.value;
+        load_next_c = '0;
+        if(decoded_reg_strb.CHANNEL_DELAYS_HI && decoded_req_is_wr) begin // SW write
+            next_c = (field_storage.CHANNEL_DELAYS_HI.value.value & ~decoded_wr_biten[31:0]) | (decoded_wr_data[31:0] & decoded_wr_biten[31:0]);
+            load_next_c = '1;
+        end
+        field_combo.CHANNEL_DELAYS_HI.value.next = next_c;
+        field_combo.CHANNEL_DELAYS_HI.value.load_next = load_next_c;
+    end
+    always_ff @(posedge clk) begin
+        if(rst) begin
+            field_storage.CHANNEL_DELAYS_HI.value.value <= 32'h0;
+        end else begin
+            if(field_combo.CHANNEL_DELAYS_HI.value.load_next) begin
+                field_storage.CHANNEL_DELAYS_HI.value.value <= field_combo.CHANNEL_DELAYS_HI.value.next;
+            end
+        end
+    end
+    assign hwif_out.CHANNEL_DELAYS_HI.value.value = field_storage.CHANNEL_DELAYS_HI.value.value;
+    // Field: icsort_registers.PREPROCESS_SHIFT.value
+    always_comb begin
+        automatic logic [4:0] next_c;
+        automatic logic load_next_c;
+        next_c = field_storage.PREPROCESS_SHIFT.value.value;
+        load_next_c = '0;
+        if(decoded_reg_strb.PREPROCESS_SHIFT && decoded_req_is_wr) begin // SW write
+            next_c = (field_storage.PREPROCESS_SHIFT.value.value & ~decoded_wr_biten[4:0]) | (decoded_wr_data[4:0] & decoded_wr_biten[4:0]);
+            load_next_c = '1;
+        end
+        field_combo.PREPROCESS_SHIFT.value.next = next_c;
+        field_combo.PREPROCESS_SHIFT.value.load_next = load_next_c;
+    end
+    always_ff @(posedge clk) begin
+        if(rst) begin
+            field_storage.PREPROCESS_SHIFT.value.value <= 5'h0;
+        end else begin
+            if(field_combo.PREPROCESS_SHIFT.value.load_next) begin
+                field_storage.PREPROCESS_SHIFT.value.value <= field_combo.PREPROCESS_SHIFT.value.next;
+            end
+        end
+    end
+    assign hwif_out.PREPROCESS_SHIFT.value.value = field_storage.PREPROCESS_SHIFT.value.value;
+    // Field: icsort_registers.FRONT_COMMIT.strobe
+    always_comb begin
+        automatic logic [0:0] next_c;
+        automatic logic load_next_c;
+        next_c = field_storage.FRONT_COMMIT.strobe.value;
+        load_next_c = '0;
+        if(decoded_reg_strb.FRONT_COMMIT && decoded_req_is_wr) begin // SW write
+            next_c = (field_storage.FRONT_COMMIT.strobe.value & ~decoded_wr_biten[0:0]) | (decoded_wr_data[0:0] & decoded_wr_biten[0:0]);
+            load_next_c = '1;
+        end else begin // singlepulse clears back to 0
+            next_c = '0;
+            load_next_c = '1;
+        end
+        field_combo.FRONT_COMMIT.strobe.next = next_c;
+        field_combo.FRONT_COMMIT.strobe.load_next = load_next_c;
+    end
+    always_ff @(posedge clk) begin
+        if(rst) begin
+            field_storage.FRONT_COMMIT.strobe.value <= 1'h0;
+        end else begin
+            if(field_combo.FRONT_COMMIT.strobe.load_next) begin
+                field_storage.FRONT_COMMIT.strobe.value <= field_combo.FRONT_COMMIT.strobe.next;
+            end
+        end
+    end
+    assign hwif_out.FRONT_COMMIT.strobe.value = field_storage.FRONT_COMMIT.strobe.value;
+    // Field: icsort_registers.FRONT_SERIAL.value
+    always_comb begin
+        automatic logic [31:0] next_c;
+        automatic logic load_next_c;
+        next_c = field_storage.FRONT_SERIAL.value.value;
+        load_next_c = '0;
+        
+        if(field_storage.FRONT_COMMIT.strobe.value) begin // increment
+            field_combo.FRONT_SERIAL.value.overflow = (((33)'(next_c) + 32'h1) > 33'hffffffff);
+            next_c = next_c + 32'h1;
+            load_next_c = '1;
+        end else begin
+            field_combo.FRONT_SERIAL.value.overflow = '0;
+        end
+        field_combo.FRONT_SERIAL.value.incrthreshold = (field_storage.FRONT_SERIAL.value.value >= 32'hffffffff);
+        field_combo.FRONT_SERIAL.value.next = next_c;
+        field_combo.FRONT_SERIAL.value.load_next = load_next_c;
+    end
+    always_ff @(posedge clk) begin
+        if(rst) begin
+            field_storage.FRONT_SERIAL.value.value <= 32'h0;
+        end else begin
+            if(field_combo.FRONT_SERIAL.value.load_next) begin
+                field_storage.FRONT_SERIAL.value.value <= field_combo.FRONT_SERIAL.value.next;
+            end
+        end
+    end
+    // Field: icsort_registers.FRONT_INDEX.index
+    always_comb begin
+        automatic logic [23:0] next_c;
+        automatic logic load_next_c;
+        next_c = field_storage.FRONT_INDEX.index.value;
+        load_next_c = '0;
+        if(decoded_reg_strb.FRONT_INDEX && decoded_req_is_wr) begin // SW write
+            next_c = (field_storage.FRONT_INDEX.index.value & ~decoded_wr_biten[23:0]) | (decoded_wr_data[23:0] & decoded_wr_biten[23:0]);
+            load_next_c = '1;
+        end
+        field_combo.FRONT_INDEX.index.next = next_c;
+        field_combo.FRONT_INDEX.index.load_next = load_next_c;
+    end
+    always_ff @(posedge clk) begin
+        if(rst) begin
+            field_storage.FRONT_INDEX.index.value <= 24'h0;
+        end else begin
+            if(field_combo.FRONT_INDEX.index.load_next) begin
+                field_storage.FRONT_INDEX.index.value <= field_combo.FRONT_INDEX.index.next;
+            end
+        end
+    end
+    assign hwif_out.FRONT_INDEX.index.value = field_storage.FRONT_INDEX.index.value;
+    assign hwif_out.FRONT_INDEX.index.swmod = decoded_reg_strb.FRONT_INDEX && decoded_req_is_wr && |(decoded_wr_biten[23:0]);
+    // Field: icsort_registers.FRONT_INDEX.table_number
+    always_comb begin
+        automatic logic [7:0] next_c;
+        automatic logic load_next_c;
+        next_c = field_storage.FRONT_INDEX.table_number.value;
+        load_next_c = '0;
+        if(decoded_reg_strb.FRONT_INDEX && decoded_req_is_wr) begin // SW write
+            next_c = (field_storage.FRONT_INDEX.table_number.value & ~decoded_wr_biten[31:24]) | (decoded_wr_data[31:24] & decoded_wr_biten[31:24]);
+            load_next_c = '1;
+        end
+        field_combo.FRONT_INDEX.table_number.next = next_c;
+        field_combo.FRONT_INDEX.table_number.load_next = load_next_c;
+    end
+    always_ff @(posedge clk) begin
+        if(rst) begin
+            field_storage.FRONT_INDEX.table_number.value <= 8'h0;
+        end else begin
+            if(field_combo.FRONT_INDEX.table_number.load_next) begin
+                field_storage.FRONT_INDEX.table_number.value <= field_combo.FRONT_INDEX.table_number.next;
+            end
+        end
+    end
+    assign hwif_out.FRONT_INDEX.table_number.value = field_storage.FRONT_INDEX.table_number.value;
+    // Field: icsort_registers.FRONT_DATA.value
+    always_comb begin
+        automatic logic [31:0] next_c;
+        automatic logic load_next_c;
+        next_c = field_storage.FRONT_DATA.value.value;
+        load_next_c = '0;
+        if(decoded_reg_strb.FRONT_DATA && decoded_req_is_wr) begin // SW write
+            next_c = (field_storage.FRONT_DATA.value.value & ~decoded_wr_biten[31:0]) | (decoded_wr_data[31:0] & decoded_wr_biten[31:0]);
+            load_next_c = '1;
+        end
+        field_combo.FRONT_DATA.value.next = next_c;
+        field_combo.FRONT_DATA.value.load_next = load_next_c;
+    end
+    always_ff @(posedge clk) begin
+        if(rst) begin
+            field_storage.FRONT_DATA.value.value <= 32'h0;
+        end else begin
+            if(field_combo.FRONT_DATA.value.load_next) begin
+                field_storage.FRONT_DATA.value.value <= field_combo.FRONT_DATA.value.next;
+            end
+        end
+    end
+    assign hwif_out.FRONT_DATA.value.value = field_storage.FRONT_DATA.value.value;
+    assign hwif_out.FRONT_DATA.value.swmod = decoded_reg_strb.FRONT_DATA && decoded_req_is_wr && |(decoded_wr_biten[31:0]);
+    // Field: icsort_registers.GATE_INDEX.index
+    always_comb begin
+        automatic logic [12:0] next_c;
+        automatic logic load_next_c;
+        next_c = field_storage.GATE_INDEX.index.value;
+        load_next_c = '0;
+        if(decoded_reg_strb.GATE_INDEX && decoded_req_is_wr) begin // SW write
+            next_c = (field_storage.GATE_INDEX.index.value & ~decoded_wr_biten[12:0]) | (decoded_wr_data[12:0] & decoded_wr_biten[12:0]);
+            load_next_c = '1;
+        end
+        field_combo.GATE_INDEX.index.next = next_c;
+        field_combo.GATE_INDEX.index.load_next = load_next_c;
+    end
+    always_ff @(posedge clk) begin
+        if(rst) begin
+            field_storage.GATE_INDEX.index.value <= 13'h0;
+        end else begin
+            if(field_combo.GATE_INDEX.index.load_next) begin
+                field_storage.GATE_INDEX.index.value <= field_combo.GATE_INDEX.index.next;
+            end
+        end
+    end
+    assign hwif_out.GATE_INDEX.index.value = field_storage.GATE_INDEX.index.value;
+    assign hwif_out.GATE_INDEX.index.swmod = decoded_reg_strb.GATE_INDEX && decoded_req_is_wr && |(decoded_wr_biten[12:0]);
+    // Field: icsort_registers.GATE_INDEX.active
+    always_comb begin
+        automatic logic [0:0] next_c;
+        automatic logic load_next_c;
+        next_c = field_storage.GATE_INDEX.active.value;
+        load_next_c = '0;
+        if(decoded_reg_strb.GATE_INDEX && decoded_req_is_wr) begin // SW write
+            next_c = (field_storage.GATE_INDEX.active.value & ~decoded_wr_biten[31:31]) | (decoded_wr_data[31:31] & decoded_wr_biten[31:31]);
+            load_next_c = '1;
+        end
+        field_combo.GATE_INDEX.active.next = next_c;
+        field_combo.GATE_INDEX.active.load_next = load_next_c;
+    end
+    always_ff @(posedge clk) begin
+        if(rst) begin
+            field_storage.GATE_INDEX.active.value <= 1'h0;
+        end else begin
+            if(field_combo.GATE_INDEX.active.load_next) begin
+                field_storage.GATE_INDEX.active.value <= field_combo.GATE_INDEX.active.next;
+            end
+        end
+    end
+    assign hwif_out.GATE_INDEX.active.value = field_storage.GATE_INDEX.active.value;
+    // Field: icsort_registers.GATE_DATA.value
+    always_comb begin
+        automatic logic [31:0] next_c;
+        automatic logic load_next_c;
+        next_c = field_storage.GATE_DATA.value.value;
+        load_next_c = '0;
+        if(decoded_reg_strb.GATE_DATA && decoded_req_is_wr) begin // SW write
+            next_c = (field_storage.GATE_DATA.value.value & ~decoded_wr_biten[31:0]) | (decoded_wr_data[31:0] & decoded_wr_biten[31:0]);
+            load_next_c = '1;
+        end else if(hwif_in.GATE_DATA.value.we) begin // HW Write - we
+            next_c = hwif_in.GATE_DATA.value.next;
+            load_next_c = '1;
+        end
+        field_combo.GATE_DATA.value.next = next_c;
+        field_combo.GATE_DATA.value.load_next = load_next_c;
+    end
+    always_ff @(posedge clk) begin
+        if(rst) begin
+            field_storage.GATE_DATA.value.value <= 32'h0;
+        end else begin
+            if(field_combo.GATE_DATA.value.load_next) begin
+                field_storage.GATE_DATA.value.value <= field_combo.GATE_DATA.value.next;
+            end
+        end
+    end
+    assign hwif_out.GATE_DATA.value.value = field_storage.GATE_DATA.value.value;
+    assign hwif_out.GATE_DATA.value.swmod = decoded_reg_strb.GATE_DATA && decoded_req_is_wr && |(decoded_wr_biten[31:0]);
+    // Field: icsort_registers.GATE_COMMIT.strobe
+    always_comb begin
+        automatic logic [0:0] next_c;
+        automatic logic load_next_c;
+        next_c = field_storage.GATE_COMMIT.strobe.value;
+        load_next_c = '0;
+        if(decoded_reg_strb.GATE_COMMIT && decoded_req_is_wr) begin // SW write
+            next_c = (field_storage.GATE_COMMIT.strobe.value & ~decoded_wr_biten[0:0]) | (decoded_wr_data[0:0] & decoded_wr_biten[0:0]);
+            load_next_c = '1;
+        end else begin // singlepulse clears back to 0
+            next_c = '0;
+            load_next_c = '1;
+        end
+        field_combo.GATE_COMMIT.strobe.next = next_c;
+        field_combo.GATE_COMMIT.strobe.load_next = load_next_c;
+    end
+    always_ff @(posedge clk) begin
+        if(rst) begin
+            field_storage.GATE_COMMIT.strobe.value <= 1'h0;
+        end else begin
+            if(field_combo.GATE_COMMIT.strobe.load_next) begin
+                field_storage.GATE_COMMIT.strobe.value <= field_combo.GATE_COMMIT.strobe.next;
+            end
+        end
+    end
+    assign hwif_out.GATE_COMMIT.strobe.value = field_storage.GATE_COMMIT.strobe.value;
+    // Field: icsort_registers.GATE_SERIAL.value
+    always_comb begin
+        automatic logic [31:0] next_c;
+        automatic logic load_next_c;
+        next_c = field_storage.GATE_SERIAL.value.value;
+        load_next_c = '0;
+        
+        if(hwif_in.GATE_SERIAL.value.incr) begin // increment
+            field_combo.GATE_SERIAL.value.overflow = (((33)'(next_c) + 32'h1) > 33'hffffffff);
+            next_c = next_c + 32'h1;
+            load_next_c = '1;
+        end else begin
+            field_combo.GATE_SERIAL.value.overflow = '0;
+        end
+        field_combo.GATE_SERIAL.value.incrthreshold = (field_storage.GATE_SERIAL.value.value >= 32'hffffffff);
+        field_combo.GATE_SERIAL.value.next = next_c;
+        field_combo.GATE_SERIAL.value.load_next = load_next_c;
+    end
+    always_ff @(posedge clk) begin
+        if(rst) begin
+            field_storage.GATE_SERIAL.value.value <= 32'h0;
+        end else begin
+            if(field_combo.GATE_SERIAL.value.load_next) begin
+                field_storage.GATE_SERIAL.value.value <= field_combo.GATE_SERIAL.value.next;
+            end
+        end
+    end
+    assign hwif_out.GATE_SERIAL.value.value = field_storage.GATE_SERIAL.value.value;
+    // Field: icsort_registers.RECORD_FIELDS.base
+    always_comb begin
+        automatic logic [0:0] next_c;
+        automatic logic load_next_c;
+        next_c = field_storage.RECORD_FIELDS.base.value;
+        load_next_c = '0;
+        if(decoded_reg_strb.RECORD_FIELDS && decoded_req_is_wr) begin // SW write
+            next_c = (field_storage.RECORD_FIELDS.base.value & ~decoded_wr_biten[0:0]) | (decoded_wr_data[0:0] & decoded_wr_biten[0:0]);
+            load_next_c = '1;
+        end
+        field_combo.RECORD_FIELDS.base.next = next_c;
+        field_combo.RECORD_FIELDS.base.load_next = load_next_c;
+    end
+    always_ff @(posedge clk) begin
+        if(rst) begin
+            field_storage.RECORD_FIELDS.base.value <= 1'h1;
+        end else begin
+            if(field_combo.RECORD_FIELDS.base.load_next) begin
+                field_storage.RECORD_FIELDS.base.value <= field_combo.RECORD_FIELDS.base.next;
+            end
+        end
+    end
+    assign hwif_out.RECORD_FIELDS.base.value = field_storage.RECORD_FIELDS.base.value;
+    // Field: icsort_registers.RECORD_FIELDS.timing
+    always_comb begin
+        automatic logic [0:0] next_c;
+        automatic logic load_next_c;
+        next_c = field_storage.RECORD_FIELDS.timing.value;
+        load_next_c = '0;
+        if(decoded_reg_strb.RECORD_FIELDS && decoded_req_is_wr) begin // SW write
+            next_c = (field_storage.RECORD_FIELDS.timing.value & ~decoded_wr_biten[1:1]) | (decoded_wr_data[1:1] & decoded_wr_biten[1:1]);
+            load_next_c = '1;
+        end
+        field_combo.RECORD_FIELDS.timing.next = next_c;
+        field_combo.RECORD_FIELDS.timing.load_next = load_next_c;
+    end
+    always_ff @(posedge clk) begin
+        if(rst) begin
+            field_storage.RECORD_FIELDS.timing.value <= 1'h1;
+        end else begin
+            if(field_combo.RECORD_FIELDS.timing.load_next) begin
+                field_storage.RECORD_FIELDS.timing.value <= field_combo.RECORD_FIELDS.timing.next;
+            end
+        end
+    end
+    assign hwif_out.RECORD_FIELDS.timing.value = field_storage.RECORD_FIELDS.timing.value;
+    // Field: icsort_registers.RECORD_FIELDS.features
+    always_comb begin
+        automatic logic [0:0] next_c;
+        automatic logic load_next_c;
+        next_c = field_storage.RECORD_FIELDS.features.value;
+        load_next_c = '0;
+        if(decoded_reg_strb.RECORD_FIELDS && decoded_req_is_wr) begin // SW write
+            next_c = (field_storage.RECORD_FIELDS.features.value & ~decoded_wr_biten[2:2]) | (decoded_wr_data[2:2] & decoded_wr_biten[2:2]);
+            load_next_c = '1;
+        end
+        field_combo.RECORD_FIELDS.features.next = next_c;
+        field_combo.RECORD_FIELDS.features.load_next = load_next_c;
+    end
+    always_ff @(posedge clk) begin
+        if(rst) begin
+            field_storage.RECORD_FIELDS.features.value <= 1'h0;
+        end else begin
+            if(field_combo.RECORD_FIELDS.features.load_next) begin
+                field_storage.RECORD_FIELDS.features.value <= field_combo.RECORD_FIELDS.features.next;
+            end
+        end
+    end
+    assign hwif_out.RECORD_FIELDS.features.value = field_storage.RECORD_FIELDS.features.value;
+    // Field: icsort_registers.RECORD_FIELDS.logits
+    always_comb begin
+        automatic logic [0:0] next_c;
+        automatic logic load_next_c;
+        next_c = field_storage.RECORD_FIELDS.logits.value;
+        load_next_c = '0;
+        if(decoded_reg_strb.RECORD_FIELDS && decoded_req_is_wr) begin // SW write
+            next_c = (field_storage.RECORD_FIELDS.logits.value & ~decoded_wr_biten[3:3]) | (decoded_wr_data[3:3] & decoded_wr_biten[3:3]);
+            load_next_c = '1;
+        end
+        field_combo.RECORD_FIELDS.logits.next = next_c;
+        field_combo.RECORD_FIELDS.logits.load_next = load_next_c;
+    end
+    always_ff @(posedge clk) begin
+        if(rst) begin
+            field_storage.RECORD_FIELDS.logits.value <= 1'h1;
+        end else begin
+            if(field_combo.RECORD_FIELDS.logits.load_next) begin
+                field_storage.RECORD_FIELDS.logits.value <= field_combo.RECORD_FIELDS.logits.next;
+            end
+        end
+    end
+    assign hwif_out.RECORD_FIELDS.logits.value = field_storage.RECORD_FIELDS.logits.value;
+    // Field: icsort_registers.NETWORK_MARGIN.value
+    always_comb begin
+        automatic logic [31:0] next_c;
+        automatic logic load_next_c;
+        next_c = field_storage.NETWORK_MARGIN.value.value;
+        load_next_c = '0;
+        if(decoded_reg_strb.NETWORK_MARGIN && decoded_req_is_wr) begin // SW write
+            next_c = (field_storage.NETWORK_MARGIN.value.value & ~decoded_wr_biten[31:0]) | (decoded_wr_data[31:0] & decoded_wr_biten[31:0]);
+            load_next_c = '1;
+        end
+        field_combo.NETWORK_MARGIN.value.next = next_c;
+        field_combo.NETWORK_MARGIN.value.load_next = load_next_c;
+    end
+    always_ff @(posedge clk) begin
+        if(rst) begin
+            field_storage.NETWORK_MARGIN.value.value <= 32'h3e8;
+        end else begin
+            if(field_combo.NETWORK_MARGIN.value.load_next) begin
+                field_storage.NETWORK_MARGIN.value.value <= field_combo.NETWORK_MARGIN.value.next;
+            end
+        end
+    end
+    assign hwif_out.NETWORK_MARGIN.value.value = field_storage.NETWORK_MARGIN.value.value;
+    // Field: icsort_registers.STATISTICS_PERIOD.value
+    always_comb begin
+        automatic logic [31:0] next_c;
+        automatic logic load_next_c;
+        next_c = field_storage.STATISTICS_PERIOD.value.value;
+        load_next_c = '0;
+        if(decoded_reg_strb.STATISTICS_PERIOD && decoded_req_is_wr) begin // SW write
+            next_c = (field_storage.STATISTICS_PERIOD.value.value & ~decoded_wr_biten[31:0]) | (decoded_wr_data[31:0] & decoded_wr_biten[31:0]);
+            load_next_c = '1;
+        end
+        field_combo.STATISTICS_PERIOD.value.next = next_c;
+        field_combo.STATISTICS_PERIOD.value.load_next = load_next_c;
+    end
+    always_ff @(posedge clk) begin
+        if(rst) begin
+            field_storage.STATISTICS_PERIOD.value.value <= 32'hffffffff;
+        end else begin
+            if(field_combo.STATISTICS_PERIOD.value.load_next) begin
+                field_storage.STATISTICS_PERIOD.value.value <= field_combo.STATISTICS_PERIOD.value.next;
+            end
+        end
+    end
+    assign hwif_out.STATISTICS_PERIOD.value.value = field_storage.STATISTICS_PERIOD.value.value;
+    // Field: icsort_registers.IMAGE_RULE.rule
+    always_comb begin
+        automatic logic [1:0] next_c;
+        automatic logic load_next_c;
+        next_c = field_storage.IMAGE_RULE.rule.value;
+        load_next_c = '0;
+        if(decoded_reg_strb.IMAGE_RULE && decoded_req_is_wr) begin // SW write
+            next_c = (field_storage.IMAGE_RULE.rule.value & ~decoded_wr_biten[1:0]) | (decoded_wr_data[1:0] & decoded_wr_biten[1:0]);
+            load_next_c = '1;
+        end
+        field_combo.IMAGE_RULE.rule.next = next_c;
+        field_combo.IMAGE_RULE.rule.load_next = load_next_c;
+    end
+    always_ff @(posedge clk) begin
+        if(rst) begin
+            field_storage.IMAGE_RULE.rule.value <= 2'h0;
+        end else begin
+            if(field_combo.IMAGE_RULE.rule.load_next) begin
+                field_storage.IMAGE_RULE.rule.value <= field_combo.IMAGE_RULE.rule.next;
+            end
+        end
+    end
+    assign hwif_out.IMAGE_RULE.rule.value = field_storage.IMAGE_RULE.rule.value;
+    // Field: icsort_registers.IMAGE_RULE.argument
+    always_comb begin
+        automatic logic [23:0] next_c;
+        automatic logic load_next_c;
+        next_c = field_storage.IMAGE_RULE.argument.value;
+        load_next_c = '0;
+        if(decoded_reg_strb.IMAGE_RULE && decoded_req_is_wr) begin // SW write
+            next_c = (field_storage.IMAGE_RULE.argument.value & ~decoded_wr_biten[31:8]) | (decoded_wr_data[31:8] & decoded_wr_biten[31:8]);
+            load_next_c = '1;
+        end
+        field_combo.IMAGE_RULE.argument.next = next_c;
+        field_combo.IMAGE_RULE.argument.load_next = load_next_c;
+    end
+    always_ff @(posedge clk) begin
+        if(rst) begin
+            field_storage.IMAGE_RULE.argument.value <= 24'h0;
+        end else begin
+            if(field_combo.IMAGE_RULE.argument.load_next) begin
+                field_storage.IMAGE_RULE.argument.value <= field_combo.IMAGE_RULE.argument.next;
+            end
+        end
+    end
+    assign hwif_out.IMAGE_RULE.argument.value = field_storage.IMAGE_RULE.argument.value;
+    // Field: icsort_registers.IMAGE_REQUEST.strobe
+    always_comb begin
+        automatic logic [0:0] next_c;
+        automatic logic load_next_c;
+        next_c = field_storage.IMAGE_REQUEST.strobe.value;
+        load_next_c = '0;
+        if(decoded_reg_strb.IMAGE_REQUEST && decoded_req_is_wr) begin // SW write
+            next_c = (field_storage.IMAGE_REQUEST.strobe.value & ~decoded_wr_biten[0:0]) | (decoded_wr_data[0:0] & decoded_wr_biten[0:0]);
+            load_next_c = '1;
+        end else begin // singlepulse clears back to 0
+            next_c = '0;
+            load_next_c = '1;
+        end
+        field_combo.IMAGE_REQUEST.strobe.next = next_c;
+        field_combo.IMAGE_REQUEST.strobe.load_next = load_next_c;
+    end
+    always_ff @(posedge clk) begin
+        if(rst) begin
+            field_storage.IMAGE_REQUEST.strobe.value <= 1'h0;
+        end else begin
+            if(field_combo.IMAGE_REQUEST.strobe.load_next) begin
+                field_storage.IMAGE_REQUEST.strobe.value <= field_combo.IMAGE_REQUEST.strobe.next;
+            end
+        end
+    end
+    assign hwif_out.IMAGE_REQUEST.strobe.value = field_storage.IMAGE_REQUEST.strobe.value;
+    // Field: icsort_registers.FAULTS_CLEAR.interlock
+    always_comb begin
+        automatic logic [0:0] next_c;
+        automatic logic load_next_c;
+        next_c = field_storage.FAULTS_CLEAR.interlock.value;
+        load_next_c = '0;
+        if(decoded_reg_strb.FAULTS_CLEAR && decoded_req_is_wr) begin // SW write
+            next_c = (field_storage.FAULTS_CLEAR.interlock.value & ~decoded_wr_biten[0:0]) | (decoded_wr_data[0:0] & decoded_wr_biten[0:0]);
+            load_next_c = '1;
+        end else begin // singlepulse clears back to 0
+            next_c = '0;
+            load_next_c = '1;
+        end
+        field_combo.FAULTS_CLEAR.interlock.next = next_c;
+        field_combo.FAULTS_CLEAR.interlock.load_next = load_next_c;
+    end
+    always_ff @(posedge clk) begin
+        if(rst) begin
+            field_storage.FAULTS_CLEAR.interlock.value <= 1'h0;
+        end else begin
+            if(field_combo.FAULTS_CLEAR.interlock.load_next) begin
+                field_storage.FAULTS_CLEAR.interlock.value <= field_combo.FAULTS_CLEAR.interlock.next;
+            end
+        end
+    end
+    assign hwif_out.FAULTS_CLEAR.interlock.value = field_storage.FAULTS_CLEAR.interlock.value;
+    // Field: icsort_registers.FAULTS_CLEAR.cells_lost
+    always_comb begin
+        automatic logic [0:0] next_c;
+        automatic logic load_next_c;
+        next_c = field_storage.FAULTS_CLEAR.cells_lost.value;
+        load_next_c = '0;
+        if(decoded_reg_strb.FAULTS_CLEAR && decoded_req_is_wr) begin // SW write
+            next_c = (field_storage.FAULTS_CLEAR.cells_lost.value & ~decoded_wr_biten[1:1]) | (decoded_wr_data[1:1] & decoded_wr_biten[1:1]);
+            load_next_c = '1;
+        end else begin // singlepulse clears back to 0
+            next_c = '0;
+            load_next_c = '1;
+        end
+        field_combo.FAULTS_CLEAR.cells_lost.next = next_c;
+        field_combo.FAULTS_CLEAR.cells_lost.load_next = load_next_c;
+    end
+    always_ff @(posedge clk) begin
+        if(rst) begin
+            field_storage.FAULTS_CLEAR.cells_lost.value <= 1'h0;
+        end else begin
+            if(field_combo.FAULTS_CLEAR.cells_lost.load_next) begin
+                field_storage.FAULTS_CLEAR.cells_lost.value <= field_combo.FAULTS_CLEAR.cells_lost.next;
+            end
+        end
+    end
+    assign hwif_out.FAULTS_CLEAR.cells_lost.value = field_storage.FAULTS_CLEAR.cells_lost.value;
+    // Field: icsort_registers.FAULTS_CLEAR.drop_clock
+    always_comb begin
+        automatic logic [0:0] next_c;
+        automatic logic load_next_c;
+        next_c = field_storage.FAULTS_CLEAR.drop_clock.value;
+        load_next_c = '0;
+        if(decoded_reg_strb.FAULTS_CLEAR && decoded_req_is_wr) begin // SW write
+            next_c = (field_storage.FAULTS_CLEAR.drop_clock.value & ~decoded_wr_biten[2:2]) | (decoded_wr_data[2:2] & decoded_wr_biten[2:2]);
+            load_next_c = '1;
+        end else begin // singlepulse clears back to 0
+            next_c = '0;
+            load_next_c = '1;
+        end
+        field_combo.FAULTS_CLEAR.drop_clock.next = next_c;
+        field_combo.FAULTS_CLEAR.drop_clock.load_next = load_next_c;
+    end
+    always_ff @(posedge clk) begin
+        if(rst) begin
+            field_storage.FAULTS_CLEAR.drop_clock.value <= 1'h0;
+        end else begin
+            if(field_combo.FAULTS_CLEAR.drop_clock.load_next) begin
+                field_storage.FAULTS_CLEAR.drop_clock.value <= field_combo.FAULTS_CLEAR.drop_clock.next;
+            end
+        end
+    end
+    assign hwif_out.FAULTS_CLEAR.drop_clock.value = field_storage.FAULTS_CLEAR.drop_clock.value;
+    // Field: icsort_registers.FAULTS_CLEAR.pairing
+    always_comb begin
+        automatic logic [0:0] next_c;
+        automatic logic load_next_c;
+        next_c = field_storage.FAULTS_CLEAR.pairing.value;
+        load_next_c = '0;
+        if(decoded_reg_strb.FAULTS_CLEAR && decoded_req_is_wr) begin // SW write
+            next_c = (field_storage.FAULTS_CLEAR.pairing.value & ~decoded_wr_biten[3:3]) | (decoded_wr_data[3:3] & decoded_wr_biten[3:3]);
+            load_next_c = '1;
+        end else begin // singlepulse clears back to 0
+            next_c = '0;
+            load_next_c = '1;
+        end
+        field_combo.FAULTS_CLEAR.pairing.next = next_c;
+        field_combo.FAULTS_CLEAR.pairing.load_next = load_next_c;
+    end
+    always_ff @(posedge clk) begin
+        if(rst) begin
+            field_storage.FAULTS_CLEAR.pairing.value <= 1'h0;
+        end else begin
+            if(field_combo.FAULTS_CLEAR.pairing.load_next) begin
+                field_storage.FAULTS_CLEAR.pairing.value <= field_combo.FAULTS_CLEAR.pairing.next;
+            end
+        end
+    end
+    assign hwif_out.FAULTS_CLEAR.pairing.value = field_storage.FAULTS_CLEAR.pairing.value;
+    // Field: icsort_registers.FAULTS_CLEAR.network
+    always_comb begin
+        automatic logic [0:0] next_c;
+        automatic logic load_next_c;
+        next_c = field_storage.FAULTS_CLEAR.network.value;
+        load_next_c = '0;
+        if(decoded_reg_strb.FAULTS_CLEAR && decoded_req_is_wr) begin // SW write
+            next_c = (field_storage.FAULTS_CLEAR.network.value & ~decoded_wr_biten[4:4]) | (decoded_wr_data[4:4] & decoded_wr_biten[4:4]);
+            load_next_c = '1;
+        end else begin // singlepulse clears back to 0
+            next_c = '0;
+            load_next_c = '1;
+        end
+        field_combo.FAULTS_CLEAR.network.next = next_c;
+        field_combo.FAULTS_CLEAR.network.load_next = load_next_c;
+    end
+    always_ff @(posedge clk) begin
+        if(rst) begin
+            field_storage.FAULTS_CLEAR.network.value <= 1'h0;
+        end else begin
+            if(field_combo.FAULTS_CLEAR.network.load_next) begin
+                field_storage.FAULTS_CLEAR.network.value <= field_combo.FAULTS_CLEAR.network.next;
+            end
+        end
+    end
+    assign hwif_out.FAULTS_CLEAR.network.value = field_storage.FAULTS_CLEAR.network.value;
+    // Field: icsort_registers.LINE_SOURCE.select
+    always_comb begin
+        automatic logic [0:0] next_c;
+        automatic logic load_next_c;
+        next_c = field_storage.LINE_SOURCE.select.value;
+        load_next_c = '0;
+        if(decoded_reg_strb.LINE_SOURCE && decoded_req_is_wr) begin // SW write
+            next_c = (field_storage.LINE_SOURCE.select.value & ~decoded_wr_biten[0:0]) | (decoded_wr_data[0:0] & decoded_wr_biten[0:0]);
+            load_next_c = '1;
+        end
+        field_combo.LINE_SOURCE.select.next = next_c;
+        field_combo.LINE_SOURCE.select.load_next = load_next_c;
+    end
+    always_ff @(posedge clk) begin
+        if(rst) begin
+            field_storage.LINE_SOURCE.select.value <= 1'h0;
+        end else begin
+            if(field_combo.LINE_SOURCE.select.load_next) begin
+                field_storage.LINE_SOURCE.select.value <= field_combo.LINE_SOURCE.select.next;
+            end
+        end
+    end
+    assign hwif_out.LINE_SOURCE.select.value = field_storage.LINE_SOURCE.select.value;
+    // Field: icsort_registers.LINE_SOURCE.while_armed
+    always_comb begin
+        automatic logic [0:0] next_c;
+        automatic logic load_next_c;
+        next_c = field_storage.LINE_SOURCE.while_armed.value;
+        load_next_c = '0;
+        if(decoded_reg_strb.LINE_SOURCE && decoded_req_is_wr) begin // SW write
+            next_c = (field_storage.LINE_SOURCE.while_armed.value & ~decoded_wr_biten[1:1]) | (decoded_wr_data[1:1] & decoded_wr_biten[1:1]);
+            load_next_c = '1;
+        end
+        field_combo.LINE_SOURCE.while_armed.next = next_c;
+        field_combo.LINE_SOURCE.while_armed.load_next = load_next_c;
+    end
+    always_ff @(posedge clk) begin
+        if(rst) begin
+            field_storage.LINE_SOURCE.while_armed.value <= 1'h0;
+        end else begin
+            if(field_combo.LINE_SOURCE.while_armed.load_next) begin
+                field_storage.LINE_SOURCE.while_armed.value <= field_combo.LINE_SOURCE.while_armed.next;
+            end
+        end
+    end
+    assign hwif_out.LINE_SOURCE.while_armed.value = field_storage.LINE_SOURCE.while_armed.value;
+    // Field: icsort_registers.LINE_SOURCE_LINES.value
+    always_comb begin
+        automatic logic [15:0] next_c;
+        automatic logic load_next_c;
+        next_c = field_storage.LINE_SOURCE_LINES.value.value;
+        load_next_c = '0;
+        if(decoded_reg_strb.LINE_SOURCE_LINES && decoded_req_is_wr) begin // SW write
+            next_c = (field_storage.LINE_SOURCE_LINES.value.value & ~decoded_wr_biten[15:0]) | (decoded_wr_data[15:0] & decoded_wr_biten[15:0]);
+            load_next_c = '1;
+        end
+        field_combo.LINE_SOURCE_LINES.value.next = next_c;
+        field_combo.LINE_SOURCE_LINES.value.load_next = load_next_c;
+    end
+    always_ff @(posedge clk) begin
+        if(rst) begin
+            field_storage.LINE_SOURCE_LINES.value.value <= 16'h0;
+        end else begin
+            if(field_combo.LINE_SOURCE_LINES.value.load_next) begin
+                field_storage.LINE_SOURCE_LINES.value.value <= field_combo.LINE_SOURCE_LINES.value.next;
+            end
+        end
+    end
+    assign hwif_out.LINE_SOURCE_LINES.value.value = field_storage.LINE_SOURCE_LINES.value.value;
+    // Field: icsort_registers.LINE_SOURCE_GAP.value
+    always_comb begin
+        automatic logic [31:0] next_c;
+        automatic logic load_next_c;
+        next_c = field_storage.LINE_SOURCE_GAP.value.value;
+        load_next_c = '0;
+        if(decoded_reg_strb.LINE_SOURCE_GAP && decoded_req_is_wr) begin // SW write
+            next_c = (field_storage.LINE_SOURCE_GAP.value.value & ~decoded_wr_biten[31:0]) | (decoded_wr_data[31:0] & decoded_wr_biten[31:0]);
+            load_next_c = '1;
+        end
+        field_combo.LINE_SOURCE_GAP.value.next = next_c;
+        field_combo.LINE_SOURCE_GAP.value.load_next = load_next_c;
+    end
+    always_ff @(posedge clk) begin
+        if(rst) begin
+            field_storage.LINE_SOURCE_GAP.value.value <= 32'h0;
+        end else begin
+            if(field_combo.LINE_SOURCE_GAP.value.load_next) begin
+                field_storage.LINE_SOURCE_GAP.value.value <= field_combo.LINE_SOURCE_GAP.value.next;
+            end
+        end
+    end
+    assign hwif_out.LINE_SOURCE_GAP.value.value = field_storage.LINE_SOURCE_GAP.value.value;
+    // Field: icsort_registers.LINE_SOURCE_REPEATS.value
+    always_comb begin
+        automatic logic [15:0] next_c;
+        automatic logic load_next_c;
+        next_c = field_storage.LINE_SOURCE_REPEATS.value.value;
+        load_next_c = '0;
+        if(decoded_reg_strb.LINE_SOURCE_REPEATS && decoded_req_is_wr) begin // SW write
+            next_c = (field_storage.LINE_SOURCE_REPEATS.value.value & ~decoded_wr_biten[15:0]) | (decoded_wr_data[15:0] & decoded_wr_biten[15:0]);
+            load_next_c = '1;
+        end
+        field_combo.LINE_SOURCE_REPEATS.value.next = next_c;
+        field_combo.LINE_SOURCE_REPEATS.value.load_next = load_next_c;
+    end
+    always_ff @(posedge clk) begin
+        if(rst) begin
+            field_storage.LINE_SOURCE_REPEATS.value.value <= 16'h1;
+        end else begin
+            if(field_combo.LINE_SOURCE_REPEATS.value.load_next) begin
+                field_storage.LINE_SOURCE_REPEATS.value.value <= field_combo.LINE_SOURCE_REPEATS.value.next;
+            end
+        end
+    end
+    assign hwif_out.LINE_SOURCE_REPEATS.value.value = field_storage.LINE_SOURCE_REPEATS.value.value;
+    // Field: icsort_registers.LINE_SOURCE_START.strobe
+    always_comb begin
+        automatic logic [0:0] next_c;
+        automatic logic load_next_c;
+        next_c = field_storage.LINE_SOURCE_START.strobe.value;
+        load_next_c = '0;
+        if(decoded_reg_strb.LINE_SOURCE_START && decoded_req_is_wr) begin // SW write
+            next_c = (field_storage.LINE_SOURCE_START.strobe.value & ~decoded_wr_biten[0:0]) | (decoded_wr_data[0:0] & decoded_wr_biten[0:0]);
+            load_next_c = '1;
+        end else begin // singlepulse clears back to 0
+            next_c = '0;
+            load_next_c = '1;
+        end
+        field_combo.LINE_SOURCE_START.strobe.next = next_c;
+        field_combo.LINE_SOURCE_START.strobe.load_next = load_next_c;
+    end
+    always_ff @(posedge clk) begin
+        if(rst) begin
+            field_storage.LINE_SOURCE_START.strobe.value <= 1'h0;
+        end else begin
+            if(field_combo.LINE_SOURCE_START.strobe.load_next) begin
+                field_storage.LINE_SOURCE_START.strobe.value <= field_combo.LINE_SOURCE_START.strobe.next;
+            end
+        end
+    end
+    assign hwif_out.LINE_SOURCE_START.strobe.value = field_storage.LINE_SOURCE_START.strobe.value;
+    // Field: icsort_registers.LINE_SOURCE_STOP.strobe
+    always_comb begin
+        automatic logic [0:0] next_c;
+        automatic logic load_next_c;
+        next_c = field_storage.LINE_SOURCE_STOP.strobe.value;
+        load_next_c = '0;
+        if(decoded_reg_strb.LINE_SOURCE_STOP && decoded_req_is_wr) begin // SW write
+            next_c = (field_storage.LINE_SOURCE_STOP.strobe.value & ~decoded_wr_biten[0:0]) | (decoded_wr_data[0:0] & decoded_wr_biten[0:0]);
+            load_next_c = '1;
+        end else begin // singlepulse clears back to 0
+            next_c = '0;
+            load_next_c = '1;
+        end
+        field_combo.LINE_SOURCE_STOP.strobe.next = next_c;
+        field_combo.LINE_SOURCE_STOP.strobe.load_next = load_next_c;
+    end
+    always_ff @(posedge clk) begin
+        if(rst) begin
+            field_storage.LINE_SOURCE_STOP.strobe.value <= 1'h0;
+        end else begin
+            if(field_combo.LINE_SOURCE_STOP.strobe.load_next) begin
+                field_storage.LINE_SOURCE_STOP.strobe.value <= field_combo.LINE_SOURCE_STOP.strobe.next;
+            end
+        end
+    end
+    assign hwif_out.LINE_SOURCE_STOP.strobe.value = field_storage.LINE_SOURCE_STOP.strobe.value;
+    // Field: icsort_registers.LINE_SOURCE_INDEX.channel
+    always_comb begin
+        automatic logic [7:0] next_c;
+        automatic logic load_next_c;
+        next_c = field_storage.LINE_SOURCE_INDEX.channel.value;
+        load_next_c = '0;
+        if(decoded_reg_strb.LINE_SOURCE_INDEX && decoded_req_is_wr) begin // SW write
+            next_c = (field_storage.LINE_SOURCE_INDEX.channel.value & ~decoded_wr_biten[7:0]) | (decoded_wr_data[7:0] & decoded_wr_biten[7:0]);
+            load_next_c = '1;
+        end
+        field_combo.LINE_SOURCE_INDEX.channel.next = next_c;
+        field_combo.LINE_SOURCE_INDEX.channel.load_next = load_next_c;
+    end
+    always_ff @(posedge clk) begin
+        if(rst) begin
+            field_storage.LINE_SOURCE_INDEX.channel.value <= 8'h0;
+        end else begin
+            if(field_combo.LINE_SOURCE_INDEX.channel.load_next) begin
+                field_storage.LINE_SOURCE_INDEX.channel.value <= field_combo.LINE_SOURCE_INDEX.channel.next;
+            end
+        end
+    end
+    assign hwif_out.LINE_SOURCE_INDEX.channel.value = field_storage.LINE_SOURCE_INDEX.channel.value;
+    assign hwif_out.LINE_SOURCE_INDEX.channel.swmod = decoded_reg_strb.LINE_SOURCE_INDEX && decoded_req_is_wr && |(decoded_wr_biten[7:0]);
+    // Field: icsort_registers.LINE_SOURCE_INDEX.column
+    always_comb begin
+        automatic logic [15:0] next_c;
+        automatic logic load_next_c;
+        next_c = field_storage.LINE_SOURCE_INDEX.column.value;
+        load_next_c = '0;
+        if(decoded_reg_strb.LINE_SOURCE_INDEX && decoded_req_is_wr) begin // SW write
+            next_c = (field_storage.LINE_SOURCE_INDEX.column.value & ~decoded_wr_biten[23:8]) | (decoded_wr_data[23:8] & decoded_wr_biten[23:8]);
+            load_next_c = '1;
+        end
+        field_combo.LINE_SOURCE_INDEX.column.next = next_c;
+        field_combo.LINE_SOURCE_INDEX.column.load_next = load_next_c;
+    end
+    always_ff @(posedge clk) begin
+        if(rst) begin
+            field_storage.LINE_SOURCE_INDEX.column.value <= 16'h0;
+        end else begin
+            if(field_combo.LINE_SOURCE_INDEX.column.load_next) begin
+                field_storage.LINE_SOURCE_INDEX.column.value <= field_combo.LINE_SOURCE_INDEX.column.next;
+            end
+        end
+    end
+    assign hwif_out.LINE_SOURCE_INDEX.column.value = field_storage.LINE_SOURCE_INDEX.column.value;
+    // Field: icsort_registers.LINE_SOURCE_INDEX.line
+    always_comb begin
+        automatic logic [7:0] next_c;
+        automatic logic load_next_c;
+        next_c = field_storage.LINE_SOURCE_INDEX.line.value;
+        load_next_c = '0;
+        if(decoded_reg_strb.LINE_SOURCE_INDEX && decoded_req_is_wr) begin // SW write
+            next_c = (field_storage.LINE_SOURCE_INDEX.line.value & ~decoded_wr_biten[31:24]) | (decoded_wr_data[31:24] & decoded_wr_biten[31:24]);
+            load_next_c = '1;
+        end
+        field_combo.LINE_SOURCE_INDEX.line.next = next_c;
+        field_combo.LINE_SOURCE_INDEX.line.load_next = load_next_c;
+    end
+    always_ff @(posedge clk) begin
+        if(rst) begin
+            field_storage.LINE_SOURCE_INDEX.line.value <= 8'h0;
+        end else begin
+            if(field_combo.LINE_SOURCE_INDEX.line.load_next) begin
+                field_storage.LINE_SOURCE_INDEX.line.value <= field_combo.LINE_SOURCE_INDEX.line.next;
+            end
+        end
+    end
+    assign hwif_out.LINE_SOURCE_INDEX.line.value = field_storage.LINE_SOURCE_INDEX.line.value;
+    // Field: icsort_registers.LINE_SOURCE_DATA.value
+    always_comb begin
+        automatic logic [15:0] next_c;
+        automatic logic load_next_c;
+        next_c = field_storage.LINE_SOURCE_DATA.value.value;
+        load_next_c = '0;
+        if(decoded_reg_strb.LINE_SOURCE_DATA && decoded_req_is_wr) begin // SW write
+            next_c = (field_storage.LINE_SOURCE_DATA.value.value & ~decoded_wr_biten[15:0]) | (decoded_wr_data[15:0] & decoded_wr_biten[15:0]);
+            load_next_c = '1;
+        end
+        field_combo.LINE_SOURCE_DATA.value.next = next_c;
+        field_combo.LINE_SOURCE_DATA.value.load_next = load_next_c;
+    end
+    always_ff @(posedge clk) begin
+        if(rst) begin
+            field_storage.LINE_SOURCE_DATA.value.value <= 16'h0;
+        end else begin
+            if(field_combo.LINE_SOURCE_DATA.value.load_next) begin
+                field_storage.LINE_SOURCE_DATA.value.value <= field_combo.LINE_SOURCE_DATA.value.next;
+            end
+        end
+    end
+    assign hwif_out.LINE_SOURCE_DATA.value.value = field_storage.LINE_SOURCE_DATA.value.value;
+    assign hwif_out.LINE_SOURCE_DATA.value.swmod = decoded_reg_strb.LINE_SOURCE_DATA && decoded_req_is_wr && |(decoded_wr_biten[15:0]);
+    // Field: icsort_registers.COINCIDENCE.value
+    always_comb begin
+        automatic logic [31:0] next_c;
+        automatic logic load_next_c;
+        next_c = field_storage.COINCIDENCE.value.value;
+        load_next_c = '0;
+        if(field_storage.SNAPSHOT.strobe.value) begin // HW Write - we
+            next_c = hwif_in.COINCIDENCE.value.next;
+            load_next_c = '1;
+        end
+        field_combo.COINCIDENCE.value.next = next_c;
+        field_combo.COINCIDENCE.value.load_next = load_next_c;
+    end
+    always_ff @(posedge clk) begin
+        if(rst) begin
+            field_storage.COINCIDENCE.value.value <= 32'h0;
+        end else begin
+            if(field_combo.COINCIDENCE.value.load_next) begin
+                field_storage.COINCIDENCE.value.value <= field_combo.COINCIDENCE.value.next;
+            end
+        end
+    end
+    // Field: icsort_registers.AMBIGUOUS.value
+    always_comb begin
+        automatic logic [31:0] next_c;
+        automatic logic load_next_c;
+        next_c = field_storage.AMBIGUOUS.value.value;
+        load_next_c = '0;
+        if(field_storage.SNAPSHOT.strobe.value) begin // HW Write - we
+            next_c = hwif_in.AMBIGUOUS.value.next;
+            load_next_c = '1;
+        end
+        field_combo.AMBIGUOUS.value.next = next_c;
+        field_combo.AMBIGUOUS.value.load_next = load_next_c;
+    end
+    always_ff @(posedge clk) begin
+        if(rst) begin
+            field_storage.AMBIGUOUS.value.value <= 32'h0;
+        end else begin
+            if(field_combo.AMBIGUOUS.value.load_next) begin
+                field_storage.AMBIGUOUS.value.value <= field_combo.AMBIGUOUS.value.next;
+            end
+        end
+    end
+    // Field: icsort_registers.OVERLONG.value
+    always_comb begin
+        automatic logic [31:0] next_c;
+        automatic logic load_next_c;
+        next_c = field_storage.OVERLONG.value.value;
+        load_next_c = '0;
+        if(field_storage.SNAPSHOT.strobe.value) begin // HW Write - we
+            next_c = hwif_in.OVERLONG.value.next;
+            load_next_c = '1;
+        end
+        field_combo.OVERLONG.value.next = next_c;
+        field_combo.OVERLONG.value.load_next = load_next_c;
+    end
+    always_ff @(posedge clk) begin
+        if(rst) begin
+            field_storage.OVERLONG.value.value <= 32'h0;
+        end else begin
+            if(field_combo.OVERLONG.value.load_next) begin
+                field_storage.OVERLONG.value.value <= field_combo.OVERLONG.value.next;
+            end
+        end
+    end
+    // Field: icsort_registers.STALLED.value
+    always_comb begin
+        automatic logic [31:0] next_c;
+        automatic logic load_next_c;
+        next_c = field_storage.STALLED.value.value;
+        load_next_c = '0;
+        if(field_storage.SNAPSHOT.strobe.value) begin // HW Write - we
+            next_c = hwif_in.STALLED.value.next;
+            load_next_c = '1;
+        end
+        field_combo.STALLED.value.next = next_c;
+        field_combo.STALLED.value.load_next = load_next_c;
+    end
+    always_ff @(posedge clk) begin
+        if(rst) begin
+            field_storage.STALLED.value.value <= 32'h0;
+        end else begin
+            if(field_combo.STALLED.value.load_next) begin
+                field_storage.STALLED.value.value <= field_combo.STALLED.value.next;
+            end
+        end
+    end
+    // Field: icsort_registers.FAULT.value
+    always_comb begin
+        automatic logic [31:0] next_c;
+        automatic logic load_next_c;
+        next_c = field_storage.FAULT.value.value;
+        load_next_c = '0;
+        if(field_storage.SNAPSHOT.strobe.value) begin // HW Write - we
+            next_c = hwif_in.FAULT.value.next;
+            load_next_c = '1;
+        end
+        field_combo.FAULT.value.next = next_c;
+        field_combo.FAULT.value.load_next = load_next_c;
+    end
+    always_ff @(posedge clk) begin
+        if(rst) begin
+            field_storage.FAULT.value.value <= 32'h0;
+        end else begin
+            if(field_combo.FAULT.value.load_next) begin
+                field_storage.FAULT.value.value <= field_combo.FAULT.value.next;
+            end
+        end
+    end
+    // Field: icsort_registers.LIMITED.value
+    always_comb begin
+        automatic logic [31:0] next_c;
+        automatic logic load_next_c;
+        next_c = field_storage.LIMITED.value.value;
+        load_next_c = '0;
+        if(field_storage.SNAPSHOT.strobe.value) begin // HW Write - we
+            next_c = hwif_in.LIMITED.value.next;
+            load_next_c = '1;
+        end
+        field_combo.LIMITED.value.next = next_c;
+        field_combo.LIMITED.value.load_next = load_next_c;
+    end
+    always_ff @(posedge clk) begin
+        if(rst) begin
+            field_storage.LIMITED.value.value <= 32'h0;
+        end else begin
+            if(field_combo.LIMITED.value.load_next) begin
+                field_storage.LIMITED.value.value <= field_combo.LIMITED.value.next;
+            end
+        end
+    end
+    // Field: icsort_registers.SKIPPED.value
+    always_comb begin
+        automatic logic [31:0] next_c;
+        automatic logic load_next_c;
+        next_c = field_storage.SKIPPED.value.value;
+        load_next_c = '0;
+        if(field_storage.SNAPSHOT.strobe.value) begin // HW Write - we
+            next_c = hwif_in.SKIPPED.value.next;
+            load_next_c = '1;
+        end
+        field_combo.SKIPPED.value.next = next_c;
+        field_combo.SKIPPED.value.load_next = load_next_c;
+    end
+    always_ff @(posedge clk) begin
+        if(rst) begin
+            field_storage.SKIPPED.value.value <= 32'h0;
+        end else begin
+            if(field_combo.SKIPPED.value.load_next) begin
+                field_storage.SKIPPED.value.value <= field_combo.SKIPPED.value.next;
+            end
+        end
+    end
+    // Field: icsort_registers.COMPLETE.value
+    always_comb begin
+        automatic logic [31:0] next_c;
+        automatic logic load_next_c;
+        next_c = field_storage.COMPLETE.value.value;
+        load_next_c = '0;
+        if(field_storage.SNAPSHOT.strobe.value) begin // HW Write - we
+            next_c = hwif_in.COMPLETE.value.next;
+            load_next_c = '1;
+        end
+        field_combo.COMPLETE.value.next = next_c;
+        field_combo.COMPLETE.value.load_next = load_next_c;
+    end
+    always_ff @(posedge clk) begin
+        if(rst) begin
+            field_storage.COMPLETE.value.value <= 32'h0;
+        end else begin
+            if(field_combo.COMPLETE.value.load_next) begin
+                field_storage.COMPLETE.value.value <= field_combo.COMPLETE.value.next;
+            end
+        end
+    end
+    // Field: icsort_registers.TEST_PULSES.value
+    always_comb begin
+        automatic logic [31:0] next_c;
+        automatic logic load_next_c;
+        next_c = field_storage.TEST_PULSES.value.value;
+        load_next_c = '0;
+        if(field_storage.SNAPSHOT.strobe.value) begin // HW Write - we
+            next_c = hwif_in.TEST_PULSES.value.next;
+            load_next_c = '1;
+        end
+        field_combo.TEST_PULSES.value.next = next_c;
+        field_combo.TEST_PULSES.value.load_next = load_next_c;
+    end
+    always_ff @(posedge clk) begin
+        if(rst) begin
+            field_storage.TEST_PULSES.value.value <= 32'h0;
+        end else begin
+            if(field_combo.TEST_PULSES.value.load_next) begin
+                field_storage.TEST_PULSES.value.value <= field_combo.TEST_PULSES.value.next;
+            end
+        end
+    end
+    // Field: icsort_registers.SORTED_0.value
+    always_comb begin
+        automatic logic [31:0] next_c;
+        automatic logic load_next_c;
+        next_c = field_storage.SORTED_0.value.value;
+        load_next_c = '0;
+        if(field_storage.SNAPSHOT.strobe.value) begin // HW Write - we
+            next_c = hwif_in.SORTED_0.value.next;
+            load_next_c = '1;
+        end
+        field_combo.SORTED_0.value.next = next_c;
+        field_combo.SORTED_0.value.load_next = load_next_c;
+    end
+    always_ff @(posedge clk) begin
+        if(rst) begin
+            field_storage.SORTED_0.value.value <= 32'h0;
+        end else begin
+            if(field_combo.SORTED_0.value.load_next) begin
+                field_storage.SORTED_0.value.value <= field_combo.SORTED_0.value.next;
+            end
+        end
+    end
+    // Field: icsort_registers.SORTED_1.value
+    always_comb begin
+        automatic logic [31:0] next_c;
+        automatic logic load_next_c;
+        next_c = field_storage.SORTED_1.value.value;
+        load_next_c = '0;
+        if(field_storage.SNAPSHOT.strobe.value) begin // HW Write - we
+            next_c = hwif_in.SORTED_1.value.next;
+            load_next_c = '1;
+        end
+        field_combo.SORTED_1.value.next = next_c;
+        field_combo.SORTED_1.value.load_next = load_next_c;
+    end
+    always_ff @(posedge clk) begin
+        if(rst) begin
+            field_storage.SORTED_1.value.value <= 32'h0;
+        end else begin
+            if(field_combo.SORTED_1.value.load_next) begin
+                field_storage.SORTED_1.value.value <= field_combo.SORTED_1.value.next;
+            end
+        end
+    end
+    // Field: icsort_registers.SORTED_2.value
+    always_comb begin
+        automatic logic [31:0] next_c;
+        automatic logic load_next_c;
+        next_c = field_storage.SORTED_2.value.value;
+        load_next_c = '0;
+        if(field_storage.SNAPSHOT.strobe.value) begin // HW Write - we
+            next_c = hwif_in.SORTED_2.value.next;
+            load_next_c = '1;
+        end
+        field_combo.SORTED_2.value.next = next_c;
+        field_combo.SORTED_2.value.load_next = load_next_c;
+    end
+    always_ff @(posedge clk) begin
+        if(rst) begin
+            field_storage.SORTED_2.value.value <= 32'h0;
+        end else begin
+            if(field_combo.SORTED_2.value.load_next) begin
+                field_storage.SORTED_2.value.value <= field_combo.SORTED_2.value.next;
+            end
+        end
+    end
+    // Field: icsort_registers.SORTED_3.value
+    always_comb begin
+        automatic logic [31:0] next_c;
+        automatic logic load_next_c;
+        next_c = field_storage.SORTED_3.value.value;
+        load_next_c = '0;
+        if(field_storage.SNAPSHOT.strobe.value) begin // HW Write - we
+            next_c = hwif_in.SORTED_3.value.next;
+            load_next_c = '1;
+        end
+        field_combo.SORTED_3.value.next = next_c;
+        field_combo.SORTED_3.value.load_next = load_next_c;
+    end
+    always_ff @(posedge clk) begin
+        if(rst) begin
+            field_storage.SORTED_3.value.value <= 32'h0;
+        end else begin
+            if(field_combo.SORTED_3.value.load_next) begin
+                field_storage.SORTED_3.value.value <= field_combo.SORTED_3.value.next;
+            end
+        end
+    end
+    // Field: icsort_registers.SORTED_4.value
+    always_comb begin
+        automatic logic [31:0] next_c;
+        automatic logic load_next_c;
+        next_c = field_storage.SORTED_4.value.value;
+        load_next_c = '0;
+        if(field_storage.SNAPSHOT.strobe.value) begin // HW Write - we
+            next_c = hwif_in.SORTED_4.value.next;
+            load_next_c = '1;
+        end
+        field_combo.SORTED_4.value.next = next_c;
+        field_combo.SORTED_4.value.load_next = load_next_c;
+    end
+    always_ff @(posedge clk) begin
+        if(rst) begin
+            field_storage.SORTED_4.value.value <= 32'h0;
+        end else begin
+            if(field_combo.SORTED_4.value.load_next) begin
+                field_storage.SORTED_4.value.value <= field_combo.SORTED_4.value.next;
+            end
+        end
+    end
+    // Field: icsort_registers.SORTED_5.value
+    always_comb begin
+        automatic logic [31:0] next_c;
+        automatic logic load_next_c;
+        next_c = field_storage.SORTED_5.value.value;
+        load_next_c = '0;
+        if(field_storage.SNAPSHOT.strobe.value) begin // HW Write - we
+            next_c = hwif_in.SORTED_5.value.next;
+            load_next_c = '1;
+        end
+        field_combo.SORTED_5.value.next = next_c;
+        field_combo.SORTED_5.value.load_next = load_next_c;
+    end
+    always_ff @(posedge clk) begin
+        if(rst) begin
+            field_storage.SORTED_5.value.value <= 32'h0;
+        end else begin
+            if(field_combo.SORTED_5.value.load_next) begin
+                field_storage.SORTED_5.value.value <= field_combo.SORTED_5.value.next;
+            end
+        end
+    end
+    // Field: icsort_registers.STATISTICS_LOST.value
+    always_comb begin
+        automatic logic [31:0] next_c;
+        automatic logic load_next_c;
+        next_c = field_storage.STATISTICS_LOST.value.value;
+        load_next_c = '0;
+        if(field_storage.SNAPSHOT.strobe.value) begin // HW Write - we
+            next_c = hwif_in.STATISTICS_LOST.value.next;
+            load_next_c = '1;
+        end
+        field_combo.STATISTICS_LOST.value.next = next_c;
+        field_combo.STATISTICS_LOST.value.load_next = load_next_c;
+    end
+    always_ff @(posedge clk) begin
+        if(rst) begin
+            field_storage.STATISTICS_LOST.value.value <= 32'h0;
+        end else begin
+            if(field_combo.STATISTICS_LOST.value.load_next) begin
+                field_storage.STATISTICS_LOST.value.value <= field_combo.STATISTICS_LOST.value.next;
+            end
+        end
+    end
+    // Field: icsort_registers.IMAGES_SKIPPED.value
+    always_comb begin
+        automatic logic [31:0] next_c;
+        automatic logic load_next_c;
+        next_c = field_storage.IMAGES_SKIPPED.value.value;
+        load_next_c = '0;
+        if(field_storage.SNAPSHOT.strobe.value) begin // HW Write - we
+            next_c = hwif_in.IMAGES_SKIPPED.value.next;
+            load_next_c = '1;
+        end
+        field_combo.IMAGES_SKIPPED.value.next = next_c;
+        field_combo.IMAGES_SKIPPED.value.load_next = load_next_c;
+    end
+    always_ff @(posedge clk) begin
+        if(rst) begin
+            field_storage.IMAGES_SKIPPED.value.value <= 32'h0;
+        end else begin
+            if(field_combo.IMAGES_SKIPPED.value.load_next) begin
+                field_storage.IMAGES_SKIPPED.value.value <= field_combo.IMAGES_SKIPPED.value.next;
+            end
+        end
+    end
 
     //--------------------------------------------------------------------------
     // Write response
     //--------------------------------------------------------------------------
-    assign cpuif_wr_ack = decoded_req & decoded_req_is_wr;
+    always_comb begin
+        automatic logic wr_ack;
+        wr_ack = '0;
+        wr_ack |= hwif_in.SCHEDULE.wr_ack;
+        external_wr_ack = wr_ack;
+    end
+    assign cpuif_wr_ack = external_wr_ack | (decoded_req & decoded_req_is_wr & ~decoded_req_is_external);
     // Writes are always granted with no error response
     assign cpuif_wr_err = decoded_err;
 
     //--------------------------------------------------------------------------
     // Readback
     //--------------------------------------------------------------------------
+    logic readback_external_rd_ack_c;
+    always_comb begin
+        automatic logic rd_ack;
+        rd_ack = '0;
+        rd_ack |= hwif_in.SCHEDULE.rd_ack;
+        readback_external_rd_ack_c = rd_ack;
+    end
+
+    logic readback_external_rd_ack;
+
+    assign readback_external_rd_ack = readback_external_rd_ack_c;
 
     logic [15:0] rd_mux_addr;
-    assign rd_mux_addr = decoded_addr;
+    logic [15:0] pending_rd_addr;
+    // Hold read mux address to guarantee it is stable throughout any external accesses
+    always_ff @(posedge clk) begin
+        if(rst) begin
+            pending_rd_addr <= '0;
+        end else begin
+            if(decoded_req) pending_rd_addr <= decoded_addr;
+        end
+    end
+    assign rd_mux_addr = decoded_req ? decoded_addr : pending_rd_addr;
 
     logic readback_err;
     logic readback_done;
@@ -1571,7 +4100,7 @@ module icsort_registers (
             readback_data_var[31:0] = 32'h52534349;
         end
         if(rd_mux_addr == 16'h4) begin
-            readback_data_var[31:0] = 32'h2;
+            readback_data_var[31:0] = 32'h3;
         end
         if(rd_mux_addr == 16'h8) begin
             readback_data_var[31:0] = hwif_in.BUILD_ID_LO.value.next;
@@ -1604,40 +4133,10 @@ module icsort_registers (
             readback_data_var[0] = hwif_in.STATUS.armed.next;
             readback_data_var[1] = field_storage.STATUS.gate_valid.value;
             readback_data_var[2] = hwif_in.STATUS.idle.next;
+            readback_data_var[3] = hwif_in.STATUS.testing.next;
             readback_data_var[5:4] = hwif_in.STATUS.disarmed_by.next;
-        end
-        if(rd_mux_addr == 16'h44) begin
-            readback_data_var[31:0] = field_storage.GATE_CLASSES_LO.value.value;
-        end
-        if(rd_mux_addr == 16'h48) begin
-            readback_data_var[31:0] = field_storage.GATE_CLASSES_HI.value.value;
-        end
-        if(rd_mux_addr == 16'h4c) begin
-            readback_data_var[15:0] = field_storage.GATE_POSTERIOR.value.value;
-        end
-        if(rd_mux_addr == 16'h54) begin
-            readback_data_var[31:0] = field_storage.GATE_ACTIVE_CLASSES_LO.value.value;
-        end
-        if(rd_mux_addr == 16'h58) begin
-            readback_data_var[31:0] = field_storage.GATE_ACTIVE_CLASSES_HI.value.value;
-        end
-        if(rd_mux_addr == 16'h5c) begin
-            readback_data_var[15:0] = field_storage.GATE_ACTIVE_POSTERIOR.value.value;
-        end
-        if(rd_mux_addr == 16'h60) begin
-            readback_data_var[31:0] = field_storage.GATE_SERIAL.value.value;
-        end
-        if(rd_mux_addr == 16'h64) begin
-            readback_data_var[31:0] = field_storage.DROP_DELAY.value.value;
-        end
-        if(rd_mux_addr == 16'h68) begin
-            readback_data_var[15:0] = field_storage.PULSE_CYCLES.value.value;
-        end
-        if(rd_mux_addr == 16'h6c) begin
-            readback_data_var[7:0] = field_storage.TRIGGER_CHANNEL.value.value;
-        end
-        if(rd_mux_addr == 16'h70) begin
-            readback_data_var[31:0] = field_storage.TRIGGER_THRESHOLD.value.value;
+            readback_data_var[6] = hwif_in.STATUS.schedule_valid.next;
+            readback_data_var[7] = hwif_in.STATUS.interlock.next;
         end
         if(rd_mux_addr == 16'h74) begin
             readback_data_var[31:0] = field_storage.HEARTBEAT.value.value;
@@ -1664,7 +4163,7 @@ module icsort_registers (
             readback_data_var[31:0] = field_storage.LATE.value.value;
         end
         if(rd_mux_addr == 16'h98) begin
-            readback_data_var[31:0] = field_storage.ABORTED.value.value;
+            readback_data_var[31:0] = field_storage.HARDWARE.value.value;
         end
         if(rd_mux_addr == 16'h9c) begin
             readback_data_var[31:0] = field_storage.CONFLICT.value.value;
@@ -1674,9 +4173,6 @@ module icsort_registers (
         end
         if(rd_mux_addr == 16'ha4) begin
             readback_data_var[31:0] = field_storage.LINE_ERRORS.value.value;
-        end
-        if(rd_mux_addr == 16'ha8) begin
-            readback_data_var[31:0] = field_storage.LINE_STALLS.value.value;
         end
         if(rd_mux_addr == 16'hac) begin
             readback_data_var[31:0] = field_storage.LINK_BAD_FRAMES.value.value;
@@ -1696,12 +4192,209 @@ module icsort_registers (
         if(rd_mux_addr == 16'hc0) begin
             readback_data_var[31:0] = field_storage.DEAD_TIME.value.value;
         end
+        if(rd_mux_addr == 16'hc4) begin
+            readback_data_var[31:0] = field_storage.DEBRIS.value.value;
+        end
+        if(rd_mux_addr == 16'hc8) begin
+            readback_data_var[31:0] = field_storage.WINDOWS_LOST.value.value;
+        end
+        if(rd_mux_addr == 16'hcc) begin
+            readback_data_var[31:0] = field_storage.FEATURES_LOST.value.value;
+        end
+        if((rd_mux_addr >= 16'h100) && (rd_mux_addr <= 16'h100 + 16'ha3)) begin
+            readback_data_var = hwif_in.SCHEDULE.rd_data;
+        end
+        if(rd_mux_addr == 16'h1e4) begin
+            readback_data_var[0] = field_storage.SCHEDULE_VIEW.value.value;
+        end
+        if(rd_mux_addr == 16'h1e8) begin
+            readback_data_var[31:0] = hwif_in.SCHEDULE_SERIAL.value.next;
+        end
+        if(rd_mux_addr == 16'h1f4) begin
+            readback_data_var[31:0] = field_storage.TEST_PERIOD.value.value;
+        end
+        if(rd_mux_addr == 16'h1f8) begin
+            readback_data_var[2:0] = field_storage.TEST.direction.value;
+            readback_data_var[8] = field_storage.TEST.events.value;
+            readback_data_var[31:16] = field_storage.TEST.width.value;
+        end
+        if(rd_mux_addr == 16'h200) begin
+            readback_data_var[31:0] = field_storage.TRIGGER_ON.value.value;
+        end
+        if(rd_mux_addr == 16'h204) begin
+            readback_data_var[31:0] = field_storage.TRIGGER_OFF.value.value;
+        end
+        if(rd_mux_addr == 16'h208) begin
+            readback_data_var[31:0] = field_storage.TRIGGER_WEIGHTS_LO.value.value;
+        end
+        if(rd_mux_addr == 16'h20c) begin
+            readback_data_var[31:0] = field_storage.TRIGGER_WEIGHTS_HI.value.value;
+        end
+        if(rd_mux_addr == 16'h210) begin
+            readback_data_var[15:0] = field_storage.TRIGGER_COLUMNS.first.value;
+            readback_data_var[31:16] = field_storage.TRIGGER_COLUMNS.last.value;
+        end
+        if(rd_mux_addr == 16'h214) begin
+            readback_data_var[5:0] = field_storage.TRIGGER_LINES.end_lines.value;
+            readback_data_var[15:8] = field_storage.TRIGGER_LINES.min_lines.value;
+            readback_data_var[21:16] = field_storage.TRIGGER_LINES.pre_lines.value;
+            readback_data_var[29:24] = field_storage.TRIGGER_LINES.post_lines.value;
+        end
+        if(rd_mux_addr == 16'h218) begin
+            readback_data_var[7:0] = field_storage.TRIGGER_LIMITS.max_lines.value;
+            readback_data_var[12:8] = field_storage.TRIGGER_LIMITS.dip.value;
+        end
+        if(rd_mux_addr == 16'h21c) begin
+            readback_data_var[15:0] = field_storage.WINDOW.x_offset.value;
+            readback_data_var[16] = field_storage.WINDOW.centred.value;
+            readback_data_var[17] = field_storage.WINDOW.flat_field.value;
+        end
+        if(rd_mux_addr == 16'h220) begin
+            readback_data_var[31:0] = field_storage.CHANNEL_DELAYS_LO.value.value;
+        end
+        if(rd_mux_addr == 16'h224) begin
+            readback_data_var[31:0] = field_storage.CHANNEL_DELAYS_HI.value.value;
+        end
+        if(rd_mux_addr == 16'h228) begin
+            readback_data_var[4:0] = field_storage.PREPROCESS_SHIFT.value.value;
+        end
+        if(rd_mux_addr == 16'h230) begin
+            readback_data_var[31:0] = field_storage.FRONT_SERIAL.value.value;
+        end
+        if(rd_mux_addr == 16'h234) begin
+            readback_data_var[23:0] = field_storage.FRONT_INDEX.index.value;
+            readback_data_var[31:24] = field_storage.FRONT_INDEX.table_number.value;
+        end
+        if(rd_mux_addr == 16'h23c) begin
+            readback_data_var[31:0] = hwif_in.FRONT_READ.value.next;
+        end
+        if(rd_mux_addr == 16'h300) begin
+            readback_data_var[12:0] = field_storage.GATE_INDEX.index.value;
+            readback_data_var[31] = field_storage.GATE_INDEX.active.value;
+        end
+        if(rd_mux_addr == 16'h304) begin
+            readback_data_var[31:0] = field_storage.GATE_DATA.value.value;
+        end
+        if(rd_mux_addr == 16'h30c) begin
+            readback_data_var[31:0] = field_storage.GATE_SERIAL.value.value;
+        end
+        if(rd_mux_addr == 16'h310) begin
+            readback_data_var[0] = hwif_in.GATE_STATE.committing.next;
+            readback_data_var[1] = hwif_in.GATE_STATE.reading.next;
+        end
+        if(rd_mux_addr == 16'h314) begin
+            readback_data_var[7:0] = hwif_in.GATE_SIZE.tests.next;
+            readback_data_var[15:8] = hwif_in.GATE_SIZE.gates.next;
+            readback_data_var[23:16] = hwif_in.GATE_SIZE.scales.next;
+            readback_data_var[31:24] = hwif_in.GATE_SIZE.corners.next;
+        end
+        if(rd_mux_addr == 16'h318) begin
+            readback_data_var[7:0] = hwif_in.GATE_VALUES.features.next;
+        end
+        if(rd_mux_addr == 16'h400) begin
+            readback_data_var[0] = field_storage.RECORD_FIELDS.base.value;
+            readback_data_var[1] = field_storage.RECORD_FIELDS.timing.value;
+            readback_data_var[2] = field_storage.RECORD_FIELDS.features.value;
+            readback_data_var[3] = field_storage.RECORD_FIELDS.logits.value;
+        end
+        if(rd_mux_addr == 16'h410) begin
+            readback_data_var[31:0] = field_storage.NETWORK_MARGIN.value.value;
+        end
+        if(rd_mux_addr == 16'h420) begin
+            readback_data_var[31:0] = field_storage.STATISTICS_PERIOD.value.value;
+        end
+        if(rd_mux_addr == 16'h428) begin
+            readback_data_var[1:0] = field_storage.IMAGE_RULE.rule.value;
+            readback_data_var[31:8] = field_storage.IMAGE_RULE.argument.value;
+        end
+        if(rd_mux_addr == 16'h440) begin
+            readback_data_var[0] = hwif_in.FAULTS.interlock.next;
+            readback_data_var[1] = hwif_in.FAULTS.cells_lost.next;
+            readback_data_var[2] = hwif_in.FAULTS.drop_clock.next;
+            readback_data_var[3] = hwif_in.FAULTS.pairing.next;
+            readback_data_var[4] = hwif_in.FAULTS.network.next;
+        end
+        if(rd_mux_addr == 16'h480) begin
+            readback_data_var[0] = field_storage.LINE_SOURCE.select.value;
+            readback_data_var[1] = field_storage.LINE_SOURCE.while_armed.value;
+        end
+        if(rd_mux_addr == 16'h484) begin
+            readback_data_var[15:0] = field_storage.LINE_SOURCE_LINES.value.value;
+        end
+        if(rd_mux_addr == 16'h488) begin
+            readback_data_var[31:0] = field_storage.LINE_SOURCE_GAP.value.value;
+        end
+        if(rd_mux_addr == 16'h48c) begin
+            readback_data_var[15:0] = field_storage.LINE_SOURCE_REPEATS.value.value;
+        end
+        if(rd_mux_addr == 16'h498) begin
+            readback_data_var[7:0] = field_storage.LINE_SOURCE_INDEX.channel.value;
+            readback_data_var[23:8] = field_storage.LINE_SOURCE_INDEX.column.value;
+            readback_data_var[31:24] = field_storage.LINE_SOURCE_INDEX.line.value;
+        end
+        if(rd_mux_addr == 16'h4a0) begin
+            readback_data_var[0] = hwif_in.LINE_SOURCE_STATUS.selected.next;
+            readback_data_var[1] = hwif_in.LINE_SOURCE_STATUS.playing.next;
+            readback_data_var[31:16] = hwif_in.LINE_SOURCE_STATUS.lines.next;
+        end
+        if(rd_mux_addr == 16'h500) begin
+            readback_data_var[31:0] = field_storage.COINCIDENCE.value.value;
+        end
+        if(rd_mux_addr == 16'h504) begin
+            readback_data_var[31:0] = field_storage.AMBIGUOUS.value.value;
+        end
+        if(rd_mux_addr == 16'h508) begin
+            readback_data_var[31:0] = field_storage.OVERLONG.value.value;
+        end
+        if(rd_mux_addr == 16'h50c) begin
+            readback_data_var[31:0] = field_storage.STALLED.value.value;
+        end
+        if(rd_mux_addr == 16'h510) begin
+            readback_data_var[31:0] = field_storage.FAULT.value.value;
+        end
+        if(rd_mux_addr == 16'h514) begin
+            readback_data_var[31:0] = field_storage.LIMITED.value.value;
+        end
+        if(rd_mux_addr == 16'h518) begin
+            readback_data_var[31:0] = field_storage.SKIPPED.value.value;
+        end
+        if(rd_mux_addr == 16'h51c) begin
+            readback_data_var[31:0] = field_storage.COMPLETE.value.value;
+        end
+        if(rd_mux_addr == 16'h520) begin
+            readback_data_var[31:0] = field_storage.TEST_PULSES.value.value;
+        end
+        if(rd_mux_addr == 16'h524) begin
+            readback_data_var[31:0] = field_storage.SORTED_0.value.value;
+        end
+        if(rd_mux_addr == 16'h528) begin
+            readback_data_var[31:0] = field_storage.SORTED_1.value.value;
+        end
+        if(rd_mux_addr == 16'h52c) begin
+            readback_data_var[31:0] = field_storage.SORTED_2.value.value;
+        end
+        if(rd_mux_addr == 16'h530) begin
+            readback_data_var[31:0] = field_storage.SORTED_3.value.value;
+        end
+        if(rd_mux_addr == 16'h534) begin
+            readback_data_var[31:0] = field_storage.SORTED_4.value.value;
+        end
+        if(rd_mux_addr == 16'h538) begin
+            readback_data_var[31:0] = field_storage.SORTED_5.value.value;
+        end
+        if(rd_mux_addr == 16'h53c) begin
+            readback_data_var[31:0] = field_storage.STATISTICS_LOST.value.value;
+        end
+        if(rd_mux_addr == 16'h540) begin
+            readback_data_var[31:0] = field_storage.IMAGES_SKIPPED.value.value;
+        end
         readback_data = readback_data_var;
-        readback_done = decoded_req & ~decoded_req_is_wr;
+        readback_done = decoded_req & ~decoded_req_is_wr & ~decoded_req_is_external;
         readback_err = decoded_err;
     end
 
-    assign cpuif_rd_ack = readback_done;
+    assign external_rd_ack = readback_external_rd_ack;
+    assign cpuif_rd_ack = readback_done | readback_external_rd_ack;
     assign cpuif_rd_data = readback_data;
     assign cpuif_rd_err = readback_err;
 endmodule

@@ -13,7 +13,7 @@ package icsort_registers_pkg;
 
     localparam ICSORT_REGISTERS_DATA_WIDTH = 32;
     localparam ICSORT_REGISTERS_MIN_ADDR_WIDTH = 16;
-    localparam ICSORT_REGISTERS_SIZE = 'hc4;
+    localparam ICSORT_REGISTERS_SIZE = 'h544;
 
     typedef struct {
         logic [31:0] next;
@@ -99,17 +99,37 @@ package icsort_registers_pkg;
     } icsort_registers__STATUS__armed__in_t;
 
     typedef struct {
+        logic hwset;
+    } icsort_registers__STATUS__gate_valid__in_t;
+
+    typedef struct {
         logic next;
     } icsort_registers__STATUS__idle__in_t;
+
+    typedef struct {
+        logic next;
+    } icsort_registers__STATUS__testing__in_t;
 
     typedef struct {
         logic [1:0] next;
     } icsort_registers__STATUS__disarmed_by__in_t;
 
     typedef struct {
+        logic next;
+    } icsort_registers__STATUS__schedule_valid__in_t;
+
+    typedef struct {
+        logic next;
+    } icsort_registers__STATUS__interlock__in_t;
+
+    typedef struct {
         icsort_registers__STATUS__armed__in_t armed;
+        icsort_registers__STATUS__gate_valid__in_t gate_valid;
         icsort_registers__STATUS__idle__in_t idle;
+        icsort_registers__STATUS__testing__in_t testing;
         icsort_registers__STATUS__disarmed_by__in_t disarmed_by;
+        icsort_registers__STATUS__schedule_valid__in_t schedule_valid;
+        icsort_registers__STATUS__interlock__in_t interlock;
     } icsort_registers__STATUS__in_t;
 
     typedef struct {
@@ -162,11 +182,11 @@ package icsort_registers_pkg;
 
     typedef struct {
         logic [31:0] next;
-    } icsort_registers__ABORTED__value__in_t;
+    } icsort_registers__HARDWARE__value__in_t;
 
     typedef struct {
-        icsort_registers__ABORTED__value__in_t value;
-    } icsort_registers__ABORTED__in_t;
+        icsort_registers__HARDWARE__value__in_t value;
+    } icsort_registers__HARDWARE__in_t;
 
     typedef struct {
         logic [31:0] next;
@@ -191,14 +211,6 @@ package icsort_registers_pkg;
     typedef struct {
         icsort_registers__LINE_ERRORS__value__in_t value;
     } icsort_registers__LINE_ERRORS__in_t;
-
-    typedef struct {
-        logic [31:0] next;
-    } icsort_registers__LINE_STALLS__value__in_t;
-
-    typedef struct {
-        icsort_registers__LINE_STALLS__value__in_t value;
-    } icsort_registers__LINE_STALLS__in_t;
 
     typedef struct {
         logic [31:0] next;
@@ -249,6 +261,295 @@ package icsort_registers_pkg;
     } icsort_registers__DEAD_TIME__in_t;
 
     typedef struct {
+        logic [31:0] next;
+    } icsort_registers__DEBRIS__value__in_t;
+
+    typedef struct {
+        icsort_registers__DEBRIS__value__in_t value;
+    } icsort_registers__DEBRIS__in_t;
+
+    typedef struct {
+        logic [31:0] next;
+    } icsort_registers__WINDOWS_LOST__value__in_t;
+
+    typedef struct {
+        icsort_registers__WINDOWS_LOST__value__in_t value;
+    } icsort_registers__WINDOWS_LOST__in_t;
+
+    typedef struct {
+        logic [31:0] next;
+    } icsort_registers__FEATURES_LOST__value__in_t;
+
+    typedef struct {
+        icsort_registers__FEATURES_LOST__value__in_t value;
+    } icsort_registers__FEATURES_LOST__in_t;
+
+    typedef struct {
+        logic rd_ack;
+        logic [31:0] rd_data;
+        logic wr_ack;
+    } icsort_registers__SCHEDULE__in_t;
+
+    typedef struct {
+        logic [31:0] next;
+    } icsort_registers__SCHEDULE_SERIAL__value__in_t;
+
+    typedef struct {
+        icsort_registers__SCHEDULE_SERIAL__value__in_t value;
+    } icsort_registers__SCHEDULE_SERIAL__in_t;
+
+    typedef struct {
+        logic [31:0] next;
+    } icsort_registers__FRONT_READ__value__in_t;
+
+    typedef struct {
+        icsort_registers__FRONT_READ__value__in_t value;
+    } icsort_registers__FRONT_READ__in_t;
+
+    typedef struct {
+        logic [31:0] next;
+        logic we;
+    } icsort_registers__GATE_DATA__value__in_t;
+
+    typedef struct {
+        icsort_registers__GATE_DATA__value__in_t value;
+    } icsort_registers__GATE_DATA__in_t;
+
+    typedef struct {
+        logic incr;
+    } icsort_registers__GATE_SERIAL__value__in_t;
+
+    typedef struct {
+        icsort_registers__GATE_SERIAL__value__in_t value;
+    } icsort_registers__GATE_SERIAL__in_t;
+
+    typedef struct {
+        logic next;
+    } icsort_registers__GATE_STATE__committing__in_t;
+
+    typedef struct {
+        logic next;
+    } icsort_registers__GATE_STATE__reading__in_t;
+
+    typedef struct {
+        icsort_registers__GATE_STATE__committing__in_t committing;
+        icsort_registers__GATE_STATE__reading__in_t reading;
+    } icsort_registers__GATE_STATE__in_t;
+
+    typedef struct {
+        logic [7:0] next;
+    } icsort_registers__GATE_SIZE__tests__in_t;
+
+    typedef struct {
+        logic [7:0] next;
+    } icsort_registers__GATE_SIZE__gates__in_t;
+
+    typedef struct {
+        logic [7:0] next;
+    } icsort_registers__GATE_SIZE__scales__in_t;
+
+    typedef struct {
+        logic [7:0] next;
+    } icsort_registers__GATE_SIZE__corners__in_t;
+
+    typedef struct {
+        icsort_registers__GATE_SIZE__tests__in_t tests;
+        icsort_registers__GATE_SIZE__gates__in_t gates;
+        icsort_registers__GATE_SIZE__scales__in_t scales;
+        icsort_registers__GATE_SIZE__corners__in_t corners;
+    } icsort_registers__GATE_SIZE__in_t;
+
+    typedef struct {
+        logic [7:0] next;
+    } icsort_registers__GATE_VALUES__features__in_t;
+
+    typedef struct {
+        icsort_registers__GATE_VALUES__features__in_t features;
+    } icsort_registers__GATE_VALUES__in_t;
+
+    typedef struct {
+        logic next;
+    } icsort_registers__FAULTS__interlock__in_t;
+
+    typedef struct {
+        logic next;
+    } icsort_registers__FAULTS__cells_lost__in_t;
+
+    typedef struct {
+        logic next;
+    } icsort_registers__FAULTS__drop_clock__in_t;
+
+    typedef struct {
+        logic next;
+    } icsort_registers__FAULTS__pairing__in_t;
+
+    typedef struct {
+        logic next;
+    } icsort_registers__FAULTS__network__in_t;
+
+    typedef struct {
+        icsort_registers__FAULTS__interlock__in_t interlock;
+        icsort_registers__FAULTS__cells_lost__in_t cells_lost;
+        icsort_registers__FAULTS__drop_clock__in_t drop_clock;
+        icsort_registers__FAULTS__pairing__in_t pairing;
+        icsort_registers__FAULTS__network__in_t network;
+    } icsort_registers__FAULTS__in_t;
+
+    typedef struct {
+        logic next;
+    } icsort_registers__LINE_SOURCE_STATUS__selected__in_t;
+
+    typedef struct {
+        logic next;
+    } icsort_registers__LINE_SOURCE_STATUS__playing__in_t;
+
+    typedef struct {
+        logic [15:0] next;
+    } icsort_registers__LINE_SOURCE_STATUS__lines__in_t;
+
+    typedef struct {
+        icsort_registers__LINE_SOURCE_STATUS__selected__in_t selected;
+        icsort_registers__LINE_SOURCE_STATUS__playing__in_t playing;
+        icsort_registers__LINE_SOURCE_STATUS__lines__in_t lines;
+    } icsort_registers__LINE_SOURCE_STATUS__in_t;
+
+    typedef struct {
+        logic [31:0] next;
+    } icsort_registers__COINCIDENCE__value__in_t;
+
+    typedef struct {
+        icsort_registers__COINCIDENCE__value__in_t value;
+    } icsort_registers__COINCIDENCE__in_t;
+
+    typedef struct {
+        logic [31:0] next;
+    } icsort_registers__AMBIGUOUS__value__in_t;
+
+    typedef struct {
+        icsort_registers__AMBIGUOUS__value__in_t value;
+    } icsort_registers__AMBIGUOUS__in_t;
+
+    typedef struct {
+        logic [31:0] next;
+    } icsort_registers__OVERLONG__value__in_t;
+
+    typedef struct {
+        icsort_registers__OVERLONG__value__in_t value;
+    } icsort_registers__OVERLONG__in_t;
+
+    typedef struct {
+        logic [31:0] next;
+    } icsort_registers__STALLED__value__in_t;
+
+    typedef struct {
+        icsort_registers__STALLED__value__in_t value;
+    } icsort_registers__STALLED__in_t;
+
+    typedef struct {
+        logic [31:0] next;
+    } icsort_registers__FAULT__value__in_t;
+
+    typedef struct {
+        icsort_registers__FAULT__value__in_t value;
+    } icsort_registers__FAULT__in_t;
+
+    typedef struct {
+        logic [31:0] next;
+    } icsort_registers__LIMITED__value__in_t;
+
+    typedef struct {
+        icsort_registers__LIMITED__value__in_t value;
+    } icsort_registers__LIMITED__in_t;
+
+    typedef struct {
+        logic [31:0] next;
+    } icsort_registers__SKIPPED__value__in_t;
+
+    typedef struct {
+        icsort_registers__SKIPPED__value__in_t value;
+    } icsort_registers__SKIPPED__in_t;
+
+    typedef struct {
+        logic [31:0] next;
+    } icsort_registers__COMPLETE__value__in_t;
+
+    typedef struct {
+        icsort_registers__COMPLETE__value__in_t value;
+    } icsort_registers__COMPLETE__in_t;
+
+    typedef struct {
+        logic [31:0] next;
+    } icsort_registers__TEST_PULSES__value__in_t;
+
+    typedef struct {
+        icsort_registers__TEST_PULSES__value__in_t value;
+    } icsort_registers__TEST_PULSES__in_t;
+
+    typedef struct {
+        logic [31:0] next;
+    } icsort_registers__SORTED_0__value__in_t;
+
+    typedef struct {
+        icsort_registers__SORTED_0__value__in_t value;
+    } icsort_registers__SORTED_0__in_t;
+
+    typedef struct {
+        logic [31:0] next;
+    } icsort_registers__SORTED_1__value__in_t;
+
+    typedef struct {
+        icsort_registers__SORTED_1__value__in_t value;
+    } icsort_registers__SORTED_1__in_t;
+
+    typedef struct {
+        logic [31:0] next;
+    } icsort_registers__SORTED_2__value__in_t;
+
+    typedef struct {
+        icsort_registers__SORTED_2__value__in_t value;
+    } icsort_registers__SORTED_2__in_t;
+
+    typedef struct {
+        logic [31:0] next;
+    } icsort_registers__SORTED_3__value__in_t;
+
+    typedef struct {
+        icsort_registers__SORTED_3__value__in_t value;
+    } icsort_registers__SORTED_3__in_t;
+
+    typedef struct {
+        logic [31:0] next;
+    } icsort_registers__SORTED_4__value__in_t;
+
+    typedef struct {
+        icsort_registers__SORTED_4__value__in_t value;
+    } icsort_registers__SORTED_4__in_t;
+
+    typedef struct {
+        logic [31:0] next;
+    } icsort_registers__SORTED_5__value__in_t;
+
+    typedef struct {
+        icsort_registers__SORTED_5__value__in_t value;
+    } icsort_registers__SORTED_5__in_t;
+
+    typedef struct {
+        logic [31:0] next;
+    } icsort_registers__STATISTICS_LOST__value__in_t;
+
+    typedef struct {
+        icsort_registers__STATISTICS_LOST__value__in_t value;
+    } icsort_registers__STATISTICS_LOST__in_t;
+
+    typedef struct {
+        logic [31:0] next;
+    } icsort_registers__IMAGES_SKIPPED__value__in_t;
+
+    typedef struct {
+        icsort_registers__IMAGES_SKIPPED__value__in_t value;
+    } icsort_registers__IMAGES_SKIPPED__in_t;
+
+    typedef struct {
         icsort_registers__BUILD_ID_LO__in_t BUILD_ID_LO;
         icsort_registers__BUILD_ID_HI__in_t BUILD_ID_HI;
         icsort_registers__MODEL_ID_LO__in_t MODEL_ID_LO;
@@ -264,17 +565,46 @@ package icsort_registers_pkg;
         icsort_registers__REJECTED__in_t REJECTED;
         icsort_registers__DISARMED__in_t DISARMED;
         icsort_registers__LATE__in_t LATE;
-        icsort_registers__ABORTED__in_t ABORTED;
+        icsort_registers__HARDWARE__in_t HARDWARE;
         icsort_registers__CONFLICT__in_t CONFLICT;
         icsort_registers__RECORDS_LOST__in_t RECORDS_LOST;
         icsort_registers__LINE_ERRORS__in_t LINE_ERRORS;
-        icsort_registers__LINE_STALLS__in_t LINE_STALLS;
         icsort_registers__LINK_BAD_FRAMES__in_t LINK_BAD_FRAMES;
         icsort_registers__LINK_GOOD_FRAMES__in_t LINK_GOOD_FRAMES;
         icsort_registers__HEARTBEATS_LOST__in_t HEARTBEATS_LOST;
         icsort_registers__LINE_GAPS__in_t LINE_GAPS;
         icsort_registers__LINES_STOPPED__in_t LINES_STOPPED;
         icsort_registers__DEAD_TIME__in_t DEAD_TIME;
+        icsort_registers__DEBRIS__in_t DEBRIS;
+        icsort_registers__WINDOWS_LOST__in_t WINDOWS_LOST;
+        icsort_registers__FEATURES_LOST__in_t FEATURES_LOST;
+        icsort_registers__SCHEDULE__in_t SCHEDULE;
+        icsort_registers__SCHEDULE_SERIAL__in_t SCHEDULE_SERIAL;
+        icsort_registers__FRONT_READ__in_t FRONT_READ;
+        icsort_registers__GATE_DATA__in_t GATE_DATA;
+        icsort_registers__GATE_SERIAL__in_t GATE_SERIAL;
+        icsort_registers__GATE_STATE__in_t GATE_STATE;
+        icsort_registers__GATE_SIZE__in_t GATE_SIZE;
+        icsort_registers__GATE_VALUES__in_t GATE_VALUES;
+        icsort_registers__FAULTS__in_t FAULTS;
+        icsort_registers__LINE_SOURCE_STATUS__in_t LINE_SOURCE_STATUS;
+        icsort_registers__COINCIDENCE__in_t COINCIDENCE;
+        icsort_registers__AMBIGUOUS__in_t AMBIGUOUS;
+        icsort_registers__OVERLONG__in_t OVERLONG;
+        icsort_registers__STALLED__in_t STALLED;
+        icsort_registers__FAULT__in_t FAULT;
+        icsort_registers__LIMITED__in_t LIMITED;
+        icsort_registers__SKIPPED__in_t SKIPPED;
+        icsort_registers__COMPLETE__in_t COMPLETE;
+        icsort_registers__TEST_PULSES__in_t TEST_PULSES;
+        icsort_registers__SORTED_0__in_t SORTED_0;
+        icsort_registers__SORTED_1__in_t SORTED_1;
+        icsort_registers__SORTED_2__in_t SORTED_2;
+        icsort_registers__SORTED_3__in_t SORTED_3;
+        icsort_registers__SORTED_4__in_t SORTED_4;
+        icsort_registers__SORTED_5__in_t SORTED_5;
+        icsort_registers__STATISTICS_LOST__in_t STATISTICS_LOST;
+        icsort_registers__IMAGES_SKIPPED__in_t IMAGES_SKIPPED;
     } icsort_registers__in_t;
 
     typedef struct {
@@ -311,94 +641,6 @@ package icsort_registers_pkg;
 
     typedef struct {
         logic [31:0] value;
-    } icsort_registers__GATE_CLASSES_LO__value__out_t;
-
-    typedef struct {
-        icsort_registers__GATE_CLASSES_LO__value__out_t value;
-    } icsort_registers__GATE_CLASSES_LO__out_t;
-
-    typedef struct {
-        logic [31:0] value;
-    } icsort_registers__GATE_CLASSES_HI__value__out_t;
-
-    typedef struct {
-        icsort_registers__GATE_CLASSES_HI__value__out_t value;
-    } icsort_registers__GATE_CLASSES_HI__out_t;
-
-    typedef struct {
-        logic [15:0] value;
-    } icsort_registers__GATE_POSTERIOR__value__out_t;
-
-    typedef struct {
-        icsort_registers__GATE_POSTERIOR__value__out_t value;
-    } icsort_registers__GATE_POSTERIOR__out_t;
-
-    typedef struct {
-        logic value;
-    } icsort_registers__GATE_COMMIT__strobe__out_t;
-
-    typedef struct {
-        icsort_registers__GATE_COMMIT__strobe__out_t strobe;
-    } icsort_registers__GATE_COMMIT__out_t;
-
-    typedef struct {
-        logic [31:0] value;
-    } icsort_registers__GATE_ACTIVE_CLASSES_LO__value__out_t;
-
-    typedef struct {
-        icsort_registers__GATE_ACTIVE_CLASSES_LO__value__out_t value;
-    } icsort_registers__GATE_ACTIVE_CLASSES_LO__out_t;
-
-    typedef struct {
-        logic [31:0] value;
-    } icsort_registers__GATE_ACTIVE_CLASSES_HI__value__out_t;
-
-    typedef struct {
-        icsort_registers__GATE_ACTIVE_CLASSES_HI__value__out_t value;
-    } icsort_registers__GATE_ACTIVE_CLASSES_HI__out_t;
-
-    typedef struct {
-        logic [15:0] value;
-    } icsort_registers__GATE_ACTIVE_POSTERIOR__value__out_t;
-
-    typedef struct {
-        icsort_registers__GATE_ACTIVE_POSTERIOR__value__out_t value;
-    } icsort_registers__GATE_ACTIVE_POSTERIOR__out_t;
-
-    typedef struct {
-        logic [31:0] value;
-    } icsort_registers__DROP_DELAY__value__out_t;
-
-    typedef struct {
-        icsort_registers__DROP_DELAY__value__out_t value;
-    } icsort_registers__DROP_DELAY__out_t;
-
-    typedef struct {
-        logic [15:0] value;
-    } icsort_registers__PULSE_CYCLES__value__out_t;
-
-    typedef struct {
-        icsort_registers__PULSE_CYCLES__value__out_t value;
-    } icsort_registers__PULSE_CYCLES__out_t;
-
-    typedef struct {
-        logic [7:0] value;
-    } icsort_registers__TRIGGER_CHANNEL__value__out_t;
-
-    typedef struct {
-        icsort_registers__TRIGGER_CHANNEL__value__out_t value;
-    } icsort_registers__TRIGGER_CHANNEL__out_t;
-
-    typedef struct {
-        logic [31:0] value;
-    } icsort_registers__TRIGGER_THRESHOLD__value__out_t;
-
-    typedef struct {
-        icsort_registers__TRIGGER_THRESHOLD__value__out_t value;
-    } icsort_registers__TRIGGER_THRESHOLD__out_t;
-
-    typedef struct {
-        logic [31:0] value;
     } icsort_registers__HEARTBEAT__value__out_t;
 
     typedef struct {
@@ -414,23 +656,479 @@ package icsort_registers_pkg;
     } icsort_registers__LINE_TIMEOUT__out_t;
 
     typedef struct {
+        logic req;
+        logic [7:0] addr;
+        logic req_is_wr;
+        logic [31:0] wr_data;
+        logic [31:0] wr_biten;
+    } icsort_registers__SCHEDULE__out_t;
+
+    typedef struct {
+        logic value;
+    } icsort_registers__SCHEDULE_COMMIT__strobe__out_t;
+
+    typedef struct {
+        icsort_registers__SCHEDULE_COMMIT__strobe__out_t strobe;
+    } icsort_registers__SCHEDULE_COMMIT__out_t;
+
+    typedef struct {
+        logic value;
+    } icsort_registers__SCHEDULE_VIEW__value__out_t;
+
+    typedef struct {
+        icsort_registers__SCHEDULE_VIEW__value__out_t value;
+    } icsort_registers__SCHEDULE_VIEW__out_t;
+
+    typedef struct {
+        logic value;
+    } icsort_registers__ARM_TEST__strobe__out_t;
+
+    typedef struct {
+        icsort_registers__ARM_TEST__strobe__out_t strobe;
+    } icsort_registers__ARM_TEST__out_t;
+
+    typedef struct {
+        logic value;
+    } icsort_registers__TEST_PULSE__strobe__out_t;
+
+    typedef struct {
+        icsort_registers__TEST_PULSE__strobe__out_t strobe;
+    } icsort_registers__TEST_PULSE__out_t;
+
+    typedef struct {
+        logic [31:0] value;
+    } icsort_registers__TEST_PERIOD__value__out_t;
+
+    typedef struct {
+        icsort_registers__TEST_PERIOD__value__out_t value;
+    } icsort_registers__TEST_PERIOD__out_t;
+
+    typedef struct {
+        logic [2:0] value;
+    } icsort_registers__TEST__direction__out_t;
+
+    typedef struct {
+        logic value;
+    } icsort_registers__TEST__events__out_t;
+
+    typedef struct {
+        logic [15:0] value;
+    } icsort_registers__TEST__width__out_t;
+
+    typedef struct {
+        icsort_registers__TEST__direction__out_t direction;
+        icsort_registers__TEST__events__out_t events;
+        icsort_registers__TEST__width__out_t width;
+    } icsort_registers__TEST__out_t;
+
+    typedef struct {
+        logic [31:0] value;
+    } icsort_registers__TRIGGER_ON__value__out_t;
+
+    typedef struct {
+        icsort_registers__TRIGGER_ON__value__out_t value;
+    } icsort_registers__TRIGGER_ON__out_t;
+
+    typedef struct {
+        logic [31:0] value;
+    } icsort_registers__TRIGGER_OFF__value__out_t;
+
+    typedef struct {
+        icsort_registers__TRIGGER_OFF__value__out_t value;
+    } icsort_registers__TRIGGER_OFF__out_t;
+
+    typedef struct {
+        logic [31:0] value;
+    } icsort_registers__TRIGGER_WEIGHTS_LO__value__out_t;
+
+    typedef struct {
+        icsort_registers__TRIGGER_WEIGHTS_LO__value__out_t value;
+    } icsort_registers__TRIGGER_WEIGHTS_LO__out_t;
+
+    typedef struct {
+        logic [31:0] value;
+    } icsort_registers__TRIGGER_WEIGHTS_HI__value__out_t;
+
+    typedef struct {
+        icsort_registers__TRIGGER_WEIGHTS_HI__value__out_t value;
+    } icsort_registers__TRIGGER_WEIGHTS_HI__out_t;
+
+    typedef struct {
+        logic [15:0] value;
+    } icsort_registers__TRIGGER_COLUMNS__first__out_t;
+
+    typedef struct {
+        logic [15:0] value;
+    } icsort_registers__TRIGGER_COLUMNS__last__out_t;
+
+    typedef struct {
+        icsort_registers__TRIGGER_COLUMNS__first__out_t first;
+        icsort_registers__TRIGGER_COLUMNS__last__out_t last;
+    } icsort_registers__TRIGGER_COLUMNS__out_t;
+
+    typedef struct {
+        logic [5:0] value;
+    } icsort_registers__TRIGGER_LINES__end_lines__out_t;
+
+    typedef struct {
+        logic [7:0] value;
+    } icsort_registers__TRIGGER_LINES__min_lines__out_t;
+
+    typedef struct {
+        logic [5:0] value;
+    } icsort_registers__TRIGGER_LINES__pre_lines__out_t;
+
+    typedef struct {
+        logic [5:0] value;
+    } icsort_registers__TRIGGER_LINES__post_lines__out_t;
+
+    typedef struct {
+        icsort_registers__TRIGGER_LINES__end_lines__out_t end_lines;
+        icsort_registers__TRIGGER_LINES__min_lines__out_t min_lines;
+        icsort_registers__TRIGGER_LINES__pre_lines__out_t pre_lines;
+        icsort_registers__TRIGGER_LINES__post_lines__out_t post_lines;
+    } icsort_registers__TRIGGER_LINES__out_t;
+
+    typedef struct {
+        logic [7:0] value;
+    } icsort_registers__TRIGGER_LIMITS__max_lines__out_t;
+
+    typedef struct {
+        logic [4:0] value;
+    } icsort_registers__TRIGGER_LIMITS__dip__out_t;
+
+    typedef struct {
+        icsort_registers__TRIGGER_LIMITS__max_lines__out_t max_lines;
+        icsort_registers__TRIGGER_LIMITS__dip__out_t dip;
+    } icsort_registers__TRIGGER_LIMITS__out_t;
+
+    typedef struct {
+        logic [15:0] value;
+    } icsort_registers__WINDOW__x_offset__out_t;
+
+    typedef struct {
+        logic value;
+    } icsort_registers__WINDOW__centred__out_t;
+
+    typedef struct {
+        logic value;
+    } icsort_registers__WINDOW__flat_field__out_t;
+
+    typedef struct {
+        icsort_registers__WINDOW__x_offset__out_t x_offset;
+        icsort_registers__WINDOW__centred__out_t centred;
+        icsort_registers__WINDOW__flat_field__out_t flat_field;
+    } icsort_registers__WINDOW__out_t;
+
+    typedef struct {
+        logic [31:0] value;
+    } icsort_registers__CHANNEL_DELAYS_LO__value__out_t;
+
+    typedef struct {
+        icsort_registers__CHANNEL_DELAYS_LO__value__out_t value;
+    } icsort_registers__CHANNEL_DELAYS_LO__out_t;
+
+    typedef struct {
+        logic [31:0] value;
+    } icsort_registers__CHANNEL_DELAYS_HI__value__out_t;
+
+    typedef struct {
+        icsort_registers__CHANNEL_DELAYS_HI__value__out_t value;
+    } icsort_registers__CHANNEL_DELAYS_HI__out_t;
+
+    typedef struct {
+        logic [4:0] value;
+    } icsort_registers__PREPROCESS_SHIFT__value__out_t;
+
+    typedef struct {
+        icsort_registers__PREPROCESS_SHIFT__value__out_t value;
+    } icsort_registers__PREPROCESS_SHIFT__out_t;
+
+    typedef struct {
+        logic value;
+    } icsort_registers__FRONT_COMMIT__strobe__out_t;
+
+    typedef struct {
+        icsort_registers__FRONT_COMMIT__strobe__out_t strobe;
+    } icsort_registers__FRONT_COMMIT__out_t;
+
+    typedef struct {
+        logic [23:0] value;
+        logic swmod;
+    } icsort_registers__FRONT_INDEX__index__out_t;
+
+    typedef struct {
+        logic [7:0] value;
+    } icsort_registers__FRONT_INDEX__table_number__out_t;
+
+    typedef struct {
+        icsort_registers__FRONT_INDEX__index__out_t index;
+        icsort_registers__FRONT_INDEX__table_number__out_t table_number;
+    } icsort_registers__FRONT_INDEX__out_t;
+
+    typedef struct {
+        logic [31:0] value;
+        logic swmod;
+    } icsort_registers__FRONT_DATA__value__out_t;
+
+    typedef struct {
+        icsort_registers__FRONT_DATA__value__out_t value;
+    } icsort_registers__FRONT_DATA__out_t;
+
+    typedef struct {
+        logic [12:0] value;
+        logic swmod;
+    } icsort_registers__GATE_INDEX__index__out_t;
+
+    typedef struct {
+        logic value;
+    } icsort_registers__GATE_INDEX__active__out_t;
+
+    typedef struct {
+        icsort_registers__GATE_INDEX__index__out_t index;
+        icsort_registers__GATE_INDEX__active__out_t active;
+    } icsort_registers__GATE_INDEX__out_t;
+
+    typedef struct {
+        logic [31:0] value;
+        logic swmod;
+    } icsort_registers__GATE_DATA__value__out_t;
+
+    typedef struct {
+        icsort_registers__GATE_DATA__value__out_t value;
+    } icsort_registers__GATE_DATA__out_t;
+
+    typedef struct {
+        logic value;
+    } icsort_registers__GATE_COMMIT__strobe__out_t;
+
+    typedef struct {
+        icsort_registers__GATE_COMMIT__strobe__out_t strobe;
+    } icsort_registers__GATE_COMMIT__out_t;
+
+    typedef struct {
+        logic [31:0] value;
+    } icsort_registers__GATE_SERIAL__value__out_t;
+
+    typedef struct {
+        icsort_registers__GATE_SERIAL__value__out_t value;
+    } icsort_registers__GATE_SERIAL__out_t;
+
+    typedef struct {
+        logic value;
+    } icsort_registers__RECORD_FIELDS__base__out_t;
+
+    typedef struct {
+        logic value;
+    } icsort_registers__RECORD_FIELDS__timing__out_t;
+
+    typedef struct {
+        logic value;
+    } icsort_registers__RECORD_FIELDS__features__out_t;
+
+    typedef struct {
+        logic value;
+    } icsort_registers__RECORD_FIELDS__logits__out_t;
+
+    typedef struct {
+        icsort_registers__RECORD_FIELDS__base__out_t base;
+        icsort_registers__RECORD_FIELDS__timing__out_t timing;
+        icsort_registers__RECORD_FIELDS__features__out_t features;
+        icsort_registers__RECORD_FIELDS__logits__out_t logits;
+    } icsort_registers__RECORD_FIELDS__out_t;
+
+    typedef struct {
+        logic [31:0] value;
+    } icsort_registers__NETWORK_MARGIN__value__out_t;
+
+    typedef struct {
+        icsort_registers__NETWORK_MARGIN__value__out_t value;
+    } icsort_registers__NETWORK_MARGIN__out_t;
+
+    typedef struct {
+        logic [31:0] value;
+    } icsort_registers__STATISTICS_PERIOD__value__out_t;
+
+    typedef struct {
+        icsort_registers__STATISTICS_PERIOD__value__out_t value;
+    } icsort_registers__STATISTICS_PERIOD__out_t;
+
+    typedef struct {
+        logic [1:0] value;
+    } icsort_registers__IMAGE_RULE__rule__out_t;
+
+    typedef struct {
+        logic [23:0] value;
+    } icsort_registers__IMAGE_RULE__argument__out_t;
+
+    typedef struct {
+        icsort_registers__IMAGE_RULE__rule__out_t rule;
+        icsort_registers__IMAGE_RULE__argument__out_t argument;
+    } icsort_registers__IMAGE_RULE__out_t;
+
+    typedef struct {
+        logic value;
+    } icsort_registers__IMAGE_REQUEST__strobe__out_t;
+
+    typedef struct {
+        icsort_registers__IMAGE_REQUEST__strobe__out_t strobe;
+    } icsort_registers__IMAGE_REQUEST__out_t;
+
+    typedef struct {
+        logic value;
+    } icsort_registers__FAULTS_CLEAR__interlock__out_t;
+
+    typedef struct {
+        logic value;
+    } icsort_registers__FAULTS_CLEAR__cells_lost__out_t;
+
+    typedef struct {
+        logic value;
+    } icsort_registers__FAULTS_CLEAR__drop_clock__out_t;
+
+    typedef struct {
+        logic value;
+    } icsort_registers__FAULTS_CLEAR__pairing__out_t;
+
+    typedef struct {
+        logic value;
+    } icsort_registers__FAULTS_CLEAR__network__out_t;
+
+    typedef struct {
+        icsort_registers__FAULTS_CLEAR__interlock__out_t interlock;
+        icsort_registers__FAULTS_CLEAR__cells_lost__out_t cells_lost;
+        icsort_registers__FAULTS_CLEAR__drop_clock__out_t drop_clock;
+        icsort_registers__FAULTS_CLEAR__pairing__out_t pairing;
+        icsort_registers__FAULTS_CLEAR__network__out_t network;
+    } icsort_registers__FAULTS_CLEAR__out_t;
+
+    typedef struct {
+        logic value;
+    } icsort_registers__LINE_SOURCE__select__out_t;
+
+    typedef struct {
+        logic value;
+    } icsort_registers__LINE_SOURCE__while_armed__out_t;
+
+    typedef struct {
+        icsort_registers__LINE_SOURCE__select__out_t select;
+        icsort_registers__LINE_SOURCE__while_armed__out_t while_armed;
+    } icsort_registers__LINE_SOURCE__out_t;
+
+    typedef struct {
+        logic [15:0] value;
+    } icsort_registers__LINE_SOURCE_LINES__value__out_t;
+
+    typedef struct {
+        icsort_registers__LINE_SOURCE_LINES__value__out_t value;
+    } icsort_registers__LINE_SOURCE_LINES__out_t;
+
+    typedef struct {
+        logic [31:0] value;
+    } icsort_registers__LINE_SOURCE_GAP__value__out_t;
+
+    typedef struct {
+        icsort_registers__LINE_SOURCE_GAP__value__out_t value;
+    } icsort_registers__LINE_SOURCE_GAP__out_t;
+
+    typedef struct {
+        logic [15:0] value;
+    } icsort_registers__LINE_SOURCE_REPEATS__value__out_t;
+
+    typedef struct {
+        icsort_registers__LINE_SOURCE_REPEATS__value__out_t value;
+    } icsort_registers__LINE_SOURCE_REPEATS__out_t;
+
+    typedef struct {
+        logic value;
+    } icsort_registers__LINE_SOURCE_START__strobe__out_t;
+
+    typedef struct {
+        icsort_registers__LINE_SOURCE_START__strobe__out_t strobe;
+    } icsort_registers__LINE_SOURCE_START__out_t;
+
+    typedef struct {
+        logic value;
+    } icsort_registers__LINE_SOURCE_STOP__strobe__out_t;
+
+    typedef struct {
+        icsort_registers__LINE_SOURCE_STOP__strobe__out_t strobe;
+    } icsort_registers__LINE_SOURCE_STOP__out_t;
+
+    typedef struct {
+        logic [7:0] value;
+        logic swmod;
+    } icsort_registers__LINE_SOURCE_INDEX__channel__out_t;
+
+    typedef struct {
+        logic [15:0] value;
+    } icsort_registers__LINE_SOURCE_INDEX__column__out_t;
+
+    typedef struct {
+        logic [7:0] value;
+    } icsort_registers__LINE_SOURCE_INDEX__line__out_t;
+
+    typedef struct {
+        icsort_registers__LINE_SOURCE_INDEX__channel__out_t channel;
+        icsort_registers__LINE_SOURCE_INDEX__column__out_t column;
+        icsort_registers__LINE_SOURCE_INDEX__line__out_t line;
+    } icsort_registers__LINE_SOURCE_INDEX__out_t;
+
+    typedef struct {
+        logic [15:0] value;
+        logic swmod;
+    } icsort_registers__LINE_SOURCE_DATA__value__out_t;
+
+    typedef struct {
+        icsort_registers__LINE_SOURCE_DATA__value__out_t value;
+    } icsort_registers__LINE_SOURCE_DATA__out_t;
+
+    typedef struct {
         icsort_registers__STATUS__out_t STATUS;
         icsort_registers__SNAPSHOT__out_t SNAPSHOT;
         icsort_registers__ARM__out_t ARM;
         icsort_registers__DISARM__out_t DISARM;
-        icsort_registers__GATE_CLASSES_LO__out_t GATE_CLASSES_LO;
-        icsort_registers__GATE_CLASSES_HI__out_t GATE_CLASSES_HI;
-        icsort_registers__GATE_POSTERIOR__out_t GATE_POSTERIOR;
-        icsort_registers__GATE_COMMIT__out_t GATE_COMMIT;
-        icsort_registers__GATE_ACTIVE_CLASSES_LO__out_t GATE_ACTIVE_CLASSES_LO;
-        icsort_registers__GATE_ACTIVE_CLASSES_HI__out_t GATE_ACTIVE_CLASSES_HI;
-        icsort_registers__GATE_ACTIVE_POSTERIOR__out_t GATE_ACTIVE_POSTERIOR;
-        icsort_registers__DROP_DELAY__out_t DROP_DELAY;
-        icsort_registers__PULSE_CYCLES__out_t PULSE_CYCLES;
-        icsort_registers__TRIGGER_CHANNEL__out_t TRIGGER_CHANNEL;
-        icsort_registers__TRIGGER_THRESHOLD__out_t TRIGGER_THRESHOLD;
         icsort_registers__HEARTBEAT__out_t HEARTBEAT;
         icsort_registers__LINE_TIMEOUT__out_t LINE_TIMEOUT;
+        icsort_registers__SCHEDULE__out_t SCHEDULE;
+        icsort_registers__SCHEDULE_COMMIT__out_t SCHEDULE_COMMIT;
+        icsort_registers__SCHEDULE_VIEW__out_t SCHEDULE_VIEW;
+        icsort_registers__ARM_TEST__out_t ARM_TEST;
+        icsort_registers__TEST_PULSE__out_t TEST_PULSE;
+        icsort_registers__TEST_PERIOD__out_t TEST_PERIOD;
+        icsort_registers__TEST__out_t TEST;
+        icsort_registers__TRIGGER_ON__out_t TRIGGER_ON;
+        icsort_registers__TRIGGER_OFF__out_t TRIGGER_OFF;
+        icsort_registers__TRIGGER_WEIGHTS_LO__out_t TRIGGER_WEIGHTS_LO;
+        icsort_registers__TRIGGER_WEIGHTS_HI__out_t TRIGGER_WEIGHTS_HI;
+        icsort_registers__TRIGGER_COLUMNS__out_t TRIGGER_COLUMNS;
+        icsort_registers__TRIGGER_LINES__out_t TRIGGER_LINES;
+        icsort_registers__TRIGGER_LIMITS__out_t TRIGGER_LIMITS;
+        icsort_registers__WINDOW__out_t WINDOW;
+        icsort_registers__CHANNEL_DELAYS_LO__out_t CHANNEL_DELAYS_LO;
+        icsort_registers__CHANNEL_DELAYS_HI__out_t CHANNEL_DELAYS_HI;
+        icsort_registers__PREPROCESS_SHIFT__out_t PREPROCESS_SHIFT;
+        icsort_registers__FRONT_COMMIT__out_t FRONT_COMMIT;
+        icsort_registers__FRONT_INDEX__out_t FRONT_INDEX;
+        icsort_registers__FRONT_DATA__out_t FRONT_DATA;
+        icsort_registers__GATE_INDEX__out_t GATE_INDEX;
+        icsort_registers__GATE_DATA__out_t GATE_DATA;
+        icsort_registers__GATE_COMMIT__out_t GATE_COMMIT;
+        icsort_registers__GATE_SERIAL__out_t GATE_SERIAL;
+        icsort_registers__RECORD_FIELDS__out_t RECORD_FIELDS;
+        icsort_registers__NETWORK_MARGIN__out_t NETWORK_MARGIN;
+        icsort_registers__STATISTICS_PERIOD__out_t STATISTICS_PERIOD;
+        icsort_registers__IMAGE_RULE__out_t IMAGE_RULE;
+        icsort_registers__IMAGE_REQUEST__out_t IMAGE_REQUEST;
+        icsort_registers__FAULTS_CLEAR__out_t FAULTS_CLEAR;
+        icsort_registers__LINE_SOURCE__out_t LINE_SOURCE;
+        icsort_registers__LINE_SOURCE_LINES__out_t LINE_SOURCE_LINES;
+        icsort_registers__LINE_SOURCE_GAP__out_t LINE_SOURCE_GAP;
+        icsort_registers__LINE_SOURCE_REPEATS__out_t LINE_SOURCE_REPEATS;
+        icsort_registers__LINE_SOURCE_START__out_t LINE_SOURCE_START;
+        icsort_registers__LINE_SOURCE_STOP__out_t LINE_SOURCE_STOP;
+        icsort_registers__LINE_SOURCE_INDEX__out_t LINE_SOURCE_INDEX;
+        icsort_registers__LINE_SOURCE_DATA__out_t LINE_SOURCE_DATA;
     } icsort_registers__out_t;
 endpackage
 

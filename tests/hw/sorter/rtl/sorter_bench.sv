@@ -7,6 +7,7 @@
 module sorter_bench #(
     parameter int unsigned POST_MULT    = 1,
     parameter int unsigned POST_SHIFT   = 0,
+    parameter int unsigned FEATURES     = 0,
     parameter int unsigned RECORD_WORDS = 1024
 ) (
     input  wire logic          clk,
@@ -19,12 +20,17 @@ module sorter_bench #(
     output logic [47:0]        timestamp,
     input  wire logic          uart_rx,
     output logic               uart_tx,
-    output logic               sort_pulse,
+    input  wire logic          interlock,
+    input  wire logic          drop_clock,
+    output logic [5:0]         sort_out,
     output logic               mon_armed,
+    output logic               mon_fault,
     output logic               mon_idle,
     output logic               mon_event,
-    output logic               mon_decision_valid,
-    output logic [40*8-1:0]    mon_record,
+    output logic               mon_decision,
+    output logic [31:0]        mon_record_tdata,
+    output logic               mon_record_tvalid,
+    output logic               mon_record_tlast,
     output logic               mon_stream_line,
     output logic               mon_stream_net_in,
     output logic               mon_stream_net_out
@@ -38,6 +44,9 @@ module sorter_bench #(
       .SAMPLE_BITS  (16),
       .N_CLASSES    (4),
       .LOGIT_BITS   (16),
+      .NET_LATENCY  (3),
+      .NET_WAITS    (1),
+      .FEATURES     (FEATURES),
       .BACKGROUND   ({16'd30000, 16'd300}),
       .GAIN         ({-18'sd40, 18'sd90}),
       .SHIFT        (12),

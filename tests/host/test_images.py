@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Images from pieces, whatever the line loses; the files against tifffile."""
+
+import json
+import random
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+from icsort.host.images import Image, ImageAssembler, write_tiff
+from icsort.host.link.protocol import ImagePiece, ImageReason, parse
+from icsort.sim.bit_true.framing import FrameError
+from tests.host.fake_board import IMAGE_REQUEST, IMAGE_RULE, FakeBoard, pieces_of
+
+SIZE = 330
+
+
+def parsed(event: int, pixels: bytes, reason: ImageReason = ImageReason.EVERY) -> list[ImagePiece]:
+    pieces = [parse(b"\xe3\x00" + body) for body in pieces_of(event, pixels, reason)]
+    assert all(isinstance(piece, ImagePiece) for piece in pieces)
+    return [piece for piece in pieces if isinstance(piece, ImagePiece)]
+
+
+def test_a_piece_as_the_page_has_it() -> None:
+    body = struct.pack("<IBBHHH", 2**32 - 2, 254, 3, 0, 4, 9) + bytes(range(8))
+    assert parse(b"\xe3\x07" + body) == ImagePiece(7, 2**32 - 2, 254, ImageReason.GATE, 4, 9, bytes(range(8)))
+    for wrong in (body[:11], body[:12], body[:-1], struct.pack("<IBBHHH", 0, 0, 3, 0, 9, 9) + b"\0" * 4,
+                  struct.pack("<IBBHHH", 0, 0, 4, 0, 0, 9) + b"\0" * 4):  # fmt: skip
+        with pytest.raises(FrameError):
+            parse(b"\xe3\x00" + wrong)
+
+
+@pytest.mark.parametrize("loss", [0.0, 0.1, 0.6])
+def test_what_lacks_a_piece_is_dropped_and_counted(seed: int, loss: float) -> None:
+    draw = random.Random(seed)
+    sent = [draw.randbytes(SIZE) for _ in range(60)]
+    assembler, came, whole, touched = ImageAssembler(SIZE), [], [], 0
+    for event, pixels in enumerate(sent):
+        pieces = parsed(event, pixels)
+        kept = [piece for piece in pieces if draw.random() >= loss]
+        whole += [event] * (len(kept) == len(pieces))
+        touched += bool(kept)
+        came += [image for piece in kept if (image := assembler.see(piece))]
+    assembler.close()
+    assert [image.event_id for image in came] == whole
+    assert all(image.pixels == sent[image.event_id] for image in came)
+    assert (assembler.complete, assembler.incomplete) == (len(whole), touched - len(whole))
+
+
+def test_a_board_that_was_reset_within_an_image() -> None:
+    """Its first event has the number of the one that was under way."""
+    old, new = parsed(0, b"\1" * SIZE), parsed(0, b"\2" * SIZE)
+    assembler = ImageAssembler(SIZE)
+    images = [image for piece in old[:2] + new if (image := assembler.see(piece))]
+    assert [image.pixels for image in images] == [b"\2" * SIZE]
+    assert assembler.incomplete == 1
+
+
+def test_another_size_is_no_image() -> None:
+    assembler = ImageAssembler(SIZE + 4)
+    assert not any(assembler.see(piece) for piece in parsed(0, bytes(SIZE)))
+    assert (assembler.complete, assembler.incomplete) == (0, 1)
+
+
+@pytest.mark.parametrize("channels", [("BF",), ("brightfield 1", "a"), ("A", "BC", "DEF", "GHIJ", "KLMNO", "P", "Q")])
+def test_files(seed: int, tmp_path: Path, channels: tuple[str, ...]) -> None:
+    pixels = np.random.default_rng(seed).integers(0, 256, (7, 5, len(channels)), dtype=np.uint8)
+    write_tiff(tmp_path / "image.tiff", Image(0, 0, ImageReason.GATE, pixels.tobytes()), 7, 5, channels)
+    with tifffile.TiffFile(tmp_path / "image.tiff") as tiff:
+        pages = list(tiff.pages)
+        assert [page.aspage().tags[285].value for page in pages] == list(channels)
+        assert np.array_equal(np.stack([page.asarray() for page in pages], axis=-1), pixels)
+
+
+def test_snapshot(board: FakeBoard, tmp_path: Path) -> None:
+    """By request, by n-th and by gate: what comes is kept, and read as a data set; the rule ends with it."""
+    from tests.host.commands.test_board_commands import icsort, refusal
+
+    channels, height, width = board.channels, 40, 38
+    draw = np.random.default_rng(1)
+    sent = [draw.integers(0, 256, (height, width, channels), dtype=np.uint8) for _ in range(4)]
+    at = ("--port", board.port, "--json")
+
+    def answer() -> None:
+        """Two images and a broken one as soon as they are asked for."""
+        if board.requests[-1][:1] == b"\x02" and int.from_bytes(board.requests[-1][2:4], "little") in (
+            IMAGE_RULE, IMAGE_REQUEST
+        ) and board.requests[-1][4:] != bytes(4):  # fmt: skip
+            for event in (0, 1, 2):
+                bodies = list(pieces_of(event, sent[event].tobytes(), ImageReason.EVERY))
+                board.put(b"".join(board.image(body) for body in (bodies[:3] + bodies[4:] if event == 1 else bodies)))
+
+    board.on_request = answer
+    for how, written in ((("--every", "3"), 3 << 8 | 2), (("--gate", "5"), 5 << 8 | 3), ((), None)):
+        out = tmp_path / f"images{len(how)}{written}"
+        done = icsort("snapshot", *how, "--count", "2", "--out", str(out), *at)
+        assert done.returncode == 0, done.stderr
+        document = json.loads(done.stdout)
+        assert [entry["event"] for entry in document["images"]] == [0, 2]
+        assert document["incomplete"] == 1
+        if written is not None:
+            rules = [request[4:] for request in board.requests if request[:1] + request[2:4] == b"\x02\x28\x04"]
+            assert written.to_bytes(4, "little") in rules
+        assert board.registers[IMAGE_RULE] == 0
+        for entry, event in zip(document["images"], (0, 2), strict=True):
+            kept = tifffile.imread(out / entry["file"])
+            assert np.array_equal(np.moveaxis(kept, 0, -1), sent[event])
+    seen = icsort("data", "info", str(out), "--json")
+    assert seen.returncode == 0, seen.stderr
+    assert json.loads(seen.stdout)["cells"] == 2
+    assert "--every or --gate, not both" in refusal("snapshot", "--every", "1", "--gate", "1", "--out", "x", *at[:2])
+    assert "is no gate's number" in refusal("snapshot", "--gate", "cd4", "--out", str(tmp_path / "y"), *at[:2])
