@@ -44,7 +44,8 @@ test: $(READY)
 	$(BIN)/python -m pytest $(QUICK) $(WORKERS)
 
 test-full: $(READY)
-	$(BIN)/python -m pytest $(WORKERS) $(COVERAGE)
+	ICSORT_TEST_SEED=$${ICSORT_TEST_SEED:-$$(od -An -N3 -tu4 /dev/urandom | tr -d ' ')} \
+	  $(BIN)/python -m pytest $(WORKERS) $(COVERAGE)
 	$(BIN)/python -m tests.mutants
 
 mutants: $(READY)

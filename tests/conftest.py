@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 import os
 import random
+import subprocess
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -16,8 +18,24 @@ def pytest_report_header() -> str:
     return f"random seed: {SEED} (repeat a run with ICSORT_TEST_SEED={SEED})"
 
 
-SEED = int(os.environ.get("ICSORT_TEST_SEED", random.SystemRandom().randrange(2**31)))
+def _seed() -> int:
+    """`ICSORT_TEST_SEED`; else one a commit, by its files: a change is judged by what it brings, and always alike."""
+    if given := os.environ.get("ICSORT_TEST_SEED"):
+        return int(given)
+    tree = subprocess.run(
+        ["git", "rev-parse", "HEAD^{tree}"], cwd=Path(__file__).parent, capture_output=True, text=True, check=False
+    )
+    drawn = random.Random(tree.stdout.strip()) if tree.returncode == 0 else random.SystemRandom()
+    return drawn.randrange(2**31)
+
+
+SEED = _seed()
 os.environ["ICSORT_TEST_SEED"] = str(SEED)  # pytest-xdist's workers inherit it
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.option.hypothesis_seed is None:
+        config.option.hypothesis_seed = SEED
 
 
 functional_coverage.begin()  # in this process's environment, which the workers inherit too
