@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a model package sets in front of the network, as writes of registers."""
+"""What a model package sets in front of the network and behind it, as writes of registers."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # the command line starts without numpy
-    from icsort.formats.acquisition import Acquisition
+    from icsort.formats.package import Manifest
 
 GAIN_BITS = 18
 
@@ -31,11 +31,12 @@ class FrontSettings:
     tables: dict[Table, dict[int, int]]
 
     @classmethod
-    def of(cls, acquisition: "Acquisition", features: bool) -> "FrontSettings":
+    def of(cls, manifest: "Manifest", features: bool) -> "FrontSettings":
         """Those of a model package. features: whether the build has them."""
-        trigger, line, constants = acquisition.event_trigger, acquisition.line, acquisition.preprocess
+        trigger, line, constants = manifest.event_trigger, manifest.line, manifest.preprocess
+        identity = int(manifest.model_id, 16)
         weights, delays = _eights(trigger.weights), _eights(line.delays)
-        field = acquisition.flat_field
+        field = manifest.flat_field
         registers = {
             "TRIGGER_ON": trigger.on,
             "TRIGGER_OFF": trigger.off,
@@ -48,6 +49,9 @@ class FrontSettings:
             "CHANNEL_DELAYS_LO": delays & 0xFFFFFFFF,
             "CHANNEL_DELAYS_HI": delays >> 32,
             "PREPROCESS_SHIFT": constants.shift,
+            "POSTERIOR": manifest.posterior.shift << 24 | manifest.posterior.multiplier,
+            "SETTINGS_ID_LO": identity & 0xFFFFFFFF,
+            "SETTINGS_ID_HI": identity >> 32,
         }
         tables = {
             Table.BACKGROUND: dict(enumerate(constants.background)),
@@ -56,7 +60,7 @@ class FrontSettings:
         if field is not None:
             tables |= {Table.DARK: _columns(field.dark), Table.FLAT: _columns(field.flat)}
         if features:
-            tables[Table.FEATURES] = acquisition.feature_settings.entries
+            tables[Table.FEATURES] = manifest.feature_settings.entries
         return cls(registers, tables)
 
     def writes(self) -> Iterator[tuple[str, int]]:

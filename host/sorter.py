@@ -32,7 +32,6 @@ from icsort.sim.bit_true.framing import PROTOCOL_VERSION, Decoder, FrameError, N
 from icsort.sim.bit_true.scheduler import COMMON, WORDS, Settings
 
 if TYPE_CHECKING:  # the command line starts without numpy and pydantic
-    from icsort.formats.acquisition import Acquisition
     from icsort.formats.compile_gate import Board, Compiled
     from icsort.formats.gate_set import GateSet
     from icsort.formats.package import Manifest
@@ -55,10 +54,16 @@ FAULT_CAUSES: Final = {
 
 @dataclass(frozen=True)
 class Identity:
-    """What a board says it is. The ids are 16 hex digits."""
+    """What a board says it is. The ids are 16 hex digits.
+
+    model_id: of the package that its build was made from. network_id: what of it is built in; each package of this
+    network fits. settings_id: model id of the package whose settings are in force, None before any is.
+    """
 
     build_id: str
     model_id: str
+    network_id: str
+    settings_id: str | None
     classes: int
     channels: int
     height: int
@@ -256,6 +261,8 @@ class Sorter:
         return Identity(
             build_id=f"{self.read64('BUILD_ID'):016x}",
             model_id=f"{self.read64('MODEL_ID'):016x}",
+            network_id=f"{self.read64('NETWORK_ID'):016x}",
+            settings_id=self.settings_id(),
             classes=geometry["classes"],
             channels=geometry["channels"],
             height=geometry["height"],
@@ -263,8 +270,15 @@ class Sorter:
             clock_hz=self.read("CLOCK_HZ"),
         )
 
+    def settings_id(self) -> str | None:
+        """Model id of the package whose trigger, preprocessing and calibration are in force; None before any is."""
+        return f"{self.read64('SETTINGS_IN_FORCE'):016x}" if self.read("FRONT_SERIAL") else None
+
     def check_model(self, manifest: "Manifest", build_id: str | None = None) -> Identity:
-        """Refuse a board that was not built from this model package, or, where build_id is given, not by this build."""
+        """Refuse a board whose network is not this package's, or, where build_id is given, whose build is another.
+
+        What is no part of the build, as the calibration, may differ: arming loads it.
+        """
         board = self.identify()
         port = self._transport.name
         if build_id is not None and board.build_id != build_id:
@@ -272,10 +286,11 @@ class Sorter:
                 f"{port}: the board holds build {board.build_id}, the folder is build {build_id}; "
                 "program the board with this build, or give the folder of the build that it holds"
             )
-        if board.model_id != manifest.model_id:
+        if board.network_id != manifest.network_id:
             raise IcsortError(
-                f"{port}: the board holds model {board.model_id}, the folder is model {manifest.model_id}; "
-                "program the board with a build of this model, or give the folder of the model that it holds"
+                f"{port}: the board holds network {board.network_id} of model {board.model_id}, the folder is network "
+                f"{manifest.network_id} of model {manifest.model_id}; program the board with a build of this model, or "
+                "give the folder of the model that it holds"
             )
         shape = manifest.input
         of_model = (len(manifest.classes), shape.channels, shape.height, shape.width)
@@ -286,6 +301,16 @@ class Sorter:
                 f"{of_model}; program the board with a build of this model"
             )
         return board
+
+    def check_settings(self, manifest: "Manifest") -> None:
+        """Refuse a board whose settings in force are those of another package of its network: what it tells of events
+        would be read by the wrong constants."""
+        in_force = self.settings_id()
+        if in_force not in (None, manifest.model_id):
+            raise IcsortError(
+                f"{self._transport.name}: the settings of model {in_force} are in force, the folder is model "
+                f"{manifest.model_id}; give that model's folder, or load this one's with `icsort watch --arm`"
+            )
 
     def status(self) -> Status:
         """Armed, testing, what is in force, idle, and what disarmed it last."""
@@ -369,11 +394,11 @@ class Sorter:
 
         return board_values(manifest, self.read("CLOCK_HZ"), self.has_features(manifest))
 
-    def has_features(self, acquisition: "Acquisition") -> bool:
+    def has_features(self, manifest: "Manifest") -> bool:
         """Whether the board's build has features. Raises IcsortError where they are not those of so many channels."""
         from icsort.sim.bit_true.features import count
 
-        number, channels = self.read("GATE_VALUES"), len(acquisition.channels)
+        number, channels = self.read("GATE_VALUES"), len(manifest.channels)
         if number not in (0, count(channels)):
             raise IcsortError(
                 f"{self._transport.name}: the board has {number} features, {channels} channels have {count(channels)}; "
@@ -524,12 +549,14 @@ class Sorter:
                 "`icsort arm` and `icsort watch` clear it with --clear-faults"
             )
 
-    def set_front(self, acquisition: "Acquisition") -> None:
-        """Put trigger, window, preprocessing and features of a model package in force. What is open is aborted.
+    def set_front(self, manifest: "Manifest") -> None:
+        """Put trigger, window, preprocessing, features and calibration of a model package in force. What is open is
+        aborted.
 
-        All is read back before it is committed. Raises IcsortError where the board does not keep it.
+        All is read back before it is committed, the calibration and whose settings they are once more behind it. Raises
+        IcsortError where the board does not keep it.
         """
-        settings = FrontSettings.of(acquisition, self.has_features(acquisition))
+        settings = FrontSettings.of(manifest, self.has_features(manifest))
         before = self.read("FRONT_SERIAL")
         for name, value in settings.writes():
             if name == "FRONT_COMMIT":
@@ -537,6 +564,12 @@ class Sorter:
             self.write(name, value)
         if self.read("FRONT_SERIAL") == before:
             raise IcsortError(f"{self._transport.name}: the board did not take the trigger's settings; arm again")
+        in_force = self.read("POSTERIOR_IN_FORCE"), self.settings_id()
+        if in_force != (settings.registers["POSTERIOR"], manifest.model_id):
+            raise IcsortError(
+                f"{self._transport.name}: posteriors go by {in_force[0]:#010x} of model {in_force[1]}, not by "
+                f"{settings.registers['POSTERIOR']:#010x} of {manifest.model_id}; arm again"
+            )
 
     def set_record(self, features: bool) -> None:
         """Whether records have the event's features, besides all else: `icsort watch --features`."""

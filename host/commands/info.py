@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """`icsort info`."""
 
+from typing import TYPE_CHECKING
+
 from icsort.cli import console
 from icsort.cli.options import Json
 from icsort.host.commands.connection import (
@@ -16,6 +18,9 @@ from icsort.host.commands.connection import (
     schedule_json,
     schedule_text,
 )
+
+if TYPE_CHECKING:
+    from icsort.formats.package import Manifest
 
 
 def info(
@@ -57,7 +62,10 @@ def info(
     table = console.table("", "")
     table.add_row("port", port)
     table.add_row("build id", board.build_id)
-    table.add_row("model id", board.model_id + (f" ({manifest.name})" if manifest else ""))
+    table.add_row("model id", board.model_id + _name(board.model_id, manifest))
+    table.add_row("network id", board.network_id)
+    settings = board.settings_id
+    table.add_row("settings", "none set" if settings is None else f"of model {settings}{_name(settings, manifest)}")
     table.add_row("classes, channels", f"{board.classes}, {board.channels}")
     table.add_row("window", f"{board.height} x {board.width}")
     table.add_row("clock", f"{board.clock_hz / 1e6:g} MHz")
@@ -69,3 +77,8 @@ def info(
     for name, value in counters.items():
         table.add_row(name, str(value))
     console.show(table)
+
+
+def _name(model_id: str, manifest: "Manifest | None") -> str:
+    """The name of a model that is the one given."""
+    return f" ({manifest.name})" if manifest and manifest.model_id == model_id else ""

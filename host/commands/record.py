@@ -63,6 +63,7 @@ def record(
     target = read_target(model)
     with stop_signals() as stopped, open_sorter(port, baud, timeout, target) as sorter:
         sorter.check_model(target.manifest, target.build_id)
+        sorter.check_settings(target.manifest)
         with _fields(sorter, sorter.has_features(target.manifest) if features is None else features):
             layout = layout_of(sorter, target.manifest, names)
             with Recorder(file, layout, identity_keywords(sorter), sorter.losses, force=force) as recorder:

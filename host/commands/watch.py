@@ -106,6 +106,8 @@ def watch(
         sorter = stack.enter_context(open_sorter(port, baud, timeout, target))
         if target:
             sorter.check_model(target.manifest, target.build_id)
+            if not arm_first:
+                sorter.check_settings(target.manifest)
         write = stack.enter_context(_event_file(out)) if out else None
         if statistics is not None:
             sorter.set_statistics(statistics)

@@ -137,6 +137,24 @@ REGISTERS: dict[str, Register] = {
             },
         ),
         Register(
+            "NETWORK_ID_LO",
+            0x2C,
+            True,
+            False,
+            {
+                "value": Field(0, 32, None),
+            },
+        ),
+        Register(
+            "NETWORK_ID_HI",
+            0x30,
+            True,
+            False,
+            {
+                "value": Field(0, 32, None),
+            },
+        ),
+        Register(
             "SNAPSHOT",
             0x38,
             False,
@@ -947,6 +965,62 @@ REGISTERS: dict[str, Register] = {
         Register(
             "FRONT_READ",
             0x23C,
+            True,
+            False,
+            {
+                "value": Field(0, 32, None),
+            },
+        ),
+        Register(
+            "POSTERIOR",
+            0x240,
+            True,
+            True,
+            {
+                "multiplier": Field(0, 18, 0x0),
+                "shift": Field(24, 6, 0x0),
+            },
+        ),
+        Register(
+            "POSTERIOR_IN_FORCE",
+            0x244,
+            True,
+            False,
+            {
+                "multiplier": Field(0, 18, None),
+                "shift": Field(24, 6, None),
+            },
+        ),
+        Register(
+            "SETTINGS_ID_LO",
+            0x248,
+            True,
+            True,
+            {
+                "value": Field(0, 32, 0x0),
+            },
+        ),
+        Register(
+            "SETTINGS_ID_HI",
+            0x24C,
+            True,
+            True,
+            {
+                "value": Field(0, 32, 0x0),
+            },
+        ),
+        Register(
+            "SETTINGS_IN_FORCE_LO",
+            0x250,
+            True,
+            False,
+            {
+                "value": Field(0, 32, None),
+            },
+        ),
+        Register(
+            "SETTINGS_IN_FORCE_HI",
+            0x254,
             True,
             False,
             {

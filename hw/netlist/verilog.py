@@ -130,8 +130,8 @@ def wrapper(manifest: Manifest, sizes: Mapping[str, int], build_id: str, clock_h
         "X_OFFSET": manifest.line.x_offset, "C": channels, "SAMPLE_BITS": samples,
         "N_CLASSES": classes, **sizes,
         "BACKGROUND": background, "GAIN": gain, "SHIFT": preprocess.shift,
-        "POST_MULT": manifest.posterior.multiplier, "POST_SHIFT": manifest.posterior.shift,
         "BUILD_ID": f"64'h{build_id}", "MODEL_ID": f"64'h{manifest.model_id}",
+        "NETWORK_ID": f"64'h{manifest.network_id}",
         "CLOCK_HZ": clock_hz, "CLKS_PER_BIT": clocks_per_bit,
     }  # fmt: skip
     bindings = ",\n".join(f"      .{name:<12} ({value})" for name, value in values.items())

@@ -93,6 +93,8 @@ class Manifest(Acquisition):
     model_id: first 64 bits, 16 hex digits, of sha256 over the canonical JSON of all other keys; found where not given.
     """
 
+    BUILT_IN: ClassVar = ("channels", "classes", "files", "input")
+    """What a build has of a package, besides what `network_id` names; all else is loaded when the board is armed."""
     STATED: ClassVar = ("format", "version", "model_id")
 
     format: Literal["icsort-model-package"] = FORMAT
@@ -119,6 +121,16 @@ class Manifest(Acquisition):
         written = with_trigger_rules(rest | {"version": VERSION})
         return written | {"model_id": _identity(cls.model_validate_json(json.dumps(written)).to_json())}
 
+    @property
+    def network_id(self) -> str:
+        """16 hex digits over what a build of the package has in it: network, classes, channels, geometry, what a logit
+        is worth. Packages of one network id, with other calibrations, triggers or compensations, run on one build.
+        """
+        line = {"width": self.line.width, "sample_bits": self.line.sample_bits}
+        contents = self.to_json()
+        built_in = {key: contents[key] for key in self.BUILT_IN}
+        return _identity(built_in | {"line": line, "scale": self.logits.scale})
+
     @model_validator(mode="after")
     def _identify(self) -> Self:
         identity = _identity(self.to_json())
@@ -130,7 +142,7 @@ class Manifest(Acquisition):
 
 
 def _identity(contents: dict[str, Any]) -> str:
-    """Model id of a manifest's contents."""
+    """Of a manifest's contents; of all but the model id."""
     rest = {key: value for key, value in contents.items() if key != "model_id"}
     canonical = json.dumps(rest, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(canonical.encode("ascii")).hexdigest()[:16]

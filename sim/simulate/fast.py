@@ -35,7 +35,7 @@ CHUNK = 1024  # windows that are in memory at once
 EVENTS = 16  # between acceptance and decision
 FRONT_COUNTERS = ("ACCEPTED", "MISSED", "DEBRIS", "DEAD_TIME", "WINDOWS_LOST")
 FRONT_CYCLES = 40  # from the last beat of a line to its pixel, or to what the trigger makes of it
-POSTERIOR_CYCLES = 21  # from the logits to the last of an event's values, beside 2 a class
+POSTERIOR_CYCLES = 23  # from the logits to the last of an event's values, beside 2 a class
 GATE_CYCLES = 16  # from there to the decision, beside one a test and one a gate
 FEATURE_CYCLES = 80  # from the last line to the last feature, about those of 3 channels
 

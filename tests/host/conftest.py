@@ -26,5 +26,5 @@ def package(tmp_path: Path, model: manifest.Manifest) -> Path:
 
 @pytest.fixture
 def board(model: manifest.Manifest) -> Iterator[FakeBoard]:
-    with FakeBoard(model.model_id) as board:
+    with FakeBoard(model.model_id, model.network_id) as board:
         yield board

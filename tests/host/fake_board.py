@@ -32,7 +32,8 @@ GATE_ACTIVE = 1 << 31  # of GATE_INDEX
 GATE_WORD = 1 << 16  # in `forgets`, with the index of a word of a gate set
 HEARTBEAT, LINE_TIMEOUT = 0x74, 0x78
 FRONT, FRONT_COMMIT, FRONT_SERIAL, FRONT_INDEX, FRONT_DATA, FRONT_READ = 0x200, 0x22C, 0x230, 0x234, 0x238, 0x23C
-FRONT_SETTINGS = {*range(FRONT, FRONT_COMMIT, 4), FRONT_INDEX}
+POSTERIOR, POSTERIOR_IN_FORCE, SETTINGS_ID, SETTINGS_IN_FORCE, NETWORK_ID = 0x240, 0x244, 0x248, 0x250, 0x2C
+FRONT_SETTINGS = {*range(FRONT, FRONT_COMMIT, 4), FRONT_INDEX, POSTERIOR, SETTINGS_ID, SETTINGS_ID + 4}
 ACCEPTED, NO_COUNTER, LAST = 0x80, 0xA8, 0xCC
 SCHEDULE = {*range(0x100, 0x118, 4), *range(0x190, 0x1A4, 4)}  # direction 0, and what all share
 SCHEDULE_COMMIT, SCHEDULE_VIEW, SCHEDULE_SERIAL = 0x1E0, 0x1E4, 0x1E8
@@ -90,13 +91,21 @@ def pieces_of(event: int, pixels: bytes, reason: int) -> Iterator[bytes]:
 
 
 class FakeBoard:
-    def __init__(self, model_id: str, build_id: str = "0123456789abcdef", geometry: tuple[int, ...] = (3, 2, 40, 38)):
+    def __init__(
+        self,
+        model_id: str,
+        network_id: str,
+        build_id: str = "0123456789abcdef",
+        geometry: tuple[int, ...] = (3, 2, 40, 38),
+    ):
         counters = (*(at for at in range(ACCEPTED, LAST + 4, 4) if at != NO_COUNTER), *MORE_COUNTERS)
-        readable = {*range(0, 0x2C, 4), *counters, *SETTINGS, SCHEDULE_SERIAL, FAULTS} - STROBES
+        readable = {*range(0, 0x34, 4), *counters, *SETTINGS, SCHEDULE_SERIAL, FAULTS} - STROBES
         readable |= {
             *FRONT_SETTINGS,
             FRONT_SERIAL,
             FRONT_READ,
+            POSTERIOR_IN_FORCE,
+            *(SETTINGS_IN_FORCE, SETTINGS_IN_FORCE + 4),
             GATE_INDEX,
             GATE_DATA,
             GATE_SERIAL,
@@ -112,7 +121,7 @@ class FakeBoard:
         self.registers = dict.fromkeys(sorted(readable), 0)
         self.registers[MAGIC] = int.from_bytes(b"ICSR", "little")
         self.registers[PROTOCOL] = 3
-        for address, identity in ((BUILD_ID, build_id), (MODEL_ID, model_id)):
+        for address, identity in ((BUILD_ID, build_id), (MODEL_ID, model_id), (NETWORK_ID, network_id)):
             self.registers[address] = int(identity[8:], 16)
             self.registers[address + 4] = int(identity[:8], 16)
         self.registers[GEOMETRY] = int.from_bytes(bytes(geometry), "little")
@@ -136,6 +145,7 @@ class FakeBoard:
         self.statistics_seq = 0
         self.image_seq = 0
         self.chatter = b""  # what it sends all the time
+        self.keeps_calibration = False  # that which is in force, whatever is committed
         self.deaf = False  # it neither carries out nor answers anything
         self.on_request: Callable[[], None] = lambda: None  # called before each answer
         self._master, self._slave = os.openpty()
@@ -293,6 +303,10 @@ class FakeBoard:
         elif address == FRONT_COMMIT:
             self.front = {key: registers[key] for key in FRONT_SETTINGS - {FRONT_INDEX}} | self.tables
             registers[FRONT_SERIAL] += 1
+            if not self.keeps_calibration:
+                registers[POSTERIOR_IN_FORCE] = registers[POSTERIOR]
+            for word in (0, 4):
+                registers[SETTINGS_IN_FORCE + word] = registers[SETTINGS_ID + word]
         elif address == DISARM:
             self.disarm(HOST)
         elif address == ARM:

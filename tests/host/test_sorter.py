@@ -15,7 +15,7 @@ from icsort.errors import IcsortError
 from icsort.formats import gate_set
 from icsort.formats.acquisition import FeatureSpec, FlatFieldSpec
 from icsort.formats.compile_gate import compile_gate
-from icsort.formats.package import Manifest
+from icsort.formats.package import Manifest, PosteriorSpec
 from icsort.formats.schedule import DirectionSchedule, Schedule, simple
 from icsort.host.link.protocol import Amendment
 from icsort.host.link.registers import REGISTERS
@@ -25,6 +25,7 @@ from icsort.sim.bit_true import gate_engine
 from icsort.sim.bit_true.scheduler import Direction, Outcome
 from tests.host import fake_board
 from tests.host.fake_board import FakeBoard
+from tests.host.recordings import example
 
 
 @pytest.fixture
@@ -45,6 +46,7 @@ def writes(board: FakeBoard) -> list[tuple[int, int]]:
 def test_identity(board: FakeBoard, sorter: Sorter, model: Manifest) -> None:
     identity = sorter.identify()
     assert (identity.build_id, identity.model_id) == ("0123456789abcdef", model.model_id)
+    assert (identity.network_id, identity.settings_id) == (model.network_id, None)
     assert (identity.classes, identity.channels, identity.height, identity.width) == (3, 2, 40, 38)
     assert identity.clock_hz == 100_000_000
     assert sorter.retries == 0
@@ -185,6 +187,9 @@ def test_gate_is_read_back(board: FakeBoard, sorter: Sorter, model: Manifest, fo
 FRONT_WRITES = [
     *[(0x200, 1965), (0x204, 1800), (0x208, 1 << 8), (0x20C, 0), (0x210, 47 << 16 | 10)],
     *[(0x214, 2 << 24 | 2 << 16 | 1 << 8 | 3), (0x218, 90), (0x21C, 10), (0x220, 0), (0x224, 0), (0x228, 16)],
+    (fake_board.POSTERIOR, example().posterior.shift << 24 | example().posterior.multiplier),
+    (fake_board.SETTINGS_ID, int(example().model_id[8:], 16)),
+    (fake_board.SETTINGS_ID + 4, int(example().model_id[:8], 16)),
     *[(fake_board.FRONT_INDEX, 2 << 24), (fake_board.FRONT_DATA, 482)],
     *[(fake_board.FRONT_INDEX, 2 << 24 | 1), (fake_board.FRONT_DATA, 34)],
     *[(fake_board.FRONT_INDEX, 3 << 24), (fake_board.FRONT_DATA, 33290)],
@@ -232,7 +237,43 @@ def test_features_of_a_board_that_has_them(board: FakeBoard, sorter: Sorter, mod
         sorter.set_front(model)
 
 
-@pytest.mark.parametrize("forgotten", [0x200, 0x214, fake_board.FRONT_DATA, fake_board.FRONT_COMMIT])
+def calibrated_again(model: Manifest) -> Manifest:
+    """The package with another temperature."""
+    logits = model.logits.model_copy(update={"temperature": 2 * model.logits.temperature})
+    kept = {key: value for key, value in model if key not in ("logits", "posterior", "model_id")}
+    return Manifest(**kept, logits=logits, posterior=PosteriorSpec.of(logits))
+
+
+def test_another_calibration_of_the_same_network_is_loaded(board: FakeBoard, sorter: Sorter, model: Manifest) -> None:
+    """No other build is needed; what reads events by the other package's constants is refused."""
+    other = calibrated_again(model)
+    assert (other.network_id, other.model_id != model.model_id) == (model.network_id, True)
+    sorter.check_settings(model)
+    sorter.check_settings(other)
+    sorter.set_gate(["S"], 0.5, model)
+    for package in (model, other):
+        sorter.arm(package)
+        constants = package.posterior
+        assert board.registers[fake_board.POSTERIOR_IN_FORCE] == constants.shift << 24 | constants.multiplier
+        assert sorter.identify().settings_id == package.model_id
+    sorter.check_settings(other)
+    in_force, folder = f"settings of model {other.model_id} are in force", f"the folder is model {model.model_id}"
+    with pytest.raises(IcsortError, match=f"{in_force}, {folder}; give that model's folder"):
+        sorter.check_settings(model)
+
+
+def test_a_board_that_decides_by_another_calibration_is_not_armed(
+    board: FakeBoard, sorter: Sorter, model: Manifest
+) -> None:
+    """It keeps what is written and does not put it in force."""
+    board.keeps_calibration = True
+    sorter.set_gate(["S"], 0.5, model)
+    with pytest.raises(IcsortError, match=r"posteriors go by 0x00000000 of model .*, not by .*; arm again"):
+        sorter.arm(model)
+    assert not board.armed
+
+
+@pytest.mark.parametrize("forgotten", [0x200, 0x214, 0x240, 0x248, fake_board.FRONT_DATA, fake_board.FRONT_COMMIT])
 def test_the_front_is_read_back(board: FakeBoard, sorter: Sorter, model: Manifest, forgotten: int) -> None:
     board.forgets = {forgotten}
     with pytest.raises(IcsortError, match=r"reads back 0 after writing|did not take the trigger's settings"):
@@ -244,7 +285,7 @@ def test_the_front_is_read_back(board: FakeBoard, sorter: Sorter, model: Manifes
 def test_a_repeated_request_leaves_the_tables_right(board: FakeBoard, sorter: Sorter, model: Manifest) -> None:
     """A lost answer to FRONT_DATA: its second try goes one word further, and the next index puts that right."""
     sorter._timeout = 0.05
-    board.damage = [""] * 14 + ["drop", "", "", "drop"]
+    board.damage = [""] * 17 + ["drop", "", "", "drop"]
     sorter.set_front(model)
     tables = {index: word for index, word in board.front.items() if index >= 1 << 24}
     expected = {2 << 24: 482, 2 << 24 | 1: 34, 3 << 24: 33290, 3 << 24 | 1: 2**18 - 12806}
@@ -334,10 +375,10 @@ def test_arm_refuses_another_build(board: FakeBoard, sorter: Sorter, model: Mani
         IcsortError, match=r"holds build 0123456789abcdef, the folder is build 00000000deadbeef; program"
     ):
         sorter.arm(model, build_id="00000000deadbeef")
-    other = Manifest(**{key: value for key, value in model if key not in ("name", "model_id")}, name="other")
-    with pytest.raises(
-        IcsortError, match=f"holds model {model.model_id}, the folder is model {other.model_id}; program"
-    ):
+    kept = {key: value for key, value in model if key not in ("classes", "model_id")}
+    other = Manifest(**kept, classes=("a", "b", "c"))
+    holds = f"holds network {model.network_id} of model {model.model_id}"
+    with pytest.raises(IcsortError, match=f"{holds}, the folder is network {other.network_id} of model"):
         sorter.arm(other)
     board.registers[fake_board.GEOMETRY] += 1
     with pytest.raises(IcsortError, match=r"built for \(4, 2, 40, 38\)"):

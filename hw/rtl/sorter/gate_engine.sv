@@ -7,13 +7,15 @@
 //                nothing where FEATURES is 0) and its end (s_axis_event: length in lines, cycles since the event before), in any order,
 //                each with the event's tag. Tags that differ: `mismatch` with the result. An event without features is one beat
 //                with `s_axis_feature_none`.
-//   Unknown      is a test of a feature that the event, or the build, does not have, and a gate that names what is unknown, negated or
-//                not. Neither is true; a gate's direction counts as asked for and in doubt: ambiguous, unless a higher priority's holds.
+//   Calibration  the posteriors' constants, and whether they are known, as they are with an event's logits.
+//   Unknown      is a test of a feature that the event, or the build, does not have, each test of an event whose calibration is not
+//                known, and a gate that names what is unknown, negated or not. Neither is true; a gate's direction counts as asked for
+//                and in doubt: ambiguous, unless a higher priority's holds.
 //   Result       result_valid with stable values until result_ready: direction wished for (one hot, or none), ambiguous (two gates of
 //                the highest priority are true, or one is unknown, so none is wished for), wanted (a direction is wished for), the tests and gates
 //                that are true, best class, posterior of class set 0, logits, tag, featureless. Behind the counts in force tests and gates are 0.
 //   Latency      tests + gates + 16 cycles from the last of the values to result_valid, for the counts in force: 64 for 32 and 16.
-//                Values of the logits are there 2 N + 20 + class sets cycles after them (posterior.sv), at least 2 N + 21.
+//                Values of the logits are there 2 N + 22 + class sets cycles after them (posterior.sv), at least 2 N + 23.
 //   Interval     one event at a time, next logits in the cycle behind result_ready; s_axis_*_tready is low meanwhile.
 //   Gate set     the host writes words into the bank that is not in force (`shadow`): index (and whether to read the one in force) with index_written,
 //                data with data_written, either for one cycle. The word at index is in read_data, with a cycle of read_valid, 4 cycles
@@ -28,8 +30,6 @@ module gate_engine #(
     parameter int unsigned LOGIT_BITS = 20,
     parameter int unsigned FEATURES   = 0,
     parameter int unsigned TAG_BITS   = 8,
-    parameter int unsigned POST_MULT  = 1,
-    parameter int unsigned POST_SHIFT = 0,
     parameter int unsigned TESTS      = 32,
     parameter int unsigned GATES      = 16,
     parameter int unsigned SCALES     = 16,
@@ -50,6 +50,10 @@ module gate_engine #(
     input  wire logic                             commit,
     output logic                                  committing,
     output logic                                  committed,
+
+    input  wire logic [17:0]                      multiplier,
+    input  wire logic [5:0]                       shift,
+    input  wire logic                             calibrated,
 
     input  wire logic [N_CLASSES*LOGIT_BITS-1:0]  s_axis_logits_tdata,
     input  wire logic [TAG_BITS-1:0]              s_axis_logits_tuser,
@@ -186,13 +190,13 @@ module gate_engine #(
   posterior #(
       .N_CLASSES  (N_CLASSES),
       .LOGIT_BITS (LOGIT_BITS),
-      .TAG_BITS   (TAG_BITS),
-      .POST_MULT  (POST_MULT),
-      .POST_SHIFT (POST_SHIFT)
+      .TAG_BITS   (TAG_BITS)
   ) posteriors (
       .clk,
       .rst,
       .enable        (!committing && !commit),
+      .multiplier,
+      .shift,
       .sets          (sets_q[active_q]),
       .class_index,
       .class_sets,
@@ -224,6 +228,7 @@ module gate_engine #(
 
   state_e     state_q;
   logic       logits_open_q;           // an event's logits were taken, its result not yet
+  logic       calibrated_q;            // the constants of its posteriors are known
   logic       event_half_q, event_in_q, features_in_q;
   logic [7:0] feature_index_q;
   logic [TAG_BITS-1:0] event_tag_q, feature_tag_q;
@@ -261,7 +266,10 @@ module gate_engine #(
       result_featureless <= s_axis_feature_none;
       if (s_axis_feature_tlast) features_in_q <= 1'b1;
     end
-    if (s_axis_logits_tvalid && s_axis_logits_tready) logits_open_q <= 1'b1;
+    if (s_axis_logits_tvalid && s_axis_logits_tready) begin
+      logits_open_q <= 1'b1;
+      calibrated_q  <= calibrated;
+    end
     if (taken) begin
       logits_open_q   <= 1'b0;
       event_in_q      <= 1'b0;
@@ -312,7 +320,7 @@ module gate_engine #(
   logic [Stages:0][11:0]         flags_q;
   logic [1:0][31:0]              axis_x_q, axis_y_q;
   wire                           last_test = test_q == '0;
-  wire [8:0]                     known     = FirstFeature + (result_featureless ? 9'd0 : 9'(FEATURES));
+  wire [8:0]                     known     = !calibrated_q ? 9'd0 : FirstFeature + (result_featureless ? 9'd0 : 9'(FEATURES));
 
   assign scaling = running_q[5];
   always_comb begin

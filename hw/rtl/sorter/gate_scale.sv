@@ -44,36 +44,31 @@ module gate_scale #(
   logic [2:0]           mantissa0_q;
   logic [11:0]          start0_q;
 
-  // Leading zeros of 31 bits, at most `octaves`, in two steps: which group of four, which bit of it.
+  // Leading zeros of 31 bits, at most `octaves`, in two steps: which group of four, and behind stage 1 which bit of it.
   logic [7:0]           group_used;
-  logic [4:0]           zeros;
-  logic [3:0]           chosen;
+  logic [2:0]           groups;
   wire  [31:0]          whole  = {magnitude, 1'b1};
   wire  [31:0]          padded = whole | low0_q;
   always_comb begin
     for (int unsigned g = 0; g < 8; g++) group_used[g] = |whole[31-4*g-:4] || low0_q[28-4*g];
     unique casez (group_used)
-      8'b???????1: zeros[4:2] = 3'd0;
-      8'b??????10: zeros[4:2] = 3'd1;
-      8'b?????100: zeros[4:2] = 3'd2;
-      8'b????1000: zeros[4:2] = 3'd3;
-      8'b???10000: zeros[4:2] = 3'd4;
-      8'b??100000: zeros[4:2] = 3'd5;
-      8'b?1000000: zeros[4:2] = 3'd6;
-      default:     zeros[4:2] = 3'd7;
-    endcase
-    chosen = padded[31-4*zeros[4:2]-:4];
-    unique casez (chosen)
-      4'b1???: zeros[1:0] = 2'd0;
-      4'b01??: zeros[1:0] = 2'd1;
-      4'b001?: zeros[1:0] = 2'd2;
-      default: zeros[1:0] = 2'd3;
+      8'b???????1: groups = 3'd0;
+      8'b??????10: groups = 3'd1;
+      8'b?????100: groups = 3'd2;
+      8'b????1000: groups = 3'd3;
+      8'b???10000: groups = 3'd4;
+      8'b??100000: groups = 3'd5;
+      8'b?1000000: groups = 3'd6;
+      default:     groups = 3'd7;
     endcase
   end
 
   // Stage 1: shift within the octaves of the axis.
   logic                 sign1_q, leading1_q, bank1_q;
-  logic [4:0]           shift1_q, octaves1_q;
+  logic [4:0]           octaves1_q;
+  logic [2:0]           groups1_q;
+  logic [3:0]           chosen1_q;
+  logic [1:0]           bits1;
   logic [30:0]          magnitude1_q;
   logic [ScaleBits-1:0] scale1_q;
   logic [2:0]           mantissa1_q;
@@ -95,7 +90,16 @@ module gate_scale #(
   logic [13:0]          rise6_q;
   logic [13:0]          base6_q;
 
-  wire [29:0] normalised = 30'(magnitude1_q << shift1_q);  // behind the leading bit
+  always_comb begin
+    unique casez (chosen1_q)
+      4'b1???: bits1 = 2'd0;
+      4'b01??: bits1 = 2'd1;
+      4'b001?: bits1 = 2'd2;
+      default: bits1 = 2'd3;
+    endcase
+  end
+  wire [4:0]  shift1   = {groups1_q, bits1};
+  wire [29:0] normalised = 30'(magnitude1_q << shift1);  // behind the leading bit
   wire [11:0] code       = 12'({exponent2_q, rest2_q[29:24]} >> dropped2_q);
   wire [11:0] signed_code = code ^ {12{sign2_q}};
   // Before the first piece is in it, behind the last one too.
@@ -113,7 +117,8 @@ module gate_scale #(
     sign1_q      <= sign;
     bank1_q      <= bank0_q;
     magnitude1_q <= magnitude;
-    shift1_q     <= zeros;
+    groups1_q    <= groups;
+    chosen1_q    <= padded[31-4*groups-:4];
     leading1_q   <= |(magnitude & {1'b1, ~low0_q[31:2]});
     octaves1_q   <= octaves0_q;
     scale1_q     <= scale0_q;
@@ -123,7 +128,7 @@ module gate_scale #(
     sign2_q      <= sign1_q;
     bank2_q      <= bank1_q;
     rest2_q      <= normalised;
-    exponent2_q  <= octaves1_q - shift1_q + 5'(leading1_q);
+    exponent2_q  <= octaves1_q - shift1 + 5'(leading1_q);
     scale2_q     <= scale1_q;
     dropped2_q   <= 3'd6 - mantissa1_q;
     before2_q    <= ~start1_q;

@@ -58,10 +58,9 @@ module icsort_core
     parameter logic [C*SAMPLE_BITS-1:0] BACKGROUND = '0,   // unsigned, channel 0 at the LSB
     parameter logic [C*18-1:0]          GAIN       = '0,   // signed 18 bit, channel 0 at the LSB
     parameter int unsigned SHIFT        = 1,
-    parameter int unsigned POST_MULT    = 1,
-    parameter int unsigned POST_SHIFT   = 0,
     parameter logic [63:0] BUILD_ID     = '0,
     parameter logic [63:0] MODEL_ID     = '0,
+    parameter logic [63:0] NETWORK_ID   = '0,
     parameter int unsigned CLOCK_HZ     = 100_000_000,
     parameter int unsigned EVENTS       = 16,     // events between trigger and decision
     parameter int unsigned SORTS        = 64,     // sorts waiting for their time, a power of two
@@ -651,14 +650,43 @@ module icsort_core
     event_flags[FLAG_FEATURELESS] = FEATURES != 0 && result_featureless;
   end
 
+  // ---------------------------------------------------------------- settings of the package: calibration, and whose they are
+  logic [17:0] posterior_multiplier;
+  logic [5:0]  posterior_shift;
+  logic        calibrated;
+  logic [63:0] settings_id;
+
+  posterior_settings #(
+      .EVENTS (EVENTS)
+  ) calibration (
+      .clk,
+      .rst,
+      .commit         (hwif_out.FRONT_COMMIT.strobe.value),
+      .new_multiplier (hwif_out.POSTERIOR.multiplier.value),
+      .new_shift      (hwif_out.POSTERIOR.shift.value),
+      .begun          (begin_valid),
+      .taken          (logits_tvalid && logits_tready),
+      .multiplier     (posterior_multiplier),
+      .shift          (posterior_shift),
+      .calibrated
+  );
+
+  always_ff @(posedge clk) begin
+    if (hwif_out.FRONT_COMMIT.strobe.value) settings_id <= {hwif_out.SETTINGS_ID_HI.value.value, hwif_out.SETTINGS_ID_LO.value.value};
+    if (rst) settings_id <= '0;
+  end
+
+  assign hwif_in.POSTERIOR_IN_FORCE.multiplier.next    = posterior_multiplier;
+  assign hwif_in.POSTERIOR_IN_FORCE.shift.next         = posterior_shift;
+  assign hwif_in.SETTINGS_IN_FORCE_LO.value.next       = settings_id[31:0];
+  assign hwif_in.SETTINGS_IN_FORCE_HI.value.next       = settings_id[63:32];
+
   /* verilator lint_off PINCONNECTEMPTY */
   gate_engine #(
       .N_CLASSES  (N_CLASSES),
       .LOGIT_BITS (LOGIT_BITS),
       .FEATURES   (FeatureCount),
       .TAG_BITS   (TAG_BITS),
-      .POST_MULT  (POST_MULT),
-      .POST_SHIFT (POST_SHIFT),
       .TESTS      (TESTS),
       .GATES      (GATES),
       .SCALES     (SCALES),
@@ -677,6 +705,9 @@ module icsort_core
       .commit                (hwif_out.GATE_COMMIT.strobe.value),
       .committing            (gate_committing),
       .committed             (gate_committed),
+      .multiplier            (posterior_multiplier),
+      .shift                 (posterior_shift),
+      .calibrated,
       .s_axis_logits_tdata   (logits_tdata),
       .s_axis_logits_tuser   (logits_tag),
       .s_axis_logits_tvalid  (logits_tvalid),
@@ -992,6 +1023,8 @@ module icsort_core
   assign hwif_in.BUILD_ID_HI.value.next       = BUILD_ID[63:32];
   assign hwif_in.MODEL_ID_LO.value.next       = MODEL_ID[31:0];
   assign hwif_in.MODEL_ID_HI.value.next       = MODEL_ID[63:32];
+  assign hwif_in.NETWORK_ID_LO.value.next     = NETWORK_ID[31:0];
+  assign hwif_in.NETWORK_ID_HI.value.next     = NETWORK_ID[63:32];
   assign hwif_in.GEOMETRY.classes.next        = 8'(N_CLASSES);
   assign hwif_in.GEOMETRY.channels.next       = 8'(C);
   assign hwif_in.GEOMETRY.height.next         = 8'(H);

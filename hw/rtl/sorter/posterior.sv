@@ -6,11 +6,12 @@
 //   weights of each class set and of all, and divides: posteriors, unsigned 0.16, rounded down, at most 65535.
 //   Handshake   s_axis: all logits in one beat, class 0 at the LSB, tuser the event's tag; taken in a cycle of `ready` and
 //               `enable`. What is found stays, with `done` high, until `taken`.
+//   Constants   odds are (distance * multiplier) >> shift, multiplier 1..2^18-1, shift 0..47, as they are with the logits: of an event they are one pair.
 //   Class sets  bit s of class_sets says whether the class class_index is in set s, in the same cycle; they and `sets`, how
 //               many are used, must not change from the logits to `done`.
 //   Values      each logit, sign extended, and then each posterior is one cycle of value_valid with its index in the gate
 //               engine's table: 16 + class, set. `finished` is high with the last one.
-//   Latency     2 N + 20 + sets cycles from the logits to `finished` (sets at least 1), N = N_CLASSES; `done` one cycle later.
+//   Latency     2 N + 22 + sets cycles from the logits to `finished` (sets at least 1), N = N_CLASSES; `done` one cycle later.
 //   Interval    one event at a time: s_axis_tready is high from the cycle behind `taken` on.
 //   Reset       idle; an evaluation under way is forgotten.
 `default_nettype none
@@ -19,14 +20,14 @@ module posterior #(
     parameter int unsigned N_CLASSES  = 7,
     parameter int unsigned LOGIT_BITS = 20,
     parameter int unsigned TAG_BITS   = 8,
-    parameter int unsigned POST_MULT  = 1,
-    parameter int unsigned POST_SHIFT = 0,
     localparam int unsigned IndexBits = N_CLASSES > 1 ? $clog2(N_CLASSES) : 1
 ) (
     input  wire logic                             clk,
     input  wire logic                             rst,
 
     input  wire logic                             enable,
+    input  wire logic [17:0]                      multiplier,
+    input  wire logic [5:0]                       shift,
     input  wire logic [3:0]                       sets,
     output logic [IndexBits-1:0]                  class_index,
     input  wire logic [7:0]                       class_sets,
@@ -55,9 +56,6 @@ module posterior #(
   if (LOGIT_BITS < 1 || LOGIT_BITS > 32) begin : gen_logits_error
     $error("posterior: LOGIT_BITS must be within 1..32");
   end
-  if (POST_MULT < 1 || POST_MULT >= 2 ** 18 || POST_SHIFT > 47) begin : gen_posterior_error
-    $error("posterior: POST_MULT must be within 1..2^18-1 and POST_SHIFT within 0..47");
-  end
 
   localparam int unsigned Sets        = 8;
   localparam int unsigned SumBits     = 17 + $clog2(N_CLASSES);
@@ -79,10 +77,13 @@ module posterior #(
   logic [IndexBits-1:0]         index_q;
   logic signed [LOGIT_BITS-1:0] best_q;
 
-  // Weighing pipeline: distance, product, table, shift, sum.
-  logic [3:0]                   valid_q;
-  logic [3:0][Sets-1:0]         inside_q;
+  // Weighing pipeline: distance, product, its shift by eights and by ones, table, shift, sum.
+  logic [5:0]                   valid_q;
+  logic [5:0][Sets-1:0]         inside_q;
+  logic [17:0]                  multiplier_q;
+  logic [5:0]                   shift_q;
   logic [LOGIT_BITS-1:0]        distance_q;
+  logic [ProductBits-1:0]       product_q, eights_q;
   logic [OddsBits-1:0]          odds_q;
   logic [4:0]                   octaves_q;
   logic                         beyond_q;
@@ -122,20 +123,22 @@ module posterior #(
 
   exp2_table exp2_table_i (
       .clk,
-      .enable   (valid_q[1]),
+      .enable   (valid_q[3]),
       .fraction (odds_q[7:0]),
       .value    (power)
   );
 
   always_ff @(posedge clk) begin
-    valid_q <= {valid_q[2:0], state_q == Weigh};
+    valid_q <= {valid_q[4:0], state_q == Weigh};
     unique case (state_q)
       Idle: begin
         if (s_axis_tvalid && enable) begin
-          logits  <= s_axis_tdata;
-          tag     <= s_axis_tuser;
-          index_q <= '0;
-          state_q <= Best;
+          logits       <= s_axis_tdata;
+          tag          <= s_axis_tuser;
+          multiplier_q <= multiplier;
+          shift_q      <= shift;
+          index_q      <= '0;
+          state_q      <= Best;
         end
       end
       Best: begin
@@ -160,7 +163,7 @@ module posterior #(
       end
       Drain: begin
         step_q <= 5'd15;
-        if (valid_q[2:0] == '0) state_q <= Divide;
+        if (valid_q[4:0] == '0) state_q <= Divide;
       end
       Divide: begin
         step_q <= step_q - 1'b1;
@@ -176,17 +179,19 @@ module posterior #(
       default: if (taken) state_q <= Idle;
     endcase
     // The pipeline drains on its own behind Weigh.
-    inside_q[3:1] <= inside_q[2:0];
-    if (valid_q[0]) odds_q <= OddsBits'((ProductBits'(distance_q) * ProductBits'(POST_MULT)) >> POST_SHIFT);
-    if (valid_q[1]) begin
+    inside_q[5:1] <= inside_q[4:0];
+    if (valid_q[0]) product_q <= ProductBits'(distance_q) * ProductBits'(multiplier_q);
+    if (valid_q[1]) eights_q <= product_q >> {shift_q[5:3], 3'd0};
+    if (valid_q[2]) odds_q <= OddsBits'(eights_q >> shift_q[2:0]);
+    if (valid_q[3]) begin
       octaves_q <= odds_q[12:8];
       beyond_q  <= (odds_q >> 8) > OddsBits'(16);
     end
-    if (valid_q[2]) weight_q <= beyond_q ? '0 : power >> octaves_q;
-    if (valid_q[3]) sum_all_q <= sum_all_q + SumBits'(weight_q);
+    if (valid_q[4]) weight_q <= beyond_q ? '0 : power >> octaves_q;
+    if (valid_q[5]) sum_all_q <= sum_all_q + SumBits'(weight_q);
     for (int unsigned s = 0; s < Sets; s++) begin
       if (state_q == Best) rest_q[s] <= '0;
-      if (divide || (valid_q[3] && inside_q[3][s])) rest_q[s] <= rest[s];
+      if (divide || (valid_q[5] && inside_q[5][s])) rest_q[s] <= rest[s];
       // All ones where the set holds all the weight: saturates.
       if (divide) quotient_q[s] <= {quotient_q[s][14:0], !rest[s][SumBits]};
     end

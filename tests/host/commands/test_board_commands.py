@@ -484,7 +484,7 @@ def test_names_are_no_markup(model: Manifest, tmp_path: Path) -> None:
     folder.mkdir()
     (folder / "model.onnx").write_bytes(MODEL)
     save(strange, folder)
-    with FakeBoard(strange.model_id) as other:
+    with FakeBoard(strange.model_id, strange.network_id) as other:
         at = ("--port", other.port, "--model", str(folder))
         assert icsort("gate", "set", "[g1]", "[/conv]", ":cat:", *at).stdout == (
             "gate 1: [g1], [/conv], :cat: at posterior 0 or more\n"

@@ -166,6 +166,7 @@ def test_wrapper_binds_the_manifest(build):
     bound = dict(re.findall(r"\.(\w+) +\(([^\n]*)\),?\n", text))
     assert bound["BUILD_ID"] == f"64'h{build.build_id}"
     assert bound["MODEL_ID"] == f"64'h{build.manifest.model_id}"
+    assert bound["NETWORK_ID"] == f"64'h{build.manifest.network_id}"
     assert (bound["H"], bound["W"], bound["C"], bound["N_CLASSES"]) == ("12", "14", "2", "3")
     assert bound["BACKGROUND"] == "{16'd100, 16'd100}"
     assert bound["GAIN"] == "{18'sd1000, 18'sd1000}"

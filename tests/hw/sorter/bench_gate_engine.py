@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """gate_engine against icsort.sim.bit_true.gate_engine: every test, gate and direction of every event, the cycle of each
-result, words read back, and sets that change while events come. tests/hw/sorter/rtl/gate_engine_bench.sv drives it."""
+result, words read back, sets and constants of the posteriors that change while events come.
+tests/hw/sorter/rtl/gate_engine_bench.sv drives it."""
 
 import os
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import cocotb
 import numpy as np
@@ -28,8 +30,12 @@ def size_of(dut) -> Size:
     return Size(*(getattr(dut, name).value.to_unsigned() for name in names))
 
 
-def constants(dut) -> tuple[int, int]:
-    return dut.POST_MULT.value.to_unsigned(), dut.POST_SHIFT.value.to_unsigned()
+CONSTANTS = (int(os.environ.get("ICSORT_MULTIPLIER", "1")), int(os.environ.get("ICSORT_SHIFT", "0")))
+
+
+def calibrate(constants: tuple[int, int]) -> str:
+    """Of these constants are the posteriors from here on; a multiplier of 0: they are not known."""
+    return "6 {:x} {:x}".format(*constants)
 
 
 NOTHING = Program((), (Test(Kind.RANGE, Axis(0)),), (Gate(1),))
@@ -41,16 +47,17 @@ def write(words: dict[int, int]) -> list[str]:
 
 @dataclass
 class Log:
-    """What the bench wrote, in order. sets: of each result, how many sets were in force when its logits were taken."""
+    """What the bench wrote, in order. A result's `set` and `constants`: how many sets had come in force when its logits
+    were taken, and the constants of posteriors in that cycle."""
 
-    results: list[dict[str, int]] = field(default_factory=list)
+    results: list[dict[str, Any]] = field(default_factory=list)
     latencies: list[int] = field(default_factory=list)
     words: list[int] = field(default_factory=list)
     commits: int = 0
 
 
 def read_log() -> Log:
-    log, seen, sets, begun = Log(), 0, [], []
+    log, seen, sets, constants, begun = Log(), 0, [], [], []
     fields = (
         "tag",
         "mismatch",
@@ -71,13 +78,14 @@ def read_log() -> Log:
             log.commits += 1
         elif what == "L":
             sets.append(log.commits)
+            constants.append((int(rest[2]), int(rest[3])))
         elif what == "V":
             begun.append(int(rest[0]))
         elif what == "R":
             log.words.append(int(rest[0], 16))
         else:
             result = {name: int(text, base) for name, text, base in zip(fields, rest[1:], bases, strict=True)}
-            log.results.append(result | {"set": sets[seen]})
+            log.results.append(result | {"set": sets[seen], "constants": constants[seen]})
             log.latencies.append(int(rest[0]) - begun[seen])
             seen += 1
     return log
@@ -119,25 +127,26 @@ async def run(dut, host: Sequence[str], results: int, stall: int = 0) -> Log:
 
 
 def expect(dut, log: Log, events: Events, programs: Sequence[Program], tags: Sequence[int]) -> None:
-    """Every result is that of the set that was in force when its logits were taken."""
+    """Every result is that of the set and the constants that were in force when its logits were taken."""
     size, best = size_of(dut), events.logits.argmax(axis=1)
-    of_set = []
-    for program in programs:
+    of_settings = {}
+    for number, constants in {(result["set"], result["constants"]) for result in log.results}:
+        program = programs[number - 1]
         values = engine.values_of(
             events.logits,
             program,
-            *constants(dut),
+            *(constants if constants[0] else CONSTANTS),
             features=events.features,
             length=events.length,
             interval=events.interval,
         )
-        known = engine.VALUE_FEATURE + np.where(events.featureless, 0, size.features)
-        of_set.append((engine.evaluate(program, values, best, known), values[:, 0], program))
+        known = engine.VALUE_FEATURE + np.where(events.featureless, 0, size.features) if constants[0] else 0
+        of_settings[number, constants] = engine.evaluate(program, values, best, known), values[:, 0], program
     limit = 2**size.logit_bits
     bits = [[1 << bit for bit in range(32)][: len(p.tests)] for p in programs]
     for i, result in enumerate(log.results):
         number = result["set"] - 1
-        model, posterior, program = of_set[number]
+        model, posterior, program = of_settings[result["set"], result["constants"]]
         direction = int(model.direction[i])
         wanted = {
             "tag": tags[i],
@@ -150,7 +159,7 @@ def expect(dut, log: Log, events: Events, programs: Sequence[Program], tags: Seq
             "class": int(best[i]),
             "logits": sum((value % limit) << size.logit_bits * c for c, value in enumerate(events.logits[i].tolist())),
         }
-        if program.class_sets:
+        if program.class_sets and result["constants"][0]:
             wanted["posterior"] = int(posterior[i])
         differs = {key: (result[key], value) for key, value in wanted.items() if result[key] != value}
         wrong = differs.get("tests", (0, 0))
@@ -159,11 +168,11 @@ def expect(dut, log: Log, events: Events, programs: Sequence[Program], tags: Seq
         assert log.latencies[i] == len(program.tests) + len(program.gates) + 16
 
 
-def values_for(dut, events: Events) -> np.ndarray:
+def values_for(events: Events) -> np.ndarray:
     return engine.values_of(
         events.logits,
         NOTHING,
-        *constants(dut),
+        *CONSTANTS,
         features=events.features,
         length=events.length,
         interval=events.interval,
@@ -175,19 +184,23 @@ INPUTS = {"go": 0, "stall": 0, "events": 0}
 
 @cocotb.test(timeout_time=20, timeout_unit="sec")
 async def sets_change_while_events_come(dut):
-    """Each event is that of one whole set, at full speed and stalled: sets are written while events are decided."""
+    """Each event is that of one whole set and of one pair of constants, at full speed and stalled: both are written
+    while events are decided. Without constants no gate of an event is known."""
     await start(dut, **INPUTS)
     size, rng = size_of(dut), random.Random(random.getrandbits(32))
     for stall in (0, 90):
         await reset(dut)
         count = COUNT // 2
         events = random_events(rng, size, count)
-        values = values_for(dut, events)
+        values = values_for(events)
         programs = [random_program(rng, size, values, largest=i == 0) for i in range(FULL_SETS)]
-        host = []
+        host = [calibrate(CONSTANTS)]
         for number, program in enumerate(programs):
             words = write(program.words())
             host += words[:-NEAR]
+            if number:
+                others = (CONSTANTS, (0, 0), (rng.randrange(1, 2**18), rng.randrange(48)))
+                host.append(calibrate(others[number % len(others)]))
             if number:
                 host.append(f"4 {count * number // FULL_SETS - 20:x} 0")
             # Events come while the last words are written, the set is put in force and the next one is begun.
@@ -201,6 +214,7 @@ async def sets_change_while_events_come(dut):
             assert (result["wanted"], result["direction"], result["ambiguous"]) == (0, 0, 0)
         assert log.commits == FULL_SETS
         assert {result["set"] for result in log.results[first:]} == set(range(1, FULL_SETS + 1))
+        assert len({result["constants"] for result in log.results}) > 2
         log.results, log.latencies = log.results[first:], log.latencies[first:]
         rest = Events(*(array[first:] for array in vars(events).values()))
         expect(dut, log, rest, programs, tags[first:])
@@ -212,10 +226,10 @@ async def words_are_read_back(dut):
     await start(dut, **INPUTS)
     size, rng = size_of(dut), random.Random(random.getrandbits(32))
     events = random_events(rng, size, 60)
-    values = values_for(dut, events)
+    values = values_for(events)
     old, new = (random_program(rng, size, values).words() for _ in range(2))
     sample = [rng.sample(sorted(words), min(len(words), 150)) for words in (old, new)]
-    host = [*write(old), "2 0 0", ALL, *write(new)]
+    host = [calibrate(CONSTANTS), *write(old), "2 0 0", ALL, *write(new)]
     host += [f"1 {index:x} 1" for index in sample[0]] + [f"1 {index:x} 0" for index in sample[1]]
     tags = [i % 256 for i in range(60)]
     write_events(size, events, tags)
@@ -228,10 +242,10 @@ async def tags_that_differ_are_told(dut):
     await start(dut, **INPUTS)
     size, rng = size_of(dut), random.Random(random.getrandbits(32))
     events = random_events(rng, size, 40)
-    program = random_program(rng, size, values_for(dut, events))
+    program = random_program(rng, size, values_for(events))
     wrong = frozenset(rng.sample(range(40), 5))
     write_events(size, events, list(range(40)), wrong)
-    log = await run(dut, [*write(program.words()), "2 0 0", ALL], 40)
+    log = await run(dut, [calibrate(CONSTANTS), *write(program.words()), "2 0 0", ALL], 40)
     assert {i for i, result in enumerate(log.results) if result["mismatch"]} == wrong
 
 
@@ -241,11 +255,11 @@ async def reset_in_the_middle(dut):
     await start(dut, **INPUTS)
     size, rng = size_of(dut), random.Random(random.getrandbits(32))
     events = random_events(rng, size, 30)
-    program = random_program(rng, size, values_for(dut, events))
+    program = random_program(rng, size, values_for(events))
     tags = list(range(30))
     for cycles in (rng.randint(10, 900), rng.randint(900, 9000)):
         write_events(size, events, tags)
-        Path("host.txt").write_text("\n".join([ALL, *write(program.words()), "2 0 0"]) + "\n")
+        Path("host.txt").write_text("\n".join([calibrate(CONSTANTS), ALL, *write(program.words()), "2 0 0"]) + "\n")
         dut.events.value = 30
         dut.go.value = 1
         await ClockCycles(dut.clk, cycles)

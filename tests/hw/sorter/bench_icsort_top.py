@@ -38,6 +38,7 @@ from tests.hw.sorter.reference import (
     HEIGHT,
     LINE_TO_EVENT,
     LINE_W,
+    POSTERIOR,
     SHIFT,
     WIDTH,
     X_OFFSET,
@@ -62,6 +63,7 @@ TRIGGER_ON, TRIGGER_OFF, TRIGGER_WEIGHTS_LO, _, TRIGGER_COLUMNS, TRIGGER_LINES, 
     0x200, 0x220, 4
 )
 PREPROCESS_SHIFT, FRONT_COMMIT, FRONT_SERIAL, FRONT_INDEX, FRONT_DATA, FRONT_READ = range(0x228, 0x240, 4)
+CALIBRATION, CALIBRATION_IN_FORCE, SETTINGS_ID, SETTINGS_IN_FORCE = 0x240, 0x244, 0x248, 0x250
 RECORD_FIELDS, NETWORK_MARGIN, NETWORK_FAULT = 0x400, 0x410, 0x10
 STATISTICS_PERIOD, STATISTICS_LOST = 0x420, 0x53C
 IMAGE_RULE, IMAGE_REQUEST = 0x428, 0x42C
@@ -364,6 +366,7 @@ class Bench:
             TRIGGER_LIMITS: trigger.dip << 8 | trigger.max_lines,
             WINDOW: window.centred << 16 | window.x_offset,
             PREPROCESS_SHIFT: SHIFT,
+            CALIBRATION: settings.calibration[1] << 24 | settings.calibration[0],
             FRONT_COMMIT: 1,
         }
         # The memory of the schedule keeps what it has, also through a reset.
@@ -594,6 +597,67 @@ async def random_cells(dut, idle):
     await bench.drained()
     counters = await bench.check()
     assert min(counters["ACCEPTED"], counters["DEBRIS"], counters["OVERLONG"]) > 0
+
+
+@cocotb.test(timeout_time=5, timeout_unit="ms")
+async def calibration_from_the_host(dut):
+    """Posteriors go by the constants that were loaded, whatever they are; without any, no cell is sorted. What is
+    written is not in force before it is committed."""
+    bench, rng = await prepare(dut, 0.2)
+    assert await bench.read(CALIBRATION_IN_FORCE) == 0
+    known = []
+    for multiplier, shift in ((rng.integers(2**17, 2**18), POSTERIOR[1] + rng.integers(-2, 3)), (0, 0)):
+        await bench.reset()
+        await bench.configure(replace(DEFAULT, gate_posterior=30000, calibration=(int(multiplier), int(shift))))
+        bench.send(stream(rng, 25, (1, 14)))
+        await bench.drained()
+        known.append(await bench.check())
+    assert known[0]["SORTED"] > 0
+    assert known[1]["SORTED"] == known[1]["REJECTED"] == 0
+    assert known[1]["AMBIGUOUS"] > 0
+    await bench.write(CALIBRATION, 7)
+    for word, value in enumerate((0x89ABCDEF, 0x01234567)):
+        await bench.write(SETTINGS_ID + 4 * word, value)
+    in_force = (CALIBRATION_IN_FORCE, SETTINGS_IN_FORCE, SETTINGS_IN_FORCE + 4)
+    assert [await bench.read(address) for address in in_force] == [0, 0, 0]
+    await bench.write(FRONT_COMMIT, 1)
+    assert [await bench.read(address) for address in in_force] == [7, 0x89ABCDEF, 0x01234567]
+
+
+@cocotb.test(timeout_time=5, timeout_unit="ms")
+async def calibration_changes_while_cells_come(dut):
+    """An event that began before a commit and whose logits come behind it is in doubt; every other one is not."""
+    bench, rng = await prepare(dut, 0.0)
+    await bench.configure(replace(DEFAULT, gate_posterior=0, gate_classes=0b1111))
+    constants, commits, taken = dut.top.core.calibration, [], []
+
+    async def watch() -> None:
+        while True:
+            await RisingEdge(dut.clk)
+            if constants.commit.value:
+                commits.append(dut.timestamp.value.to_unsigned())
+            if constants.taken.value:
+                taken.append(dut.timestamp.value.to_unsigned())
+
+    watching = cocotb.start_soon(watch())
+    bench.send(stream(rng, 60, (1, 14)))
+    for _ in range(6):
+        await ClockCycles(dut.clk, random.randrange(100))
+        await bench.write(FRONT_COMMIT, 1)
+    await bench.drained()
+    watching.cancel()
+    counters = bench.counters()
+    assert counters["ACCEPTED"] == sum(counters[name] for name in OUTCOMES)
+    doubtful = [
+        any(begun <= commit < logits for commit in commits) for begun, logits in zip(bench.events, taken, strict=True)
+    ]
+    assert [record.gates for record in bench.decided] == [int(not doubt) for doubt in doubtful]
+    sorted_ones = [
+        doubt for doubt, record in zip(doubtful, bench.decided, strict=True) if record.outcome == Outcome.SORTED
+    ]
+    assert sorted_ones
+    assert not any(sorted_ones)
+    assert any(doubtful)
 
 
 @cocotb.test(timeout_time=5, timeout_unit="ms")

@@ -60,6 +60,7 @@ class Settings:
     line_timeout: int = 1_000_000
     purity: Purity = Purity.YIELD
     near: int = 0  # cycles, before and after
+    calibration: tuple[int, int] = POSTERIOR  # (0, 0): none
     features: Features | None = None  # of a build that has them
     program: gate_engine.Program | None = None  # instead of the gate of classes
 
@@ -232,18 +233,20 @@ def expect(
     events, event_times, partial, gates = [], [], [], []
     for i, (pixels, decision) in enumerate(zip(windows, decisions, strict=True)):
         logits = stub_logits(np.zeros_like(pixels) if lost[i] or i in failed else pixels)
-        _, best, posterior = decide(logits, settings.gate_classes, settings.gate_posterior, *POSTERIOR)
+        # Constants that are not known make every class as likely, and every test unknown.
+        known, constants = settings.calibration[0] > 0, settings.calibration if settings.calibration[0] else (1, 47)
+        _, best, posterior = decide(logits, settings.gate_classes, settings.gate_posterior, *constants)
         of_event = numbers is not None and i not in featureless
         values = gate_engine.values_of(
             logits[None],
             settings.gates,
-            *POSTERIOR,
+            *constants,
             features=numbers[i : i + 1] if of_event else None,
             length=kept.length[i],
             interval=(int(lines.time[kept.trigger[i]]) - event_times[-1]) % 2**48 if event_times else 2**48,
         )
-        known = gate_engine.VALUE_FEATURE + (numbers.shape[1] if of_event else 0)
-        gated = gate_engine.evaluate(settings.gates, values, np.asarray([best]), known)
+        limit = gate_engine.VALUE_FEATURE + (numbers.shape[1] if of_event else 0)
+        gated = gate_engine.evaluate(settings.gates, values, np.asarray([best]), limit if known else 0)
         gates.append(sum(1 << bit for bit, true in enumerate(gated.gates[0].tolist()) if true))
         time, flags = int(lines.time[kept.trigger[i]]), EventFlag(int(kept.flags[i]))
         events.append(

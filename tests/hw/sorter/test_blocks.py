@@ -101,14 +101,18 @@ GATE_ENGINES = [
 def run_gate_engine(
     seed: int, shape: tuple[int, int, int], sizes: dict[str, int], constants: tuple[int, int], events: int
 ) -> None:
-    names = ("N_CLASSES", "LOGIT_BITS", "FEATURES", "POST_MULT", "POST_SHIFT")
+    names = ("N_CLASSES", "LOGIT_BITS", "FEATURES")
     run_bench(
         "gate_engine_bench",
         "tests.hw.sorter.bench_gate_engine",
         [*GATE_SOURCES, Path(__file__).parent / "rtl" / "gate_engine_bench.sv"],
-        parameters=dict(zip(names, (*shape, *constants), strict=True)) | sizes,
+        parameters=dict(zip(names, shape, strict=True)) | sizes,
         seed=seed,
-        environment={"ICSORT_GATE_EVENTS": str(events)},
+        environment={
+            "ICSORT_GATE_EVENTS": str(events),
+            "ICSORT_MULTIPLIER": str(constants[0]),
+            "ICSORT_SHIFT": str(constants[1]),
+        },
     )
 
 
@@ -121,6 +125,18 @@ def test_gate_engine(seed: int, shape: tuple[int, int, int], sizes: dict[str, in
 def test_gate_engine_at_length(seed: int) -> None:
     """100,000 events of 12 gate sets, each written while events of the one before are decided."""
     run_gate_engine(seed, *GATE_ENGINES[0], 100_000)
+
+
+@pytest.mark.parametrize("events", [3, 16])
+def test_posterior_settings(seed: int, events: int) -> None:
+    sources = [SORTER / "posterior_settings.sv"]
+    run_bench(
+        "posterior_settings",
+        "tests.hw.sorter.bench_posterior_settings",
+        sources,
+        parameters={"EVENTS": events},
+        seed=seed,
+    )
 
 
 def test_exp2_table(seed: int) -> None:

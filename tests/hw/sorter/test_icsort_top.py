@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from icsort.sim.verilator.bench import RTL, run_bench
-from tests.hw.sorter.reference import CLASSES, POSTERIOR
+from tests.hw.sorter.reference import CLASSES
 
 SORTER = RTL / "sorter"
 HERE = Path(__file__).parent / "rtl"
@@ -22,7 +22,7 @@ SOURCES = [
 ]
 # line_input 1, flat_field 4, channel_delay 2, line_store and window_reader 3, preprocess 4, stub network 2.
 LAST_PIXEL_TO_LOGITS = 1 + 4 + 2 + 3 + 4 + 2
-LOGITS_TO_POSTERIOR = 2 * CLASSES + 21
+LOGITS_TO_POSTERIOR = 2 * CLASSES + 23
 TESTS_AND_GATES = 1 + 1 + 16
 
 
@@ -32,12 +32,11 @@ TESTS_AND_GATES = 1 + 1 + 16
 )
 def test_icsort_axi_top(seed: int, features: int, full_speed: bool) -> None:
     """full_speed: not with stalls alone."""
-    multiplier, shift = POSTERIOR
     run_bench(
         "sorter_axi_bench",
         "tests.hw.sorter.bench_icsort_axi_top",
         SOURCES,
-        parameters={"POST_MULT": multiplier, "POST_SHIFT": shift, "RECORD_WORDS": 64, "FEATURES": features},
+        parameters={"RECORD_WORDS": 64, "FEATURES": features},
         environment={"FULL_SPEED": "1"} if full_speed else {},
         seed=seed,
     )
@@ -45,13 +44,12 @@ def test_icsort_axi_top(seed: int, features: int, full_speed: bool) -> None:
 
 @pytest.mark.parametrize("frames", [False, pytest.param(True, marks=pytest.mark.full)])
 def test_icsort_top(seed: int, frames: bool) -> None:
-    multiplier, shift = POSTERIOR
     run_bench(
         "sorter_bench",
         "tests.hw.sorter.bench_icsort_top",
         SOURCES,
         # 32 words hold three records: at full speed the link cannot keep up, and records are lost and counted.
-        parameters={"POST_MULT": multiplier, "POST_SHIFT": shift, "RECORD_WORDS": 32},
+        parameters={"RECORD_WORDS": 32},
         environment={
             "LAST_PIXEL_TO_LOGITS": str(LAST_PIXEL_TO_LOGITS),
             "LOGITS_TO_POSTERIOR": str(LOGITS_TO_POSTERIOR),

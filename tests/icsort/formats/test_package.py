@@ -71,6 +71,43 @@ def test_the_id_is_the_head_of_sha256_over_canonical_json_of_the_rest(package: P
     assert example("other").model_id != stated
 
 
+@pytest.mark.parametrize(
+    ("key", "built_in"),
+    [
+        *[(key, True) for key in ("classes", "channels", "files", "line")],
+        *[(key, False) for key in ("name", "accuracy", "preprocess", "trigger", "features")],
+    ],
+)
+def test_the_network_id_is_that_of_what_a_build_has_in_it(key: str, built_in: bool) -> None:
+    model = example()
+    zeros = (0,) * len(model.channels)
+    changed: dict[str, Any] = {
+        "classes": model.classes[::-1],
+        "channels": model.channels[::-1],
+        "files": {manifest.MODEL_FILE: "f" * 64},
+        "line": model.line.model_copy(update={"width": model.line.width + 1}),
+        "name": "other",
+        "accuracy": model.accuracy.model_copy(update={"cells": model.accuracy.cells + 1}),
+        "preprocess": model.preprocess.model_copy(update={"gain": zeros}),
+        "trigger": model.trigger.model_copy(update={"on": model.trigger.on + 1}),
+        "features": acquisition.FeatureSpec(background=zeros, threshold=zeros),
+    }
+    kept = {name: value for name, value in model if name not in (key, "model_id")}
+    other = manifest.Manifest(**kept, **{key: changed[key]})
+    assert other.model_id != model.model_id
+    assert (other.network_id != model.network_id) == built_in
+
+
+def test_a_package_that_is_calibrated_again_is_of_the_same_network() -> None:
+    def calibrated(**changes: float) -> manifest.Manifest:
+        logits = example().logits.model_copy(update=changes)
+        kept = {name: value for name, value in example() if name not in ("logits", "posterior", "model_id")}
+        return manifest.Manifest(**kept, logits=logits, posterior=manifest.PosteriorSpec.of(logits))
+
+    assert calibrated(temperature=3.0).network_id == example().network_id
+    assert calibrated(scale=example().logits.scale / 2).network_id != example().network_id
+
+
 def test_order_and_spacing_of_the_file_do_not_matter(package: Path) -> None:
     path = package / manifest.MANIFEST_FILE
     content = json.loads(path.read_text())

@@ -87,6 +87,8 @@ module icsort_registers (
         logic TIMESTAMP_LO;
         logic TIMESTAMP_HI;
         logic STATUS;
+        logic NETWORK_ID_LO;
+        logic NETWORK_ID_HI;
         logic SNAPSHOT;
         logic ARM;
         logic DISARM;
@@ -135,6 +137,12 @@ module icsort_registers (
         logic FRONT_INDEX;
         logic FRONT_DATA;
         logic FRONT_READ;
+        logic POSTERIOR;
+        logic POSTERIOR_IN_FORCE;
+        logic SETTINGS_ID_LO;
+        logic SETTINGS_ID_HI;
+        logic SETTINGS_IN_FORCE_LO;
+        logic SETTINGS_IN_FORCE_HI;
         logic GATE_INDEX;
         logic GATE_DATA;
         logic GATE_COMMIT;
@@ -226,6 +234,12 @@ module icsort_registers (
         decoded_reg_strb.STATUS = cpuif_req_masked & (cpuif_addr == 16'h28) & !cpuif_req_is_wr;
         is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'h28);
         is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'h28) & !cpuif_req_is_wr;
+        decoded_reg_strb.NETWORK_ID_LO = cpuif_req_masked & (cpuif_addr == 16'h2c) & !cpuif_req_is_wr;
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'h2c);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'h2c) & !cpuif_req_is_wr;
+        decoded_reg_strb.NETWORK_ID_HI = cpuif_req_masked & (cpuif_addr == 16'h30) & !cpuif_req_is_wr;
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'h30);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'h30) & !cpuif_req_is_wr;
         decoded_reg_strb.SNAPSHOT = cpuif_req_masked & (cpuif_addr == 16'h38) & cpuif_req_is_wr;
         is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'h38);
         is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'h38) & cpuif_req_is_wr;
@@ -371,6 +385,24 @@ module icsort_registers (
         decoded_reg_strb.FRONT_READ = cpuif_req_masked & (cpuif_addr == 16'h23c) & !cpuif_req_is_wr;
         is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'h23c);
         is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'h23c) & !cpuif_req_is_wr;
+        decoded_reg_strb.POSTERIOR = cpuif_req_masked & (cpuif_addr == 16'h240);
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'h240);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'h240);
+        decoded_reg_strb.POSTERIOR_IN_FORCE = cpuif_req_masked & (cpuif_addr == 16'h244) & !cpuif_req_is_wr;
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'h244);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'h244) & !cpuif_req_is_wr;
+        decoded_reg_strb.SETTINGS_ID_LO = cpuif_req_masked & (cpuif_addr == 16'h248);
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'h248);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'h248);
+        decoded_reg_strb.SETTINGS_ID_HI = cpuif_req_masked & (cpuif_addr == 16'h24c);
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'h24c);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'h24c);
+        decoded_reg_strb.SETTINGS_IN_FORCE_LO = cpuif_req_masked & (cpuif_addr == 16'h250) & !cpuif_req_is_wr;
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'h250);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'h250) & !cpuif_req_is_wr;
+        decoded_reg_strb.SETTINGS_IN_FORCE_HI = cpuif_req_masked & (cpuif_addr == 16'h254) & !cpuif_req_is_wr;
+        is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'h254);
+        is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'h254) & !cpuif_req_is_wr;
         decoded_reg_strb.GATE_INDEX = cpuif_req_masked & (cpuif_addr == 16'h300);
         is_valid_addr |= cpuif_req_masked & (cpuif_addr == 16'h300);
         is_valid_rw |= cpuif_req_masked & (cpuif_addr == 16'h300);
@@ -852,6 +884,28 @@ module icsort_registers (
                 logic load_next;
             } value;
         } FRONT_DATA;
+        struct {
+            struct {
+                logic [17:0] next;
+                logic load_next;
+            } multiplier;
+            struct {
+                logic [5:0] next;
+                logic load_next;
+            } shift;
+        } POSTERIOR;
+        struct {
+            struct {
+                logic [31:0] next;
+                logic load_next;
+            } value;
+        } SETTINGS_ID_LO;
+        struct {
+            struct {
+                logic [31:0] next;
+                logic load_next;
+            } value;
+        } SETTINGS_ID_HI;
         struct {
             struct {
                 logic [12:0] next;
@@ -1386,6 +1440,24 @@ module icsort_registers (
                 logic [31:0] value;
             } value;
         } FRONT_DATA;
+        struct {
+            struct {
+                logic [17:0] value;
+            } multiplier;
+            struct {
+                logic [5:0] value;
+            } shift;
+        } POSTERIOR;
+        struct {
+            struct {
+                logic [31:0] value;
+            } value;
+        } SETTINGS_ID_LO;
+        struct {
+            struct {
+                logic [31:0] value;
+            } value;
+        } SETTINGS_ID_HI;
         struct {
             struct {
                 logic [12:0] value;
@@ -2946,6 +3018,98 @@ module icsort_registers (
     end
     assign hwif_out.FRONT_DATA.value.value = field_storage.FRONT_DATA.value.value;
     assign hwif_out.FRONT_DATA.value.swmod = decoded_reg_strb.FRONT_DATA && decoded_req_is_wr && |(decoded_wr_biten[31:0]);
+    // Field: icsort_registers.POSTERIOR.multiplier
+    always_comb begin
+        automatic logic [17:0] next_c;
+        automatic logic load_next_c;
+        next_c = field_storage.POSTERIOR.multiplier.value;
+        load_next_c = '0;
+        if(decoded_reg_strb.POSTERIOR && decoded_req_is_wr) begin // SW write
+            next_c = (field_storage.POSTERIOR.multiplier.value & ~decoded_wr_biten[17:0]) | (decoded_wr_data[17:0] & decoded_wr_biten[17:0]);
+            load_next_c = '1;
+        end
+        field_combo.POSTERIOR.multiplier.next = next_c;
+        field_combo.POSTERIOR.multiplier.load_next = load_next_c;
+    end
+    always_ff @(posedge clk) begin
+        if(rst) begin
+            field_storage.POSTERIOR.multiplier.value <= 18'h0;
+        end else begin
+            if(field_combo.POSTERIOR.multiplier.load_next) begin
+                field_storage.POSTERIOR.multiplier.value <= field_combo.POSTERIOR.multiplier.next;
+            end
+        end
+    end
+    assign hwif_out.POSTERIOR.multiplier.value = field_storage.POSTERIOR.multiplier.value;
+    // Field: icsort_registers.POSTERIOR.shift
+    always_comb begin
+        automatic logic [5:0] next_c;
+        automatic logic load_next_c;
+        next_c = field_storage.POSTERIOR.shift.value;
+        load_next_c = '0;
+        if(decoded_reg_strb.POSTERIOR && decoded_req_is_wr) begin // SW write
+            next_c = (field_storage.POSTERIOR.shift.value & ~decoded_wr_biten[29:24]) | (decoded_wr_data[29:24] & decoded_wr_biten[29:24]);
+            load_next_c = '1;
+        end
+        field_combo.POSTERIOR.shift.next = next_c;
+        field_combo.POSTERIOR.shift.load_next = load_next_c;
+    end
+    always_ff @(posedge clk) begin
+        if(rst) begin
+            field_storage.POSTERIOR.shift.value <= 6'h0;
+        end else begin
+            if(field_combo.POSTERIOR.shift.load_next) begin
+                field_storage.POSTERIOR.shift.value <= field_combo.POSTERIOR.shift.next;
+            end
+        end
+    end
+    assign hwif_out.POSTERIOR.shift.value = field_storage.POSTERIOR.shift.value;
+    // Field: icsort_registers.SETTINGS_ID_LO.value
+    always_comb begin
+        automatic logic [31:0] next_c;
+        automatic logic load_next_c;
+        next_c = field_storage.SETTINGS_ID_LO.value.value;
+        load_next_c = '0;
+        if(decoded_reg_strb.SETTINGS_ID_LO && decoded_req_is_wr) begin // SW write
+            next_c = (field_storage.SETTINGS_ID_LO.value.value & ~decoded_wr_biten[31:0]) | (decoded_wr_data[31:0] & decoded_wr_biten[31:0]);
+            load_next_c = '1;
+        end
+        field_combo.SETTINGS_ID_LO.value.next = next_c;
+        field_combo.SETTINGS_ID_LO.value.load_next = load_next_c;
+    end
+    always_ff @(posedge clk) begin
+        if(rst) begin
+            field_storage.SETTINGS_ID_LO.value.value <= 32'h0;
+        end else begin
+            if(field_combo.SETTINGS_ID_LO.value.load_next) begin
+                field_storage.SETTINGS_ID_LO.value.value <= field_combo.SETTINGS_ID_LO.value.next;
+            end
+        end
+    end
+    assign hwif_out.SETTINGS_ID_LO.value.value = field_storage.SETTINGS_ID_LO.value.value;
+    // Field: icsort_registers.SETTINGS_ID_HI.value
+    always_comb begin
+        automatic logic [31:0] next_c;
+        automatic logic load_next_c;
+        next_c = field_storage.SETTINGS_ID_HI.value.value;
+        load_next_c = '0;
+        if(decoded_reg_strb.SETTINGS_ID_HI && decoded_req_is_wr) begin // SW write
+            next_c = (field_storage.SETTINGS_ID_HI.value.value & ~decoded_wr_biten[31:0]) | (decoded_wr_data[31:0] & decoded_wr_biten[31:0]);
+            load_next_c = '1;
+        end
+        field_combo.SETTINGS_ID_HI.value.next = next_c;
+        field_combo.SETTINGS_ID_HI.value.load_next = load_next_c;
+    end
+    always_ff @(posedge clk) begin
+        if(rst) begin
+            field_storage.SETTINGS_ID_HI.value.value <= 32'h0;
+        end else begin
+            if(field_combo.SETTINGS_ID_HI.value.load_next) begin
+                field_storage.SETTINGS_ID_HI.value.value <= field_combo.SETTINGS_ID_HI.value.next;
+            end
+        end
+    end
+    assign hwif_out.SETTINGS_ID_HI.value.value = field_storage.SETTINGS_ID_HI.value.value;
     // Field: icsort_registers.GATE_INDEX.index
     always_comb begin
         automatic logic [12:0] next_c;
@@ -4138,6 +4302,12 @@ module icsort_registers (
             readback_data_var[6] = hwif_in.STATUS.schedule_valid.next;
             readback_data_var[7] = hwif_in.STATUS.interlock.next;
         end
+        if(rd_mux_addr == 16'h2c) begin
+            readback_data_var[31:0] = hwif_in.NETWORK_ID_LO.value.next;
+        end
+        if(rd_mux_addr == 16'h30) begin
+            readback_data_var[31:0] = hwif_in.NETWORK_ID_HI.value.next;
+        end
         if(rd_mux_addr == 16'h74) begin
             readback_data_var[31:0] = field_storage.HEARTBEAT.value.value;
         end
@@ -4267,6 +4437,26 @@ module icsort_registers (
         end
         if(rd_mux_addr == 16'h23c) begin
             readback_data_var[31:0] = hwif_in.FRONT_READ.value.next;
+        end
+        if(rd_mux_addr == 16'h240) begin
+            readback_data_var[17:0] = field_storage.POSTERIOR.multiplier.value;
+            readback_data_var[29:24] = field_storage.POSTERIOR.shift.value;
+        end
+        if(rd_mux_addr == 16'h244) begin
+            readback_data_var[17:0] = hwif_in.POSTERIOR_IN_FORCE.multiplier.next;
+            readback_data_var[29:24] = hwif_in.POSTERIOR_IN_FORCE.shift.next;
+        end
+        if(rd_mux_addr == 16'h248) begin
+            readback_data_var[31:0] = field_storage.SETTINGS_ID_LO.value.value;
+        end
+        if(rd_mux_addr == 16'h24c) begin
+            readback_data_var[31:0] = field_storage.SETTINGS_ID_HI.value.value;
+        end
+        if(rd_mux_addr == 16'h250) begin
+            readback_data_var[31:0] = hwif_in.SETTINGS_IN_FORCE_LO.value.next;
+        end
+        if(rd_mux_addr == 16'h254) begin
+            readback_data_var[31:0] = hwif_in.SETTINGS_IN_FORCE_HI.value.next;
         end
         if(rd_mux_addr == 16'h300) begin
             readback_data_var[12:0] = field_storage.GATE_INDEX.index.value;

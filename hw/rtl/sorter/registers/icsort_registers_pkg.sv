@@ -134,6 +134,22 @@ package icsort_registers_pkg;
 
     typedef struct {
         logic [31:0] next;
+    } icsort_registers__NETWORK_ID_LO__value__in_t;
+
+    typedef struct {
+        icsort_registers__NETWORK_ID_LO__value__in_t value;
+    } icsort_registers__NETWORK_ID_LO__in_t;
+
+    typedef struct {
+        logic [31:0] next;
+    } icsort_registers__NETWORK_ID_HI__value__in_t;
+
+    typedef struct {
+        icsort_registers__NETWORK_ID_HI__value__in_t value;
+    } icsort_registers__NETWORK_ID_HI__in_t;
+
+    typedef struct {
+        logic [31:0] next;
     } icsort_registers__ACCEPTED__value__in_t;
 
     typedef struct {
@@ -305,6 +321,35 @@ package icsort_registers_pkg;
     typedef struct {
         icsort_registers__FRONT_READ__value__in_t value;
     } icsort_registers__FRONT_READ__in_t;
+
+    typedef struct {
+        logic [17:0] next;
+    } icsort_registers__POSTERIOR_IN_FORCE__multiplier__in_t;
+
+    typedef struct {
+        logic [5:0] next;
+    } icsort_registers__POSTERIOR_IN_FORCE__shift__in_t;
+
+    typedef struct {
+        icsort_registers__POSTERIOR_IN_FORCE__multiplier__in_t multiplier;
+        icsort_registers__POSTERIOR_IN_FORCE__shift__in_t shift;
+    } icsort_registers__POSTERIOR_IN_FORCE__in_t;
+
+    typedef struct {
+        logic [31:0] next;
+    } icsort_registers__SETTINGS_IN_FORCE_LO__value__in_t;
+
+    typedef struct {
+        icsort_registers__SETTINGS_IN_FORCE_LO__value__in_t value;
+    } icsort_registers__SETTINGS_IN_FORCE_LO__in_t;
+
+    typedef struct {
+        logic [31:0] next;
+    } icsort_registers__SETTINGS_IN_FORCE_HI__value__in_t;
+
+    typedef struct {
+        icsort_registers__SETTINGS_IN_FORCE_HI__value__in_t value;
+    } icsort_registers__SETTINGS_IN_FORCE_HI__in_t;
 
     typedef struct {
         logic [31:0] next;
@@ -559,6 +604,8 @@ package icsort_registers_pkg;
         icsort_registers__TIMESTAMP_LO__in_t TIMESTAMP_LO;
         icsort_registers__TIMESTAMP_HI__in_t TIMESTAMP_HI;
         icsort_registers__STATUS__in_t STATUS;
+        icsort_registers__NETWORK_ID_LO__in_t NETWORK_ID_LO;
+        icsort_registers__NETWORK_ID_HI__in_t NETWORK_ID_HI;
         icsort_registers__ACCEPTED__in_t ACCEPTED;
         icsort_registers__MISSED__in_t MISSED;
         icsort_registers__SORTED__in_t SORTED;
@@ -581,6 +628,9 @@ package icsort_registers_pkg;
         icsort_registers__SCHEDULE__in_t SCHEDULE;
         icsort_registers__SCHEDULE_SERIAL__in_t SCHEDULE_SERIAL;
         icsort_registers__FRONT_READ__in_t FRONT_READ;
+        icsort_registers__POSTERIOR_IN_FORCE__in_t POSTERIOR_IN_FORCE;
+        icsort_registers__SETTINGS_IN_FORCE_LO__in_t SETTINGS_IN_FORCE_LO;
+        icsort_registers__SETTINGS_IN_FORCE_HI__in_t SETTINGS_IN_FORCE_HI;
         icsort_registers__GATE_DATA__in_t GATE_DATA;
         icsort_registers__GATE_SERIAL__in_t GATE_SERIAL;
         icsort_registers__GATE_STATE__in_t GATE_STATE;
@@ -876,6 +926,35 @@ package icsort_registers_pkg;
     } icsort_registers__FRONT_DATA__out_t;
 
     typedef struct {
+        logic [17:0] value;
+    } icsort_registers__POSTERIOR__multiplier__out_t;
+
+    typedef struct {
+        logic [5:0] value;
+    } icsort_registers__POSTERIOR__shift__out_t;
+
+    typedef struct {
+        icsort_registers__POSTERIOR__multiplier__out_t multiplier;
+        icsort_registers__POSTERIOR__shift__out_t shift;
+    } icsort_registers__POSTERIOR__out_t;
+
+    typedef struct {
+        logic [31:0] value;
+    } icsort_registers__SETTINGS_ID_LO__value__out_t;
+
+    typedef struct {
+        icsort_registers__SETTINGS_ID_LO__value__out_t value;
+    } icsort_registers__SETTINGS_ID_LO__out_t;
+
+    typedef struct {
+        logic [31:0] value;
+    } icsort_registers__SETTINGS_ID_HI__value__out_t;
+
+    typedef struct {
+        icsort_registers__SETTINGS_ID_HI__value__out_t value;
+    } icsort_registers__SETTINGS_ID_HI__out_t;
+
+    typedef struct {
         logic [12:0] value;
         logic swmod;
     } icsort_registers__GATE_INDEX__index__out_t;
@@ -1111,6 +1190,9 @@ package icsort_registers_pkg;
         icsort_registers__FRONT_COMMIT__out_t FRONT_COMMIT;
         icsort_registers__FRONT_INDEX__out_t FRONT_INDEX;
         icsort_registers__FRONT_DATA__out_t FRONT_DATA;
+        icsort_registers__POSTERIOR__out_t POSTERIOR;
+        icsort_registers__SETTINGS_ID_LO__out_t SETTINGS_ID_LO;
+        icsort_registers__SETTINGS_ID_HI__out_t SETTINGS_ID_HI;
         icsort_registers__GATE_INDEX__out_t GATE_INDEX;
         icsort_registers__GATE_DATA__out_t GATE_DATA;
         icsort_registers__GATE_COMMIT__out_t GATE_COMMIT;

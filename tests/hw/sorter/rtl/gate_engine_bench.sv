@@ -4,9 +4,10 @@
 // current folder, host.txt, logits.txt, events.txt and features.txt, and writes log.txt; `done` when all of it has been.
 //
 //   host.txt      a line "op a b" (hexadecimal): 0 write word b at index a; 1 read index a, of the set in force where b is 1; 2 commit and
-//                 wait for it; 3 wait a cycles; 4 wait until a results have left; 5 let a events come in all
+//                 wait for it; 3 wait a cycles; 4 wait until a results have left; 5 let a events come in all; 6 the posteriors' constants are a, b, not
+//                 known where a is 0, as before
 //   logits.txt, events.txt   a line "tag data"; features.txt: "tag last data"
-//   log.txt       "L cycle tag" logits taken, "V cycle" the last of an event's values was taken, "C cycle" a set is in force,
+//   log.txt       "L cycle tag multiplier shift" logits taken, "V cycle" the last of an event's values was taken, "C cycle" a set is in force,
 //                 "R word", "E cycle tag mismatch direction wanted ambiguous tests gates class posterior logits", cycle that of result_valid's first
 //   stall         of 256: how often each source idles and the result waits
 `default_nettype none
@@ -15,8 +16,6 @@ module gate_engine_bench #(
     parameter int unsigned N_CLASSES  = 7,
     parameter int unsigned LOGIT_BITS = 20,
     parameter int unsigned FEATURES   = 0,
-    parameter int unsigned POST_MULT  = 1,
-    parameter int unsigned POST_SHIFT = 0,
     parameter int unsigned TESTS      = 32,
     parameter int unsigned GATES      = 16,
     parameter int unsigned SCALES     = 16,
@@ -38,6 +37,8 @@ module gate_engine_bench #(
   logic        logits_tvalid, logits_tready, feature_tvalid, feature_tready, feature_tlast, feature_none, event_tvalid, event_tready;
   logic [31:0] feature_tdata;
   logic [63:0] event_tdata;
+  logic [17:0] multiplier;
+  logic [5:0]  shift;
   logic        result_valid, result_ready, result_mismatch, result_wanted, result_ambiguous, result_featureless;
   logic [5:0]  result_direction;
   logic [TESTS-1:0] result_tests;
@@ -48,8 +49,6 @@ module gate_engine_bench #(
       .N_CLASSES  (N_CLASSES),
       .LOGIT_BITS (LOGIT_BITS),
       .FEATURES   (FEATURES),
-      .POST_MULT  (POST_MULT),
-      .POST_SHIFT (POST_SHIFT),
       .TESTS      (TESTS),
       .GATES      (GATES),
       .SCALES     (SCALES),
@@ -57,7 +56,7 @@ module gate_engine_bench #(
   ) dut (
       .clk, .rst,
       .index, .index_active, .index_written, .data, .data_written, .read_data, .read_valid, .reading,
-      .commit, .committing, .committed,
+      .commit, .committing, .committed, .multiplier, .shift, .calibrated (multiplier != '0),
       .s_axis_logits_tdata (logits_tdata), .s_axis_logits_tuser (logits_tuser),
       .s_axis_logits_tvalid (logits_tvalid), .s_axis_logits_tready (logits_tready),
       .s_axis_feature_tdata (feature_tdata), .s_axis_feature_tuser (feature_tuser), .s_axis_feature_tlast (feature_tlast),
@@ -110,6 +109,11 @@ module gate_engine_bench #(
             if (wait_q >= a) busy_q <= 1'b0;
           end
           4'd4: if (results_q >= a) busy_q <= 1'b0;
+          4'd6: begin
+            multiplier <= a[17:0];
+            shift      <= b[5:0];
+            busy_q     <= 1'b0;
+          end
           default: begin
             allowed_q <= a;
             busy_q    <= 1'b0;
@@ -140,7 +144,7 @@ module gate_engine_bench #(
       result_ready <= random_q[31:24] >= stall;
       // What happens.
       if (committed) $fdisplay(log_file, "C %0d", cycle_q);
-      if (logits_tvalid && logits_tready) $fdisplay(log_file, "L %0d %x", cycle_q, logits_tuser);
+      if (logits_tvalid && logits_tready) $fdisplay(log_file, "L %0d %x %0d %0d", cycle_q, logits_tuser, multiplier, shift);
       if (logits_tvalid && logits_tready) begun_q <= begun_q + 1;
       if (dut.begin_now) $fdisplay(log_file, "V %0d", cycle_q);
       shown_q <= result_valid && !result_ready;
@@ -177,9 +181,10 @@ module gate_engine_bench #(
       done           <= 1'b0;
       index_active   <= 1'b0;
       if (rst) begin
-        open_q   <= 1'b0;
-        cycle_q  <= 0;
-        random_q <= 32'(EVENTS) ^ 32'h5eed_1234;
+        open_q     <= 1'b0;
+        multiplier <= '0;
+        cycle_q    <= 0;
+        random_q   <= 32'(EVENTS) ^ 32'h5eed_1234;
       end
     end
   end

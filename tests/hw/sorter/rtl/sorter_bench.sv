@@ -5,8 +5,6 @@
 `default_nettype none
 
 module sorter_bench #(
-    parameter int unsigned POST_MULT    = 1,
-    parameter int unsigned POST_SHIFT   = 0,
     parameter int unsigned FEATURES     = 0,
     parameter int unsigned RECORD_WORDS = 1024
 ) (
@@ -50,10 +48,9 @@ module sorter_bench #(
       .BACKGROUND   ({16'd30000, 16'd300}),
       .GAIN         ({-18'sd40, 18'sd90}),
       .SHIFT        (12),
-      .POST_MULT    (POST_MULT),
-      .POST_SHIFT   (POST_SHIFT),
       .BUILD_ID     (64'h0123_4567_89AB_CDEF),
       .MODEL_ID     (64'hFEDC_BA98_7654_3210),
+      .NETWORK_ID   (64'h0F1E_2D3C_4B5A_6978),
       .CLOCK_HZ     (100_000_000),
       .CLKS_PER_BIT (4),
       .RECORD_WORDS (RECORD_WORDS)
