@@ -67,8 +67,8 @@ def gate_import(
 
     target = read_target(model)
     board = board_values(target.manifest, CHECK_CLOCK_HZ, target.features)
-    directions = [(_output(word), gate) for word, gate in map(_pair, direction or ())]
-    source = from_gating_ml(file, board, directions=directions, renamed=dict(map(_pair, rename or ())))
+    directions = [(_output(word), gate) for word, gate in map(pair, direction or ())]
+    source = from_gating_ml(file, board, directions=directions, renamed=dict(map(pair, rename or ())))
     compiled = compile_gate(source, board)
     with result_file(out, HEAD, force) as stream:
         stream.write(to_toml(source))
@@ -82,7 +82,8 @@ def _tell(file: Path, tests: int, gates: int, as_json: bool, changes: tuple[str,
         console.show("\n".join((f"{file}: {tests} tests, {gates} gates", *changes)))
 
 
-def _pair(text: str) -> tuple[str, str]:
+def pair(text: str) -> tuple[str, str]:
+    """NAME=VALUE as both. Raises IcsortError for what is not of that form."""
     name, equals, value = text.partition("=")
     if not (name and equals and value):
         raise IcsortError(f"{text}: is not of the form NAME=VALUE")

@@ -36,6 +36,11 @@ COMMANDS = {
     "info": Entry(
         "host.commands.info:info", "", "Ask a board who it is: build, model, geometry, state, gate, counters."
     ),
+    "compensate": Entry(
+        "host.commands.compensate:compensate",
+        "",
+        "Put the compensation of a spillover matrix into a model package, for total and maximum of each channel.",
+    ),
     "gate": Entry("host.commands.gate:app", "", "Set, show, check, preview, export and import gates."),
     "arm": Entry(
         "host.commands.arm:arm",

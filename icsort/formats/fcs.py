@@ -129,6 +129,22 @@ class FcsWriter:
             view = view[self._file.write(view) :]
 
 
+def keywords(path: Path, remedy: str = "give another file") -> dict[str, str]:
+    """What stands in the TEXT of any FCS file, by name. Raises IcsortError for one that is none."""
+    try:
+        with path.open("rb") as stream:
+            header = stream.read(_TEXT_AT)
+            begin, end = int(header[10:18]), int(header[18:26])
+            stream.seek(begin)
+            text = stream.read(max(0, end + 1 - begin)).decode("utf-8")
+        words = text[1:].split(text[:1])
+    except OSError as error:
+        raise IcsortError(f"{path}: cannot be read ({error.strerror}); {remedy}") from None
+    except ValueError:
+        raise IcsortError(f"{path}: is no FCS file; {remedy}") from None
+    return {key: value.strip() for key, value in zip(words[::2], words[1::2], strict=False)}
+
+
 class FcsFile:
     """A file as `FcsWriter` makes it, finished or not, a part at a time. Raises IcsortError for any other.
 
@@ -137,20 +153,7 @@ class FcsFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        try:
-            with path.open("rb") as stream:
-                header = stream.read(_TEXT_AT)
-                begin, end = int(header[10:18]), int(header[18:26])
-                stream.seek(begin)
-                text = stream.read(max(0, end + 1 - begin)).decode("utf-8")
-            words = text[1:].split(text[:1])
-        except OSError as error:
-            raise IcsortError(
-                f"{path}: cannot be read ({error.strerror}); give a recording of `icsort record`"
-            ) from None
-        except ValueError:
-            raise IcsortError(f"{path}: is no FCS file; give a recording of `icsort record`") from None
-        self.keywords = {key: value.strip() for key, value in zip(words[::2], words[1::2], strict=False)}
+        self.keywords = keywords(path, "give a recording of `icsort record`")
         try:
             if self.keywords["$DATATYPE"] != "D" or self.keywords["$BYTEORD"] != "1,2,3,4":
                 raise ValueError

@@ -22,6 +22,8 @@ FORMAT: Final = "icsort-model-package"
 VERSION = 2
 MANIFEST_FILE = "manifest.json"
 MODEL_FILE: Final = "model.onnx"
+CELLS_FILE: Final = "cells.npz"
+"""Of the packages that have it: which cells taught the network."""
 EXPORT_AGAIN = "export the model again with this version of icsort"
 
 Share = Annotated[float, Field(ge=0, le=1)]

@@ -15,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icsort.errors import IcsortError
+from icsort.formats.package import CELLS_FILE
 from icsort.quant.cells.splits import PARTS, TEST, TRAIN, VALIDATION
 
-SEEN_FILE = "cells.npz"
+SEEN_FILE = CELLS_FILE
 Identities = NDArray[np.uint64]
 
 
