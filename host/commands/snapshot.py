@@ -2,10 +2,9 @@
 """`icsort snapshot`: the windows of some events, as files."""
 
 import contextlib
-import json
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,16 +12,15 @@ from icsort.cli import console
 from icsort.cli.options import Force, Json, out
 from icsort.cli.options import count as count_option
 from icsort.errors import IcsortError
-from icsort.host.commands.connection import Baud, OptionalModel, Port, Timeout, open_sorter, optional_target
+from icsort.host.commands.connection import Baud, OptionalModel, Port, Target, Timeout, open_sorter, optional_target
 from icsort.host.commands.stopping import stop_signals
-from icsort.host.images import ImageAssembler, write_tiff
-from icsort.host.link.protocol import ImagePiece, ImageReason
+from icsort.host.images import LIST_FILE, ImageFolder
+from icsort.host.link.protocol import ImageReason
 from icsort.output import result_folder
 
 if TYPE_CHECKING:
+    from icsort.host.link.protocol import Message
     from icsort.host.sorter import Sorter
-
-LIST_FILE = "images.json"
 
 
 def snapshot(
@@ -49,59 +47,120 @@ def snapshot(
     """
     if every is not None and gate is not None:
         raise IcsortError("give --every or --gate, not both")
-    number = None if gate is None else _number(gate, gates)
+    rule = image_rule(every, gate, gates)
     target = optional_target(model)
     with contextlib.ExitStack() as stack:
         stopped = stack.enter_context(stop_signals())
         sorter = stack.enter_context(open_sorter(port, baud, timeout, target))
         if target:
             sorter.check_model(target.manifest, target.build_id)
-        board = sorter.identify()
-        names = target.manifest.channels if target else tuple(f"channel {c}" for c in range(board.channels))
         folder = stack.enter_context(result_folder(out, LIST_FILE, force))
-        assembler = ImageAssembler(board.height * board.width * board.channels)
-        listed: list[dict[str, object]] = []
+        images = image_folder(folder, sorter, target)
         before = sorter.counters()["IMAGES_SKIPPED"]
-        _ask(sorter, every, number)
+        sorter.set_images(*rule)
+        asked = rule[0] is ImageReason.NONE  # for one after the other
+        if asked:
+            sorter.request_image()
         last = time.monotonic()
         for message in sorter.events():
-            image = assembler.see(message) if isinstance(message, ImagePiece) else None
-            if image is not None:
-                file = f"image-{len(listed):06d}-event-{image.event_id}.tiff"
-                write_tiff(folder / file, image, board.height, board.width, names)
-                listed.append(
-                    {"file": file, "event": image.event_id, "tag": image.tag, "reason": image.reason.name.lower()}
-                )
+            if images.add(message):
                 last = time.monotonic()
-                if every is None and number is None and len(listed) < count:
+                if asked and len(images.kept) < count:
                     sorter.request_image()
-            if len(listed) == count or stopped() or (idle is not None and time.monotonic() - last >= idle):
+            if len(images.kept) == count or stopped() or (idle is not None and time.monotonic() - last >= idle):
                 break
         sorter.set_images(ImageReason.NONE)
-        assembler.close()
-        if not listed:
+        if not images.kept:
             raise IcsortError(f"{port}: no image came; check that cells flow past and that some pass the gate")
-        skipped = (sorter.counters()["IMAGES_SKIPPED"] - before) % 2**32
-        document = {"images": listed, "incomplete": assembler.incomplete, "skipped": skipped}
-        (folder / LIST_FILE).write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+        document = images.close((sorter.counters()["IMAGES_SKIPPED"] - before) % 2**32)
     if as_json:
         console.show_json(document)
     else:
-        console.show(
-            f"{out}: {len(listed)} images of {board.height} x {board.width} pixels; {assembler.incomplete} incomplete, "
-            f"{skipped} skipped by the board"
-        )
+        console.show(images_text(out, document))
     stopped.end()
 
 
-def _ask(sorter: "Sorter", every: int | None, gate: int | None) -> None:
+def image_folder(folder: Path, sorter: "Sorter", target: Target | None) -> ImageFolder:
+    """For the windows of this board, its channels named where the model is known."""
+    board = sorter.identify()
+    names = target.manifest.channels if target else tuple(f"channel {c}" for c in range(board.channels))
+    return ImageFolder(folder, board.height, board.width, names)
+
+
+def image_rule(every: int | None, gate: str | None, gates: Path | None) -> tuple[ImageReason, int]:
+    """Of the options. Raises IcsortError for a gate that does not exist."""
     if every is not None:
-        sorter.set_images(ImageReason.EVERY, every)
-    elif gate is not None:
-        sorter.set_images(ImageReason.GATE, gate)
-    else:
-        sorter.set_images(ImageReason.NONE)
-        sorter.request_image()
+        return ImageReason.EVERY, every
+    if gate is not None:
+        return ImageReason.GATE, _number(gate, gates)
+    return ImageReason.NONE, 0
+
+
+def images_text(folder: Path, document: dict[str, Any]) -> str:
+    """What became of the images, in a line."""
+    number, incomplete, skipped = len(document["images"]), document["incomplete"], document["skipped"]
+    return f"{folder}: {number} images; {incomplete} incomplete, {skipped} skipped by the board"
+
+
+class ImagesBeside:
+    """Images in a new folder beside other work. Where the disk takes no more, that is a warning, the board is asked for
+    none from then on, and the work goes on."""
+
+    def __init__(self, path: Path, sorter: "Sorter", target: Target | None, rule: tuple[ImageReason, int]) -> None:
+        """Raises IcsortError where the folder exists or cannot be made."""
+        self.stopped: str | None = None
+        """Why no more are kept."""
+        self._sorter = sorter
+        self._closed = False
+        try:
+            path.mkdir(parents=True)
+        except FileExistsError:
+            raise IcsortError(f"{path}: exists already; give another name, or remove it first") from None
+        except OSError as error:
+            raise IcsortError(f"{path}: cannot be made ({error.strerror}); give another folder with --images") from None
+        self._images = image_folder(path, sorter, target)
+        self._skipped = sorter.counters()["IMAGES_SKIPPED"]
+        sorter.set_images(*rule)
+
+    def add(self, message: "Message | None") -> None:
+        """Take what `Sorter.events` gives."""
+        if self.stopped is None:
+            try:
+                self._images.add(message)
+            except OSError as error:
+                self._stop(error)
+                self._sorter.set_images(ImageReason.NONE)
+
+    def end(self) -> None:
+        """Ask the board for no more. Behind an error, which is told already, what was kept gets its list, and a folder
+        without any is removed."""
+        with contextlib.suppress(IcsortError):
+            self._sorter.set_images(ImageReason.NONE)
+        if not self._closed:
+            with contextlib.suppress(OSError):
+                if self._images.kept:
+                    self._images.close(None)
+                else:
+                    self._images.folder.rmdir()
+
+    def close(self, counters: dict[str, int], recording: Path | None) -> dict[str, Any]:
+        """No more come: what was kept. counters: the board's, last. recording: that of the same events."""
+        self._closed = True
+        skipped = (counters["IMAGES_SKIPPED"] - self._skipped) % 2**32
+        try:
+            document = self._images.close(skipped, recording)
+        except OSError as error:
+            if self.stopped is None:
+                self._stop(error)
+            document = {"images": self._images.kept, "incomplete": 0, "skipped": skipped}
+        return document | ({"stopped": self.stopped} if self.stopped else {})
+
+    def _stop(self, error: OSError) -> None:
+        self.stopped = (
+            f"{self._images.folder}: {error.strerror} after {len(self._images.kept)} images, which are kept; no more "
+            "are written, the rest goes on"
+        )
+        console.warn(self.stopped)
 
 
 def _number(gate: str, gates: Path | None) -> int:

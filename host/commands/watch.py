@@ -40,6 +40,7 @@ from icsort.host.commands.connection import (
     read_schedule,
 )
 from icsort.host.commands.record import beside
+from icsort.host.commands.snapshot import ImagesBeside, image_rule, images_text
 from icsort.host.commands.stopping import stop_signals
 from icsort.host.link.protocol import Amendment, EventRecord, ImagePiece, Statistics
 from icsort.host.statistics import LOSSES, StatisticsLog
@@ -67,6 +68,21 @@ def watch(
     record: Annotated[
         Path | None, typer.Option(help="New FCS file to make, as `icsort record` does. Needs --model.")
     ] = None,
+    images: Annotated[
+        Path | None,
+        typer.Option(
+            help="New folder to make: images of events, as those of `icsort snapshot`, while the link has time."
+        ),
+    ] = None,
+    image_every: Annotated[
+        int | None, typer.Option(min=1, max=2**24 - 1, help="Images of each n-th event.", show_default="1")
+    ] = None,
+    image_gate: Annotated[
+        str | None, typer.Option(help="Images of each event that this gate passes: its number, or its name in --gates.")
+    ] = None,
+    gates: Annotated[
+        Path | None, typer.Option(help="File of the gate set in force, for the names of its gates.")
+    ] = None,
     arm_first: Annotated[
         bool, typer.Option("--arm", help="Arm once listening, disarm at the end: no event is missed. Needs --model.")
     ] = False,
@@ -92,7 +108,7 @@ def watch(
 ) -> None:
     """Show and record the events and statistics that the board reports, until --count, --idle or Ctrl-C.
 
-    Example: icsort watch --arm --out events.jsonl --port /dev/ttyUSB0 --model out/build
+    Example: icsort watch --arm --record cells.fcs --images images --port /dev/ttyUSB0 --model out/build
     """
     target = optional_target(model)
     manifest = target.manifest if target else None
@@ -100,6 +116,11 @@ def watch(
         raise IcsortError("--arm needs --model: the model package or build folder that the board must hold")
     if record and not target:
         raise IcsortError("--record needs --model: the model package or build folder that the board must hold")
+    if image_every is not None and image_gate is not None:
+        raise IcsortError("give --image-every or --image-gate, not both")
+    if images is None and (image_every, image_gate) != (None, None):
+        raise IcsortError("--image-every and --image-gate say of which events --images FOLDER keeps the images")
+    rule = image_rule(1 if image_gate is None and image_every is None else image_every, image_gate, gates)
     schedule = read_schedule(schedule_file, drop_delay_us, pulse_us, mode, coincidence_us, target_sorts)
     with contextlib.ExitStack() as stack:
         stopped = stack.enter_context(stop_signals())
@@ -116,6 +137,9 @@ def watch(
         if features is not None:
             sorter.set_record(features)
         keep = stack.enter_context(beside(sorter, target.manifest, record)) if target and record else None
+        keep_images = ImagesBeside(images, sorter, target, rule) if images else None
+        if keep_images:
+            stack.callback(keep_images.end)
         longest = 0  # cycles from a cell to the end of its pulse
         if target and arm_first:
             if clear_faults:
@@ -126,6 +150,8 @@ def watch(
         for event in sorter.events(count, idle):
             if keep:
                 keep(event)
+            if keep_images:
+                keep_images.add(event)
             if event is not None and not isinstance(event, ImagePiece):
                 tally.add(event)
                 if isinstance(event, EventRecord):
@@ -151,13 +177,19 @@ def watch(
                 pass
             sorter.disarm()
         tally.counters = sorter.counters()
+        kept = keep_images.close(tally.counters, record) if keep_images else None
         if show:
             show(*tally.shown())
     if as_json:
-        console.show_json({"summary": tally.summary() | ({"armed": False} if arm_first else {})}, lines=False)
+        summary = tally.summary() | ({"armed": False} if arm_first else {})
+        if kept is not None:
+            summary["images"] = {**kept, "images": len(kept["images"])}
+        console.show_json({"summary": summary}, lines=False)
     else:
         if not show:
             console.show(*tally.shown())
+        if images and kept is not None:
+            console.show(images_text(images, kept))
         if arm_first:
             console.show(disarmed(tally.counters))
     stopped.end()

@@ -3,7 +3,10 @@
 
 import json
 import random
+import resource
 import struct
+import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -113,3 +116,66 @@ def test_snapshot(board: FakeBoard, tmp_path: Path) -> None:
     assert json.loads(seen.stdout)["cells"] == 2
     assert "--every or --gate, not both" in refusal("snapshot", "--every", "1", "--gate", "1", "--out", "x", *at[:2])
     assert "is no gate's number" in refusal("snapshot", "--gate", "cd4", "--out", str(tmp_path / "y"), *at[:2])
+
+
+def armed(board: FakeBoard) -> bool:
+    until = time.monotonic() + 30
+    while not board.armed and time.monotonic() < until:
+        time.sleep(0.02)
+    return board.armed
+
+
+@pytest.mark.parametrize(("limit", "full"), [(2**30, False), (2**11, True)])
+def test_watch_keeps_images_while_it_sorts(
+    board: FakeBoard, package: Path, tmp_path: Path, limit: int, full: bool
+) -> None:
+    """Each of an event by its number, those that lack a piece counted; a full disk ends the images and not the sort."""
+    from tests.host.commands.test_board_commands import icsort, start
+
+    at = ("--port", board.port, "--model", str(package))
+    assert icsort("gate", "set", "M", *at).returncode == 0
+    folder, draw = tmp_path / "images", np.random.default_rng(2)
+    sent = [draw.integers(0, 256, (40, 38, board.channels), dtype=np.uint8) for _ in range(6)]
+    words = ("watch", "--arm", "--images", str(folder), "--image-every", "2", "--json", "--count", "6", *at)
+    watch = start(*words, preexec_fn=partial(resource.setrlimit, resource.RLIMIT_FSIZE, (limit, limit)))
+    assert watch.stdout is not None
+    assert armed(board)
+    assert board.registers[IMAGE_RULE] == 2 << 8 | ImageReason.EVERY
+    for event, pixels in enumerate(sent):
+        if event % 2:
+            bodies = list(pieces_of(event, pixels.tobytes(), ImageReason.EVERY))
+            board.put(b"".join(board.image(body) for body in (bodies[1:] if event == 3 else bodies)))
+        board.counters[0x540] += 1
+        board.put(board.event(event, time=100 * event))
+        assert watch.stdout.readline()
+        assert board.armed
+    out, errors = watch.communicate(timeout=60)
+    assert watch.returncode == 0, errors
+    assert (board.armed, board.registers[IMAGE_RULE]) == (False, 0)
+    summary = json.loads(out.splitlines()[-1])["summary"]
+    assert (summary["events"], summary["images"]["skipped"]) == (6, 6)
+    assert ("File too large after 0 images, which are kept" in errors) == full
+    assert ("stopped" in summary["images"]) == full
+    document = json.loads((folder / "images.json").read_text())
+    assert [entry["event"] for entry in document["images"]] == ([] if full else [1, 5])
+    assert len(list(folder.glob("*.tiff"))) == summary["images"]["images"] == len(document["images"])
+    for entry in document["images"]:
+        assert np.array_equal(np.moveaxis(tifffile.imread(folder / entry["file"]), 0, -1), sent[entry["event"]])
+        assert entry["file"].endswith(f"event-{entry['event']}.tiff")
+    if not full:
+        assert document["incomplete"] == summary["images"]["incomplete"] == 1
+
+
+def test_what_watch_refuses_of_images(board: FakeBoard, package: Path, tmp_path: Path) -> None:
+    from tests.host.commands.test_board_commands import icsort, refusal
+
+    at = ("--port", board.port, "--model", str(package))
+    assert "exists already" in refusal("watch", "--images", str(tmp_path), *at)
+    assert "--image-every or --image-gate, not both" in refusal("watch", "--image-every", "1", "--image-gate", "1", *at)
+    assert "say of which events --images FOLDER" in refusal("watch", "--image-every", "1", *at)
+    assert "is no gate's number" in refusal("watch", "--images", str(tmp_path / "a"), "--image-gate", "cd4", *at)
+    # Nothing is left where the board is not to be armed.
+    assert "no gate is set" in refusal("watch", "--arm", "--images", str(tmp_path / "a"), *at)
+    assert not (tmp_path / "a").exists()
+    assert icsort("watch", "--images", str(tmp_path / "a"), "--idle", "0.1", *at).returncode == 0
+    assert json.loads((tmp_path / "a" / "images.json").read_text())["images"] == []
