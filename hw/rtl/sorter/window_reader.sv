@@ -13,7 +13,7 @@
 //   window_valid   one cycle with the last beat of each window, on its way: window_tag, and window_lost where lines of it were.
 //   Handshake   AXI4-Stream out; M pixels a cycle.
 //   Latency     3 cycles from a pixel's beat_valid to m_axis_tvalid where its row is known. From begin_valid to the first beat
-//               6 cycles, and 2 + $clog2(LINE_W) more where it is centred.
+//               6 cycles, and 1 + $clog2(LINE_W) more where it is centred.
 //   Reset       empty.
 `default_nettype none
 

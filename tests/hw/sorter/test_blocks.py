@@ -51,6 +51,33 @@ def test_line_store(seed: int, line_w: int, c: int, p: int, lines: int) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("line_w", "h", "w", "c", "p", "m", "lines"),
+    [(9, 5, 6, 2, 1, 1, 16), (13, 10, 8, 1, 4, 2, 32), (7, 3, 5, 1, 7, 5, 32)],
+)
+def test_window_reader(seed: int, line_w: int, h: int, w: int, c: int, p: int, m: int, lines: int) -> None:
+    run_bench(
+        "window_reader",
+        "tests.hw.sorter.bench_window_reader",
+        [SORTER / "window_reader.sv", RTL / "kernels" / "fifo.sv"],
+        parameters={
+            "LINE_W": line_w,
+            "H": h,
+            "W": w,
+            "C": c,
+            "SAMPLE_BITS": 12,
+            "P": p,
+            "M": m,
+            "LINES": lines,
+            "EVENTS": 4,
+            "INDEX_BITS": 9,
+            "SUM_BITS": 20,
+            "MOMENT_BITS": 26,
+        },
+        seed=seed,
+    )
+
+
 @pytest.mark.parametrize("events", [4, 16])
 def test_event_members(seed: int, events: int) -> None:
     sources = [SORTER / "event_members.sv", RTL / "kernels" / "fifo.sv"]
