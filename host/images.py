@@ -105,7 +105,12 @@ class ImageFolder:
         }
         if recording is not None:
             document["recording"] = str(recording)
-        (self.folder / LIST_FILE).write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+        path = self.folder / LIST_FILE
+        try:
+            path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+        except OSError:
+            path.unlink(missing_ok=True)
+            raise
         return document
 
 
