@@ -41,5 +41,5 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "class0" in shown.stdout
     shown = runner.invoke(root.app, ["classes", str(package), "--json"])
     assert json.loads(shown.stdout) == [f"class{i}" for i in range(Network().classes)]
-    assert "classes    List the classes" in " ".join(runner.invoke(root.app, ["--help"]).stdout.split("\n"))
+    assert "classes List the classes" in " ".join(runner.invoke(root.app, ["--help"]).stdout.split())
     assert "classes" in group.commands  # type: ignore[attr-defined]
