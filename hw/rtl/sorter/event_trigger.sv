@@ -139,27 +139,39 @@ module event_trigger #(
   logic [5:0] pre_q, post_q, end_q;
   logic [7:0] min_q, max_q;
 
+  // What the line at hand makes of the event, counted along so that nothing is added or compared when it comes.
+  logic       full_q;         // the core has max_lines
+  logic       enough_q;       // with one more line, it has min_lines
+  logic [5:0] post_left_q;    // lines that are still post-lines, if low
+  logic [8:0] row_q;          // pre-lines and the lines since the event began
+  logic [8:0] row_end_q;      // those and post-lines
+  logic [8:0] lit_end_q;      // pre-lines, core and post-lines
+  logic [8:0] rows_lit_q;     // of `rows`, if the line is not low
+  logic [8:0] first_here_q, first_end_q, first_rows_q, second_rows_q, most_rows_q;  // with the first line, with one more, at most
+
   wire [5:0] pre       = free_q < pre_q ? free_q : pre_q;
-  wire [8:0] core      = core_q + 1'b1;
   wire [5:0] low_run   = low_run_q + 1'b1;
   wire       start     = line && state_q == Idle && high;
+  wire [8:0] core      = start ? 9'd1 : core_q + 1'b1;
   wire       open      = line && state_q == Open;
-  wire       overlong  = open && !low && core > 9'(max_q);
+  wire       overlong  = open && !low && full_q;
   wire       lit       = start || (open && !low && !overlong);
   wire       regular   = open && low && low_run == end_q;
   wire       stall     = stop_q[2] && state_q == Open;
   wire       ended     = overlong || regular || stall;
   wire       pending   = start || !(accepted_q || missed_q);
-  wire       ask       = lit && pending && (start ? 9'd1 : core) >= 9'(min_q);
+  wire       ask       = lit && pending && (start ? min_q <= 8'd1 : enough_q);
   wire       accept    = ask && begin_ready;
   wire       miss      = ask && !begin_ready;
   wire       is_debris = ended && !accepted_q && !missed_q;
   wire       late_rise = line && state_q == Closed && high && rise_q;
-  wire [8:0] here      = start ? 9'd1 : core;
-  wire [8:0] lit_lines = lit ? here : lit_q;
-  // The core and post_lines; of that, what cannot be taken back where a later line makes the core too long.
-  wire [8:0] most      = lit_lines + 9'(post_q);
-  wire [8:0] certain   = most < 9'(max_q) ? most : 9'(max_q);
+  wire       belongs   = lit || post_left_q != '0;
+
+  function automatic logic [8:0] certain(input logic [1:0] core_lines);
+    // Pre-lines, core and post-lines, without those that a later line takes back where it makes the core too long.
+    automatic logic [8:0] most = 9'(post_lines) + 9'(core_lines);
+    return 9'(pre_lines) + (most < 9'(max_lines) ? most : 9'(max_lines));
+  endfunction
 
   always_ff @(posedge clk) begin
     if (ended || (state_q != Open && !start)) begin
@@ -168,6 +180,12 @@ module event_trigger #(
       end_q  <= end_lines;
       min_q  <= min_lines;
       max_q  <= max_lines;
+
+      first_here_q  <= 9'(pre_lines) + 9'(max_lines != '0);
+      first_end_q   <= 9'(pre_lines) + 9'(post_lines) + 1'b1;
+      first_rows_q  <= certain(2'd1);
+      second_rows_q <= certain(2'd2);
+      most_rows_q   <= 9'(pre_lines) + 9'(max_lines);
     end
   end
 
@@ -215,14 +233,12 @@ module event_trigger #(
       else if (high) rise_q <= 1'b0;
       if (state_q != Open) free_q <= state_q == Closed && !low ? '0 : free_q + 6'(free_q != '1);
       low_run_q <= low ? low_run : '0;
-      core_q    <= core;
       if (state_q == Closed && low && low_run >= end_q) state_q <= Idle;
     end else if (doubt) begin
       since_bad_q <= '0;
     end
     if (start) begin
       state_q      <= Open;
-      core_q       <= 9'd1;
       begin_line   <= index_q - INDEX_BITS'(pre_q);
       begin_skip   <= pre_q - pre;
       begin_sum    <= sum_q[2];
@@ -237,10 +253,22 @@ module event_trigger #(
       doubtful_q   <= 1'b1;
     end
     if (start || open) begin
-      lit_q     <= lit_lines;
-      rows      <= 9'(pre_q) + certain;
-      rows_here <= 9'(pre_q) + (here < certain ? here : certain);
-      if (!overlong && here <= most) last_time_q <= time_q[2];
+      core_q      <= core;
+      full_q      <= core >= 9'(max_q);
+      enough_q    <= core + 1'b1 >= 9'(min_q);
+      row_q       <= start ? 9'(pre_q) + 1'b1 : row_q + 1'b1;
+      row_end_q   <= start ? first_end_q : row_end_q + 1'b1;
+      rows_lit_q  <= start ? second_rows_q : rows_lit_q + 9'(rows_lit_q != most_rows_q);
+      post_left_q <= lit ? post_q : post_left_q - 6'(post_left_q != '0);
+      if (lit) begin
+        lit_q     <= core;
+        lit_end_q <= start ? first_end_q : row_end_q + 1'b1;
+        rows      <= start ? first_rows_q : rows_lit_q;
+        rows_here <= start ? first_here_q : row_q + 1'b1;
+      end else begin
+        rows_here <= rows_here + 9'(rows_here != rows);
+      end
+      if (!overlong && belongs) last_time_q <= time_q[2];
     end
     if (accept) begin
       accepted_q <= 1'b1;
@@ -251,9 +279,9 @@ module event_trigger #(
     if (ended) begin
       state_q    <= regular ? Idle : Closed;
       end_tag    <= begin_tag;
-      end_time   <= !stall && !overlong && here <= most ? time_q[2] : last_time_q;
+      end_time   <= !stall && !overlong && belongs ? time_q[2] : last_time_q;
       end_length <= lit_q[8] ? '1 : lit_q[7:0];
-      end_rows   <= 9'(pre_q) + (overlong ? certain : regular || most < core_q ? most : core_q);
+      end_rows   <= overlong ? rows : regular || post_left_q == '0 ? lit_end_q : row_q;
       free_q     <= regular ? end_q - post_q : '0;
     end
     if (rst) begin

@@ -13,7 +13,7 @@
 //               neighbour: cells that are no event (event_trigger).
 //   beat_*      the lines as they were stored, a beat a cycle at most; `m_member` which of them belong to an event (event_members).
 //   m_pixel     NET_PIXELS pixels a beat, a window after the other.
-//   Latency     from the last pixel of a line to its pixel: 1 + 4 + 2 + 3 + 4 cycles, and 1 where beats are joined, if its row is known to
+//   Latency     from the last pixel of a line to its pixel: 1 + 4 + 2 + 4 + 4 cycles, and 1 where beats are joined, if its row is known to
 //               be the event's.
 `default_nettype none
 

@@ -4,12 +4,13 @@
 //
 //   Write side  beats as of line_input, one a cycle, always taken; a line is numbered from 0 at reset, modulo 2^INDEX_BITS. write_line is the
 //               line at hand, write_beat its beats so far. It overwrites line write_line - LINES.
-//   Read side   each of the P memories (pixel i of all beats) by an address of its own, Beats a line: read_data in the cycle
-//               behind, where read_enable was high. Where a line ended early, length_line says by length_beats (in the same cycle)
-//               how many beats it has; of the line at hand that is not said.
+//   Read side   each of the P memories (pixel i of all beats) by an address of its own, Beats a line: read_data two cycles of
+//               read_enable later. Where a line ended early, length_beats says how many beats length_line has, one cycle of
+//               read_enable later; of the line at hand that is not said.
 //   Latency     a beat is to be read, and counted in write_beat, 1 cycle after beat_valid.
 //   Reset       the next line is line 0; nothing is said of what is stored.
-//   Memory      P of LINES * Beats words of C * SAMPLE_BITS bits, with a write and a read port.
+//   Memory      P of LINES * Beats words of C * SAMPLE_BITS bits, with a write and a read port, in parts of PartWords with a register
+//               behind each: what chooses between block RAMs is not behind their slow outputs.
 `default_nettype none
 
 module line_store #(
@@ -48,14 +49,14 @@ module line_store #(
   end
 
   logic [AddrBits-1:0] write_base_q;  // of the line at hand
+  (* ram_style = "distributed" *)
   logic [BeatBits-1:0] length [LINES];
 
   wire                stored  = beat_valid && !beat_made;
   wire [AddrBits-1:0] address = write_base_q + AddrBits'(write_beat);
 
-  assign length_beats = length[length_line];
-
   always_ff @(posedge clk) begin
+    if (read_enable) length_beats <= length[length_line];
     if (beat_valid && beat_end) begin
       length[write_line[SlotBits-1:0]] <= write_beat + BeatBits'(stored);
       write_line   <= write_line + 1'b1;
@@ -71,14 +72,37 @@ module line_store #(
     end
   end
 
+  localparam int unsigned Words     = LINES * Beats;
+  localparam int unsigned WordBits  = AddrBits < 11 ? AddrBits : 11;
+  localparam int unsigned PartWords = 1 << WordBits;
+  localparam int unsigned Parts     = (Words + PartWords - 1) / PartWords;
+  localparam int unsigned PartBits  = Parts > 1 ? $clog2(Parts) : 1;
+
   for (genvar i = 0; i < P; i++) begin : gen_bank
-    (* ram_style = "block" *)
-    logic [PixelBits-1:0] pixels [LINES * Beats];
+    wire [AddrBits-1:0]              wanted = read_address[i*AddrBits+:AddrBits];
+    logic [1:0][PartBits-1:0]        part_q;
+    logic [Parts-1:0][PixelBits-1:0] read_q;
 
     always_ff @(posedge clk) begin
-      if (stored) pixels[address] <= beat_data[i*PixelBits+:PixelBits];
-      if (read_enable) read_data[i*PixelBits+:PixelBits] <= pixels[read_address[i*AddrBits+:AddrBits]];
+      if (read_enable) part_q <= {part_q[0], PartBits'(wanted >> WordBits)};
     end
+
+    for (genvar part = 0; part < Parts; part++) begin : gen_part
+      localparam int unsigned Depth = part == Parts - 1 ? Words - part * PartWords : PartWords;
+      (* ram_style = "block" *)
+      logic [PixelBits-1:0] pixels [Depth];
+      logic [PixelBits-1:0] read_1_q;
+
+      always_ff @(posedge clk) begin
+        if (stored && PartBits'(address >> WordBits) == PartBits'(part)) pixels[address[WordBits-1:0]] <= beat_data[i*PixelBits+:PixelBits];
+        if (read_enable) begin
+          read_1_q     <= pixels[wanted[WordBits-1:0]];
+          read_q[part] <= read_1_q;
+        end
+      end
+    end
+
+    assign read_data[i*PixelBits+:PixelBits] = read_q[part_q[1]];
   end
 
 endmodule

@@ -12,8 +12,8 @@
 //   Overflow    where the lines of a window are overwritten before they are read, or at `flush`, the rest of the window is zeros.
 //   window_valid   one cycle with the last beat of each window, on its way: window_tag, and window_lost where lines of it were.
 //   Handshake   AXI4-Stream out; M pixels a cycle.
-//   Latency     3 cycles from a pixel's beat_valid to m_axis_tvalid where its row is known. From begin_valid to the first beat
-//               6 cycles, and 1 + $clog2(LINE_W) more where it is centred.
+//   Latency     4 cycles from a pixel's beat_valid to m_axis_tvalid where its row is known. From begin_valid to the first beat
+//               7 cycles, and 1 + $clog2(LINE_W) more where it is centred.
 //   Reset       empty.
 `default_nettype none
 
@@ -104,7 +104,9 @@ module window_reader #(
     logic [MOMENT_BITS-1:0] moment;
   } event_t;
 
+  (* ram_style = "distributed" *)
   event_t                events [EVENTS];
+  (* ram_style = "distributed" *)
   logic [INDEX_BITS-1:0] firsts [EVENTS];  // the first line of each that is its own
   logic [SlotCount:0]    head_q, tail_q, check_q;
 
@@ -149,7 +151,7 @@ module window_reader #(
   logic [5:0]                 skip_q;
   logic [INDEX_BITS-1:0]      line_q;        // its next line of its own
   logic                       lost_q;
-  logic [8:0]                 known_q;
+  logic                       skipped_q, member_q;  // the row at hand
   logic                       ended_q;
   logic [RowBits-1:0]         row_q;
   logic [StepBits-1:0]        step_q;
@@ -194,14 +196,15 @@ module window_reader #(
   wire                         wraps     = next_lane >= SumLane'(P);      // the next pixels begin in the next beat
   wire                         straddles = next_lane > SumLane'(P);       // these end there
   wire [BeatBits-1:0]          last_beat = beat_q + BeatBits'(straddles);
-  wire                         skipped   = 9'(row_q) < 9'(skip_q);
-  wire                         member    = 9'(row_q) < known_q;
-  wire                         zero      = skipped || lost_q || (ended_q && !member);
-  wire                         real_row  = !zero && member;
+  wire                         zero      = skipped_q || lost_q || (ended_q && !member_q);
+  wire                         real_row  = !zero && member_q;
   wire                         there     = !too_old && hold_q == '0 && (complete || (at_hand && last_beat < write_beat));
   wire                         issue     = state_q == Run && move && (zero || (real_row && there));
   wire                         last_step = step_q == StepBits'(Steps - 1);
   wire                         last_row  = row_q == RowBits'(H - 1);
+  wire [RowBits-1:0]           next_row  = row_q + 1'b1;
+  wire                         row_done  = issue && last_step;
+  wire [8:0]                   known     = ended ? total : rows;
 
   assign length_line = line_q[SlotBits-1:0];
   assign read_enable = move;
@@ -221,9 +224,11 @@ module window_reader #(
     else if (check_q != tail_q && check_age >= $signed(INDEX_BITS'(LINES))) check_q <= check_q + 1'b1;
 
     hold_q  <= line_stopped ? '1 : hold_q - 5'(hold_q != '0);
-    known_q <= ended ? total : rows;
     ended_q <= ended;
-    if (flush || (too_old && !(ended_q && !member))) lost_q <= 1'b1;
+    // Both compared with the row that will be at hand.
+    member_q  <= row_done ? 9'(next_row) < known : 9'(row_q) < known;
+    skipped_q <= row_done ? 9'(next_row) < 9'(skip_q) : 9'(row_q) < 9'(skip_q);
+    if (flush || (too_old && !(ended_q && !member_q))) lost_q <= 1'b1;
 
     window_valid <= 1'b0;
     window_tag   <= tag_q;
@@ -241,8 +246,9 @@ module window_reader #(
         left_q    <= ($clog2(Quotient + 1))'(Quotient);
         row_q   <= '0;
         step_q  <= '0;
-        known_q <= '0;
-        ended_q <= 1'b0;
+        member_q  <= 1'b0;
+        skipped_q <= head.skip != '0;
+        ended_q   <= 1'b0;
         if (waiting) state_q <= centred ? Divide : Place;
       end
       Divide: begin
@@ -273,7 +279,7 @@ module window_reader #(
             address_q <= address_q + AddrBits'(wraps);
           end
           if (last_step) begin
-            row_q  <= row_q + 1'b1;
+            row_q  <= next_row;
             lane_q <= first_lane;
             beat_q <= first_beat;
             if (real_row) begin
@@ -306,29 +312,33 @@ module window_reader #(
   end
 
   // ---------------------------------------------------------------- out of the memories
-  logic                zero_1_q, valid_1_q;
-  logic [LaneBits-1:0] lane_1_q;
-  logic [1:0]          absent_1_q;  // this beat, the next one
+  logic [1:0]               valid_q, zero_q;
+  logic [1:0][LaneBits-1:0] column_q;  // in its beat, of the first pixel
+  logic                     complete_q;
+  logic [BeatBits-1:0]      beat_1_q;
+  logic [1:0]               absent_q;  // this beat, the next one
 
   assign move = !m_axis_tvalid || m_axis_tready;
 
   always_ff @(posedge clk) begin
     if (move) begin
-      valid_1_q     <= issue;
-      zero_1_q      <= zero;
-      lane_1_q      <= lane_q;
-      absent_1_q    <= {complete && beat_q + 1'b1 >= length_beats, complete && beat_q >= length_beats};
-      m_axis_tvalid <= valid_1_q;
-      m_axis_tuser  <= zero_1_q;
+      valid_q       <= {valid_q[0], issue};
+      zero_q        <= {zero_q[0], zero};
+      column_q      <= {column_q[0], lane_q};
+      complete_q    <= complete;
+      beat_1_q      <= beat_q;
+      absent_q      <= {complete_q && beat_1_q + 1'b1 >= length_beats, complete_q && beat_1_q >= length_beats};
+      m_axis_tvalid <= valid_q[1];
+      m_axis_tuser  <= zero_q[1];
       for (int unsigned i = 0; i < M; i++) begin : choose
-        automatic logic [SumLane-1:0] place = SumLane'(lane_1_q) + SumLane'(i);
+        automatic logic [SumLane-1:0] place = SumLane'(column_q[1]) + SumLane'(i);
         automatic logic               next  = place >= SumLane'(P);
         automatic logic [LaneBits-1:0] lane = LaneBits'(next ? place - SumLane'(P) : place);
-        m_axis_tdata[i*PixelBits+:PixelBits] <= absent_1_q[next] ? '0 : read_data[lane*PixelBits+:PixelBits];
+        m_axis_tdata[i*PixelBits+:PixelBits] <= absent_q[next] ? '0 : read_data[lane*PixelBits+:PixelBits];
       end
     end
     if (rst) begin
-      valid_1_q     <= 1'b0;
+      valid_q       <= '0;
       m_axis_tvalid <= 1'b0;
     end
   end
@@ -337,7 +347,7 @@ module window_reader #(
   assert property (@(posedge clk) disable iff (rst) !end_valid || ended_ready);
 
   window_lost_before: cover property (@(posedge clk) disable iff (rst) window_valid && window_lost);
-  window_rests_zero: cover property (@(posedge clk) disable iff (rst) state_q == Run && issue && ended_q && !member);
+  window_rests_zero: cover property (@(posedge clk) disable iff (rst) state_q == Run && issue && ended_q && !member_q);
   row_at_hand: cover property (@(posedge clk) disable iff (rst) state_q == Run && issue && real_row && at_hand);
   row_waited_for: cover property (@(posedge clk) disable iff (rst) state_q == Run && move && real_row && !there);
   window_at_left_edge: cover property (@(posedge clk) disable iff (rst) state_q == Place && centred && half < 0);

@@ -514,4 +514,4 @@ async def pixels_follow_their_line(dut):
     bench.check(lines, settings)
     rest = -(-min(bench.w, bench.line_w - (bench.beats - 1) * bench.p) // at_once)  # steps that the last beat needs
     last = lit[height - 2]  # row 0 is a pre-line
-    assert bench.seen.pixels[-1][0] - last.complete == 14 + (bench.net > at_once) + rest - 1
+    assert bench.seen.pixels[-1][0] - last.complete == 15 + (bench.net > at_once) + rest - 1

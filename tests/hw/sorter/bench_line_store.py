@@ -25,10 +25,12 @@ async def run(dut, idle: float) -> None:
     memory = np.full((p, lines * beats), -1, dtype=object)  # -1: never written
     lengths = [-1] * lines
     line = beat = 0
-    expected: list[int] = []  # of the read of the cycle before
+    asked_for: list[int] = []
+    length_of = -1  # of the line asked for the cycle of read_enable before
+    expected: list[int] = []  # of the read two cycles of read_enable before
 
     async def step(**inputs: int) -> None:
-        nonlocal expected
+        nonlocal asked_for, expected, length_of
         reads = [random.randrange(lines * beats) for _ in range(p)]
         enable, asked = random.random() < 0.8, random.randrange(lines)
         address = sum(place << address_bits * i for i, place in enumerate(reads))
@@ -36,11 +38,12 @@ async def run(dut, idle: float) -> None:
             dut, *OUTPUTS, read_address=address, read_enable=enable, length_line=asked, **inputs
         )
         assert (at_line, at_beat) == (line % 2**index_bits, beat)
-        assert lengths[asked] in (-1, length)
+        assert length_of in (-1, length)
         for i, word in enumerate(expected):
             assert word in (-1, data >> pixel_bits * i & 2**pixel_bits - 1)
         if enable:
-            expected = [memory[i, place] for i, place in enumerate(reads)]
+            length_of = lengths[asked]
+            asked_for, expected = [memory[i, place] for i, place in enumerate(reads)], asked_for
 
     for _ in range(2 * lines + 3):
         stored = random.choice([beats] * 6 + [random.randint(1, beats)])

@@ -43,9 +43,9 @@ def test_channel_delay(seed: int, line_w: int, c: int, p: int, depth: int) -> No
     run_bench("channel_delay", "tests.hw.sorter.bench_channel_delay", sources, parameters=parameters, seed=seed)
 
 
-@pytest.mark.parametrize(("line_w", "c", "p", "lines"), [(6, 2, 1, 8), (13, 3, 4, 4), (5, 1, 5, 16)])
+@pytest.mark.parametrize(("line_w", "c", "p", "lines"), [(6, 2, 1, 8), (13, 3, 4, 4), (5, 1, 5, 16), (37, 1, 1, 128)])
 def test_line_store(seed: int, line_w: int, c: int, p: int, lines: int) -> None:
-    parameters = {"LINE_W": line_w, "C": c, "SAMPLE_BITS": 12, "P": p, "LINES": lines, "INDEX_BITS": 7}
+    parameters = {"LINE_W": line_w, "C": c, "SAMPLE_BITS": 12, "P": p, "LINES": lines, "INDEX_BITS": 9}
     run_bench(
         "line_store", "tests.hw.sorter.bench_line_store", [SORTER / "line_store.sv"], parameters=parameters, seed=seed
     )
