@@ -556,7 +556,7 @@ def test_noise_is_not_taken_for_silence(board: FakeBoard, noise: bytes) -> None:
     with pytest.raises(IcsortError, match=problem):
         Sorter.open(board.port, timeout=0.2)
     # 3 tries, then 5 rates of half as long each: 1.1 s. Each once took ten times as long.
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 10
 
 
 def armed(board: FakeBoard, sorter: Sorter, model: Manifest, **options: float) -> None:
