@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The sorter as an object: who it is, its registers by name, gate, arm, counters, events."""
 
+import contextlib
+import functools
 import json
 import time
 from collections import deque
@@ -9,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Concatenate, Final, ParamSpec, TypeVar
 
 from icsort.errors import IcsortError
 from icsort.formats.event_record import Group
@@ -26,9 +28,10 @@ from icsort.host.link.protocol import (
     write_request,
 )
 from icsort.host.link.registers import COUNTERS, REGISTERS, SCHEDULE_WORDS
+from icsort.host.link.shared import TURN_SECONDS, SharedTransport
 from icsort.host.link.transport import BAUDS, SerialTransport, Transport, send_past
 from icsort.host.settings import FrontSettings
-from icsort.sim.bit_true.framing import PROTOCOL_VERSION, Decoder, FrameError, NackCode
+from icsort.sim.bit_true.framing import PROTOCOL_VERSION, Decoder, FrameError, MessageType, NackCode
 from icsort.sim.bit_true.scheduler import COMMON, WORDS, Settings
 
 if TYPE_CHECKING:  # the command line starts without numpy and pydantic
@@ -40,6 +43,10 @@ if TYPE_CHECKING:  # the command line starts without numpy and pydantic
 TRIES: Final = 3
 STOPS: Final = 10
 DEFAULT_TIMEOUT: Final = 1.0
+FIRST_SECONDS: Final = 2.7
+"""In which a port that is none of a board is told from one, whatever its rate."""
+OWNER_SECONDS: Final = 2.0
+"""That a port which is back is left to the program that held it before."""
 DEFAULT_HEARTBEAT: Final = 2.0
 """Seconds of silence after which the board disarms itself."""
 FAULT_CAUSES: Final = {
@@ -153,6 +160,37 @@ class Losses:
         self._next_statistics = (statistics.seq + 1) % 256
 
 
+@dataclass(frozen=True)
+class Gap:
+    """What the board did while nobody listened, by its counters. restarted: it was reset meanwhile, so that all else
+    here is of the time since then. seconds: of its clock. counts: by how much each counter moved."""
+
+    restarted: bool
+    seconds: float
+    counts: dict[str, int]
+
+    def text(self) -> str:
+        """One line for people."""
+        moved = ", ".join(f"{count:,} {name.lower().replace('_', ' ')}" for name, count in self.counts.items() if count)
+        begun = "the board was reset meanwhile; since then" if self.restarted else "meanwhile"
+        return f"{begun}, in {self.seconds:,.3f} s of its clock: {moved or 'nothing'}"
+
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _in_turn(method: "Callable[Concatenate[Sorter, P], R]") -> "Callable[Concatenate[Sorter, P], R]":
+    """Nobody else's request comes between those of this method."""
+
+    @functools.wraps(method)
+    def whole(sorter: "Sorter", /, *words: P.args, **options: P.kwargs) -> R:
+        with sorter.turn():
+            return method(sorter, *words, **options)
+
+    return whole
+
+
 class Sorter:
     """A board behind a transport. One request at a time; each is tried TRIES times, then one clear error.
 
@@ -164,6 +202,9 @@ class Sorter:
         self.losses = Losses()
         self.retries = 0
         self._transport = transport
+        self._turns = 0  # begun and not ended, one within the other
+        self._reopen: Callable[[bool], Sorter] | None = None
+        self._known: tuple[int, dict[str, int]] | None = None  # time and counters, when they were last told
         self._timeout = timeout
         self._decoder = Decoder()
         self._seq = 0
@@ -185,12 +226,109 @@ class Sorter:
             sorter = cls(transport, timeout)
             if len(bauds) > 1:
                 sorter._find_baud(transport, bauds)
+            sorter._timeout = min(timeout, FIRST_SECONDS / TRIES)
             sorter.check_protocol()
+            sorter._timeout = timeout
             sorter.losses.bad_frames = 0  # the board may have been in the middle of a frame when the port was opened
         except BaseException:
             transport.close()
             raise
         return sorter
+
+    def opened_by(self, reopen: "Callable[[bool], Sorter]") -> None:
+        """How `reconnect` opens the port again. reopen: is told whether it may hold the port itself."""
+        self._reopen = reopen
+
+    def share(self, sharing: Callable[[Transport], Transport]) -> None:
+        """Put a transport in place of the one that has been used so far, which it goes on with."""
+        self._transport = sharing(self._transport)
+
+    @property
+    def port(self) -> str:
+        """Name of the port, as errors have it."""
+        return self._transport.name
+
+    @property
+    def owner(self) -> str | None:
+        """The program that holds the port; None where the port is not shared."""
+        return self._transport.owner if isinstance(self._transport, SharedTransport) else None
+
+    @property
+    def owns_port(self) -> bool:
+        """Whether this program holds the port."""
+        return not isinstance(self._transport, SharedTransport) or self._transport.own
+
+    @contextlib.contextmanager
+    def turn(self) -> Iterator[None]:
+        """No other program that uses the port writes anything in this block, but for DISARM. Turns are short: who
+        does nothing for 5 s loses it."""
+        shared = self._transport if isinstance(self._transport, SharedTransport) else None
+        if shared is None or self._turns:
+            yield
+            return
+        shared.ask("turn", TURN_SECONDS)
+        self._turns += 1
+        try:
+            yield
+        finally:
+            self._turns -= 1
+            with contextlib.suppress(IcsortError):  # of a port that is gone
+                shared.tell("end")
+
+    def claim(self, heartbeat: float = DEFAULT_HEARTBEAT) -> None:
+        """Be the one program that may arm this board, until it is disarmed. Raises IcsortError where another one is."""
+        if isinstance(self._transport, SharedTransport):
+            self._transport.stopped_by = None
+            self._transport.ask("claim", heartbeat=heartbeat)
+
+    def release(self) -> None:
+        """Let others arm, where this program did not yet."""
+        if isinstance(self._transport, SharedTransport):
+            with contextlib.suppress(IcsortError):
+                self._transport.ask("release")
+
+    def listen_only_to(self, *kinds: MessageType) -> None:
+        """Of what the board sends without being asked, take in these alone; for who shares a port and needs no more."""
+        if isinstance(self._transport, SharedTransport):
+            self._transport.ask("only", kinds=[int(kind) for kind in kinds])
+
+    def reconnect(self, seconds: float | None = None, stopped: Callable[[], bool] = lambda: False) -> Gap | None:
+        """Wait until the port is back, for so many seconds or for ever. Returns what the board did meanwhile, by its
+        counters; None where `stopped` said so first.
+
+        Nothing is armed. `losses` goes on: the next event tells exactly how many have no record. Raises IcsortError
+        where it does not come back in time, or is another board.
+        """
+        if self._reopen is None:
+            raise IcsortError(f"{self.port}: was not opened by `icsort.connect`, and is not opened again")
+        self._heartbeat, self._turns = None, 0
+        owned, port = self.owns_port, Path(self.port)
+        with contextlib.suppress(IcsortError):
+            self._transport.close()
+        begun = there = time.monotonic()
+        while True:
+            now = time.monotonic()
+            there = there if port.exists() else now
+            try:
+                # Who held the port is the first to hold it again.
+                fresh = self._reopen(owned or now - there > OWNER_SECONDS)
+                break
+            except IcsortError:
+                if stopped():
+                    return None
+                if seconds is not None and now - begun > seconds:
+                    raise
+                time.sleep(0.2)
+        self._transport, self._decoder, self._answers = fresh._transport, fresh._decoder, fresh._answers
+        for message in fresh._events:
+            self._note(message)
+        before, clock_hz = self._known, self.read("CLOCK_HZ")
+        after = self.counters()
+        now = after.pop("TIMESTAMP")
+        if before is None or before[0] > now:
+            return Gap(before is not None, now / clock_hz, after)
+        counts = {name: (after[name] - before[1][name]) % 2**32 for name in after}
+        return Gap(False, (now - before[0]) / clock_hz, counts)
 
     def close(self) -> None:
         """Disarm what was armed here, then give the port back. Raises IcsortError where that was not confirmed."""
@@ -223,7 +361,9 @@ class Sorter:
     def write(self, name: str, value: int) -> int:
         """Write a register; returns the value read back, 0 of a strobe; another where it was not taken."""
         address = REGISTERS[name].address
-        return self._ask(name, address, True, lambda seq: write_request(seq, address, value))
+        # A disarm waits for nobody.
+        with contextlib.nullcontext() if name == "DISARM" else self.turn():
+            return self._ask(name, address, True, lambda seq: write_request(seq, address, value))
 
     def write_checked(self, name: str, value: int) -> None:
         """Write a register that must read back as written. Raises IcsortError where it does not."""
@@ -338,6 +478,7 @@ class Sorter:
 
         return self.set_gates(of_classes(tuple(classes), posterior), manifest)
 
+    @_in_turn
     def set_gates(self, source: "GateSet", manifest: "Manifest") -> Gate:
         """Compile a gate set for this board and model and put it in force, between two events.
 
@@ -367,6 +508,7 @@ class Sorter:
             )
         return gate
 
+    @_in_turn
     def gate(self) -> Gate:
         """The gate set in force."""
         from icsort.sim.bit_true import gate_engine as engine
@@ -406,6 +548,7 @@ class Sorter:
             )
         return number > 0
 
+    @_in_turn
     def check_gates(self, source: "GateSet", manifest: "Manifest") -> None:
         """Raises IcsortError where the gate set in force is another: every word of it is read."""
         from icsort.formats.compile_gate import compile_gate
@@ -444,6 +587,7 @@ class Sorter:
             words[index] = self.read("GATE_DATA")
         return words
 
+    @_in_turn
     def set_schedule(self, schedule: "Schedule") -> Settings:
         """Put a schedule in force. Returns what the board goes by, in cycles.
 
@@ -451,6 +595,7 @@ class Sorter:
         does not take it, as one that is armed, or whose last sorts are still to come.
         """
         settings = schedule.cycles(self.read("CLOCK_HZ"))
+        self.write_checked("SCHEDULE_VIEW", 0)  # whoever was killed while it looked
         serial = self.read("SCHEDULE_SERIAL")
         for index, word in settings.words().items():
             self.write_checked(SCHEDULE_WORDS[index], word)
@@ -462,6 +607,7 @@ class Sorter:
             )
         return settings
 
+    @_in_turn
     def schedule(self) -> Settings:
         """The schedule in force, in cycles."""
         self.write_checked("SCHEDULE_VIEW", 1)
@@ -474,6 +620,7 @@ class Sorter:
         self.write_checked("SCHEDULE_VIEW", 0)
         return Settings.of_words(used)
 
+    @_in_turn
     def arm(
         self,
         manifest: "Manifest",
@@ -496,17 +643,29 @@ class Sorter:
         schedule.cycles(board.clock_hz)
         if not self.status().gate_valid:
             raise IcsortError(f"{self._transport.name}: no gate is set; set one with `icsort gate set CLASS...` first")
-        self.disarm()
-        self._check_faults()
-        self.set_front(manifest)
-        settings = self.set_schedule(schedule)
-        self.write_checked("TEST_PERIOD", 0)
-        self.write_checked("HEARTBEAT", silence)
-        self._heartbeat = heartbeat
-        self.write("ARM", 1)
-        self.check_armed()
+        with self._claimed(heartbeat):
+            self.disarm()
+            self._check_faults()
+            self.set_front(manifest)
+            settings = self.set_schedule(schedule)
+            self.write_checked("TEST_PERIOD", 0)
+            self.write_checked("HEARTBEAT", silence)
+            self._heartbeat = heartbeat
+            self.write("ARM", 1)
+            self.check_armed()
         return settings
 
+    @contextlib.contextmanager
+    def _claimed(self, heartbeat: float) -> Iterator[None]:
+        """Arms in this block, and nobody else does."""
+        self.claim(heartbeat)
+        try:
+            yield
+        except BaseException:
+            self.release()
+            raise
+
+    @_in_turn
     def arm_test(
         self, schedule: "Schedule", direction: int = 0, events: bool = False, heartbeat: float = DEFAULT_HEARTBEAT
     ) -> Settings:
@@ -518,17 +677,18 @@ class Sorter:
 
         clock_hz = self.read("CLOCK_HZ")
         silence = cycles("heartbeat", heartbeat * 1e6, clock_hz, 32, least=1)
-        self.disarm()
-        self._check_faults()
-        settings = self.set_schedule(schedule)
-        width = settings.directions[direction].width if direction in settings.directions else 1
-        self.write_checked("TEST_PERIOD", 0)
-        self.write_checked("TEST", direction | events << 8 | (1 if settings.droplet else width) << 16)
-        self.write_checked("HEARTBEAT", silence)
-        self._heartbeat = heartbeat
-        self.write("ARM_TEST", 1)
-        if not self.status().testing:
-            self.check_armed()
+        with self._claimed(heartbeat):
+            self.disarm()
+            self._check_faults()
+            settings = self.set_schedule(schedule)
+            width = settings.directions[direction].width if direction in settings.directions else 1
+            self.write_checked("TEST_PERIOD", 0)
+            self.write_checked("TEST", direction | events << 8 | (1 if settings.droplet else width) << 16)
+            self.write_checked("HEARTBEAT", silence)
+            self._heartbeat = heartbeat
+            self.write("ARM_TEST", 1)
+            if not self.status().testing:
+                self.check_armed()
         return settings
 
     def test_pulse(self) -> None:
@@ -549,6 +709,7 @@ class Sorter:
                 "`icsort arm` and `icsort watch` clear it with --clear-faults"
             )
 
+    @_in_turn
     def set_front(self, manifest: "Manifest") -> None:
         """Put trigger, window, preprocessing, features and calibration of a model package in force. What is open is
         aborted.
@@ -574,7 +735,8 @@ class Sorter:
     def set_record(self, features: bool) -> None:
         """Whether records have the event's features, besides all else: `icsort watch --features`."""
         groups = Group.BASE | Group.TIMING | Group.LOGITS | (Group.FEATURES if features else 0)
-        self.write_checked("RECORD_FIELDS", int(groups))
+        if self.read("RECORD_FIELDS") != groups:  # who listens beside a sort changes nothing
+            self.write_checked("RECORD_FIELDS", int(groups))
 
     def _check_front(self, settings: FrontSettings) -> None:
         """Raises IcsortError where what is about to be committed is not what was written."""
@@ -609,8 +771,9 @@ class Sorter:
         status = self.status()
         if not status.armed and not status.testing:
             self._heartbeat = None
+            stopper = self._transport.stopped_by if isinstance(self._transport, SharedTransport) else None
             causes = {
-                DisarmedBy.HOST: "`icsort disarm` stopped it; arm again when it may sort",
+                DisarmedBy.HOST: f"{stopper or '`icsort disarm`'} stopped it; arm again when it may sort",
                 DisarmedBy.HEARTBEAT: "it heard nothing from here for too long; arm again, with a longer --heartbeat",
             }
             if status.disarmed_by is DisarmedBy.FAULT:
@@ -621,10 +784,13 @@ class Sorter:
 
     # Counters and events
 
+    @_in_turn
     def counters(self) -> dict[str, int]:
         """All counters, latched together, and TIMESTAMP (cycles since reset) of that moment."""
         self.write("SNAPSHOT", 1)
-        return {"TIMESTAMP": self.read64("TIMESTAMP"), **{name: self.read(name) for name in COUNTERS}}
+        moment, counters = self.read64("TIMESTAMP"), {name: self.read(name) for name in COUNTERS}
+        self._known = moment, counters
+        return {"TIMESTAMP": moment, **counters}
 
     def set_statistics(self, seconds: float) -> None:
         """Ask for a frame of statistics each so many seconds of the board's clock; 0: none."""
@@ -686,22 +852,24 @@ class Sorter:
                 self.losses.bad_frames += 1
                 continue
             frames += 1
-            if isinstance(message, EventRecord):
-                self.losses.see(message)
-                self._events.append(message)
-            elif isinstance(message, Amendment):
-                self.losses.see_amendment(message)
-                self._events.append(message)
-            elif isinstance(message, Statistics):
-                self.losses.see_statistics(message)
-                self._events.append(message)
-            elif isinstance(message, ImagePiece):
-                self._events.append(message)
-            else:
+            if isinstance(message, Answer | Nack):
                 self._answers.append(message)
+            else:
+                self._note(message)
         self.losses.bad_frames += self._decoder.bad
         self._decoder.bad = 0
         return len(data), frames
+
+    def _note(self, message: EventRecord | Amendment | Statistics | ImagePiece) -> None:
+        """Keep what was not asked for, and what it says of losses."""
+        if isinstance(message, EventRecord):
+            self.losses.see(message)
+        elif isinstance(message, Amendment):
+            self.losses.see_amendment(message)
+        elif isinstance(message, Statistics):
+            self.losses.see_statistics(message)
+            self._known = message.time, message.counters
+        self._events.append(message)
 
     def _find_baud(self, transport: SerialTransport, bauds: Sequence[int]) -> None:
         """Set the rate at which the board answers. Raises IcsortError where it answers at none."""
@@ -710,7 +878,7 @@ class Sorter:
         for baud in bauds:
             transport.baud = baud
             transport.write(b"\0" + read_request(self._seq, address))
-            answer, received = self._wait(address, False, self._timeout / 2)
+            answer, received = self._wait(address, False, min(self._timeout / 2, FIRST_SECONDS / len(bauds)))
             if answer:
                 return
             noise += received

@@ -196,14 +196,24 @@ def board(
     return virtual_board(loaded, stream.lines, Path(port))
 
 
-def sorter(port: str, *, timeout: float = 1.0) -> "Sorter":
+def connect(port: str | None = None, *, timeout: float = 1.0) -> "Sorter":
     """The board at a serial port, for a `with` block: identify, set gates, arm, listen to events.
 
-    timeout: seconds of silence after which a request is repeated. Needs nothing but icsort itself.
+    port: None for that of ICSORT_PORT, of `icsort.toml`, or the only one at which a board answers. Where another
+    program has it open, that one lets this through; docs/session.md says who may do what. timeout: seconds of silence
+    after which a request is repeated. Virtual boards and real ones are the same. Needs nothing but icsort itself.
     """
-    from icsort.host.sorter import Sorter
+    from icsort.host.session import connect as connect_to
 
-    return Sorter.open(port, timeout=timeout)
+    return connect_to(port, timeout=timeout)
+
+
+def sorter(port: str, *, timeout: float = 1.0) -> "Sorter":
+    """`connect`, with a port.
+
+    timeout: as there.
+    """
+    return connect(port, timeout=timeout)
 
 
 def _build(build: "Build | AnyPath") -> "Build":

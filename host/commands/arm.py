@@ -31,8 +31,8 @@ from icsort.host.commands.stopping import stop_signals
 
 
 def arm(
-    port: Port,
     model: Model,
+    port: Port = None,
     drop_delay_us: DropDelay = 500.0,
     pulse_us: Pulse = 5.0,
     mode: Mode = SortMode.PURITY,

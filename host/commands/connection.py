@@ -12,8 +12,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from icsort.formats.package import Manifest
     from icsort.formats.schedule import Schedule
+    from icsort.host.link.protocol import Message
     from icsort.host.sorter import Gate, Sorter
     from icsort.sim.bit_true.scheduler import Settings
 
@@ -27,7 +30,12 @@ class SortMode(StrEnum):
 
 
 Port = Annotated[
-    str, typer.Option(envvar="ICSORT_PORT", help="Serial port of the board, such as /dev/ttyUSB0 or COM3.")
+    str | None,
+    typer.Option(
+        envvar="ICSORT_PORT",
+        help="Serial port of the board, such as /dev/ttyUSB0 or COM3; without it that of icsort.toml, or the only one "
+        "with a board.",
+    ),
 ]
 Baud = Annotated[
     int | None,
@@ -60,6 +68,12 @@ ScheduleFile = Annotated[
 ClearFaults = Annotated[
     bool, typer.Option("--clear-faults", help="Clear what faults the board has; you have looked after them.")
 ]
+Reconnect = Annotated[
+    bool,
+    typer.Option(
+        "--reconnect", help="Wait for the port where it is lost, and go on. What was armed is not armed again."
+    ),
+]
 Heartbeat = Annotated[
     float, typer.Option(min=0.001, help="Seconds of silence from here after which the board disarms itself.")
 ]
@@ -81,12 +95,49 @@ class Target:
     features: bool
 
 
-def open_sorter(port: str, baud: int | None, timeout: float, target: Target | None = None) -> "Sorter":
-    from icsort.host.link.transport import BAUDS
-    from icsort.host.sorter import Sorter
+def open_sorter(
+    port: str | None, baud: int | None, timeout: float, target: Target | None = None, share: bool = True
+) -> "Sorter":
+    """The board, through the program that has its port, or else as that one. share: as `icsort.host.session.connect`
+    has it; commands that only ask something do not."""
+    from icsort.host.session import connect
 
-    known = (target.baud,) if target and target.baud else ()
-    return Sorter.open(port, (baud,) if baud else (*known, *BAUDS), timeout)
+    return connect(port, bauds=rates(baud, target), timeout=timeout, share=share)
+
+
+def messages(
+    sorter: "Sorter", count: int | None, idle: float | None, reconnect: bool, stopped: "Callable[[], bool]"
+) -> "Iterator[Message | None]":
+    """As `Sorter.events`; with `reconnect` also behind a port that was lost and came back, which is a warning."""
+    from icsort.cli import console
+    from icsort.host.link.protocol import EventRecord
+    from icsort.host.link.transport import PortGoneError
+
+    left = count
+    while True:
+        try:
+            for message in sorter.events(left, idle):
+                if left is not None and isinstance(message, EventRecord):
+                    left -= 1
+                yield message
+            return
+        except PortGoneError as error:
+            if not reconnect:
+                raise
+            console.warn(f"{error}; waiting for it")
+        gap = sorter.reconnect(stopped=stopped)
+        if gap is None:
+            return
+        console.warn(f"{sorter.port}: back; {gap.text()}")
+
+
+def rates(baud: int | None, target: Target | None = None) -> tuple[int, ...] | None:
+    """Baud rates to try; None for the usual ones."""
+    from icsort.host.link.transport import BAUDS
+
+    if baud:
+        return (baud,)
+    return (target.baud, *BAUDS) if target and target.baud else None
 
 
 def read_target(folder: Path) -> Target:

@@ -3,25 +3,19 @@
 
 from icsort.cli import console
 from icsort.cli.options import Json
-from icsort.host.commands.connection import Baud, Port, Timeout, open_sorter
+from icsort.host.commands.connection import Baud, Port, Timeout, rates
 
 
-def disarm(port: Port, baud: Baud = None, timeout: Timeout = 1.0, as_json: Json = False) -> None:
+def disarm(port: Port = None, baud: Baud = None, timeout: Timeout = 1.0, as_json: Json = False) -> None:
     """Stop sorting at once. Also where another program, such as `icsort watch --arm`, has the port open.
+
+    It waits for nobody, and who sorted does not go on by itself. Without a port it stops every board that it finds.
 
     Example: icsort disarm --port /dev/ttyUSB0
     """
-    from icsort.host.link.transport import PortBusyError
-    from icsort.host.sorter import disarm_past
+    from icsort.host.session import stop
 
-    try:
-        with open_sorter(port, baud, timeout) as sorter:
-            sorter.disarm()
-    except PortBusyError:
-        disarm_past(port)
-        answered = False
-    else:
-        answered = True
+    answered = bool(stop(port, bauds=rates(baud), timeout=timeout))
     if as_json:  # armed null: sent, and nobody knows
         console.show_json({"armed": False if answered else None, "answered": answered})
     elif answered:

@@ -44,8 +44,8 @@ def gate_set(
     gate: Annotated[
         list[str], typer.Argument(help="Classes to sort, by name, or a gate set FILE.toml.", show_default=False)
     ],
-    port: Port,
     model: Model,
+    port: Port = None,
     posterior: Annotated[
         float | None, typer.Option(help="Least posterior of these classes together, 0..1.", show_default="0")
     ] = None,
@@ -63,7 +63,7 @@ def gate_set(
     target = read_target(model)
     # What is wrong with the request is said before the board is asked.
     compile_gate(source, board_values(target.manifest, CHECK_CLOCK_HZ, target.features))
-    with open_sorter(port, baud, timeout, target) as sorter:
+    with open_sorter(port, baud, timeout, target, share=False) as sorter:
         board = sorter.check_model(target.manifest, target.build_id)
         in_force = sorter.set_gates(source, target.manifest)
     if as_json:
@@ -74,8 +74,8 @@ def gate_set(
 
 @app.command("show")
 def gate_show(
-    port: Port,
     model: Model,
+    port: Port = None,
     file: Annotated[Path | None, typer.Option(help="Gate set that should be in force: every word is compared.")] = None,
     baud: Baud = None,
     timeout: Timeout = 1.0,
@@ -89,7 +89,7 @@ def gate_show(
 
     target = read_target(model)
     source = None if file is None else load(file)
-    with open_sorter(port, baud, timeout, target) as sorter:
+    with open_sorter(port, baud, timeout, target, share=False) as sorter:
         board = sorter.check_model(target.manifest, target.build_id)
         if source is not None:
             sorter.check_gates(source, target.manifest)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def info(
-    port: Port,
+    port: Port = None,
     model: OptionalModel = None,
     baud: Baud = None,
     timeout: Timeout = 1.0,
@@ -36,7 +36,7 @@ def info(
     """
     target = optional_target(model)
     manifest = target.manifest if target else None
-    with open_sorter(port, baud, timeout, target) as sorter:
+    with open_sorter(port, baud, timeout, target, share=False) as sorter:
         board = sorter.check_model(target.manifest, target.build_id) if target else sorter.identify()
         status, gate, counters = sorter.status(), sorter.gate(), sorter.counters()
         schedule = sorter.schedule() if status.schedule_valid else None
@@ -44,7 +44,8 @@ def info(
         heartbeat = sorter.read("HEARTBEAT")
     if as_json:
         document = {
-            "port": port,
+            "port": sorter.port,
+            "owner": sorter.owner,
             **vars(board),
             **vars(status),
             "disarmed_by": status.disarmed_by.name,
@@ -60,7 +61,7 @@ def info(
     if state == "disarmed" and status.disarmed_by:
         state += f" by {status.disarmed_by.name.lower()}"
     table = console.table("", "")
-    table.add_row("port", port)
+    table.add_row("port", sorter.port + (f", through {sorter.owner}" if sorter.owner else ""))
     table.add_row("build id", board.build_id)
     table.add_row("model id", board.model_id + _name(board.model_id, manifest))
     table.add_row("network id", board.network_id)

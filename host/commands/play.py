@@ -26,7 +26,7 @@ def play(
         Path, typer.Option(help="Cells: heldout.npz of the training run, or a file of `icsort data cells`.")
     ],
     model: Model,
-    port: Port,
+    port: Port = None,
     count: Annotated[int, count_option("Play only the first so many cells.")] = 3,
     repeats: Annotated[int, typer.Option(min=1, max=65535, help="How often each is played.")] = 1,
     line_rate: Annotated[float, typer.Option(min=1, help="Lines a second.")] = 2.2e6,
@@ -49,6 +49,7 @@ def play(
     rows = []
     with open_sorter(port, baud, timeout, target) as sorter:
         board = sorter.check_model(manifest, target.build_id)
+        sorter.claim()  # what others have armed is theirs to disarm
         sorter.disarm()
         sorter.set_front(manifest)
         with LineSource(sorter) as source, console.progress("play") as progress:

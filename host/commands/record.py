@@ -15,7 +15,16 @@ from icsort.cli import console
 from icsort.cli.options import Force, Json
 from icsort.cli.options import count as count_option
 from icsort.errors import IcsortError
-from icsort.host.commands.connection import Baud, Model, Port, Timeout, open_sorter, read_target
+from icsort.host.commands.connection import (
+    Baud,
+    Model,
+    Port,
+    Reconnect,
+    Timeout,
+    messages,
+    open_sorter,
+    read_target,
+)
 from icsort.host.commands.stopping import stop_signals
 
 if TYPE_CHECKING:
@@ -29,8 +38,8 @@ if TYPE_CHECKING:
 
 def record(
     file: Annotated[Path, typer.Argument(help="FCS file to make; long recordings go on in FILE-002.fcs and so on.")],
-    port: Port,
     model: Model,
+    port: Port = None,
     features: Annotated[
         bool | None,
         typer.Option(
@@ -44,6 +53,7 @@ def record(
     ] = None,
     count: Annotated[int | None, count_option("End when so many events are recorded.")] = None,
     idle: Annotated[float | None, typer.Option(min=0.0, help="End after this many seconds without an event.")] = None,
+    reconnect: Reconnect = False,
     baud: Baud = None,
     timeout: Timeout = 1.0,
     force: Force = False,
@@ -73,7 +83,7 @@ def record(
                     print(f"recording to {file}: {len(layout.parameters)} values an event; Ctrl-C ends it", flush=True)
                 with console.progress("record") as report:
                     shown = time.monotonic()
-                    for message in sorter.events(count, idle):
+                    for message in messages(sorter, count, idle, reconnect, stopped):
                         recorder.add(message)
                         if stopped():
                             break

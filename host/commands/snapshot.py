@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 
 def snapshot(
-    port: Port,
     out: Annotated[Path, out("Folder to make: a TIFF an event, a page a channel.")],
+    port: Port = None,
     every: Annotated[int | None, typer.Option(min=1, max=2**24 - 1, help="Each n-th event.")] = None,
     gate: Annotated[
         str | None, typer.Option(help="Each event that this gate passes: its number, or its name in --gates.")
@@ -71,7 +71,7 @@ def snapshot(
                 break
         sorter.set_images(ImageReason.NONE)
         if not images.kept:
-            raise IcsortError(f"{port}: no image came; check that cells flow past and that some pass the gate")
+            raise IcsortError(f"{sorter.port}: no image came; check that cells flow past and that some pass the gate")
         document = images.close((sorter.counters()["IMAGES_SKIPPED"] - before) % 2**32)
     if as_json:
         console.show_json(document)

@@ -29,12 +29,14 @@ from icsort.host.commands.connection import (
     OptionalModel,
     Port,
     Pulse,
+    Reconnect,
     ScheduleFile,
     SortMode,
     SortTarget,
     Timeout,
     class_name,
     disarmed,
+    messages,
     open_sorter,
     optional_target,
     read_schedule,
@@ -54,7 +56,7 @@ if TYPE_CHECKING:
 
 
 def watch(
-    port: Port,
+    port: Port = None,
     model: OptionalModel = None,
     count: Annotated[int | None, count_option("End after so many events.")] = None,
     idle: Annotated[float | None, typer.Option(min=0.0, help="End after this many seconds without an event.")] = None,
@@ -94,6 +96,7 @@ def watch(
     schedule_file: ScheduleFile = None,
     clear_faults: ClearFaults = False,
     heartbeat: Heartbeat = 2.0,
+    reconnect: Reconnect = False,
     baud: Baud = None,
     timeout: Timeout = 1.0,
     features: Annotated[
@@ -147,7 +150,7 @@ def watch(
             longest = sorter.arm(target.manifest, schedule, target.build_id, heartbeat).longest
         shown = 0.0
         last_time = 0
-        for event in sorter.events(count, idle):
+        for event in messages(sorter, count, idle, reconnect, stopped):
             if keep:
                 keep(event)
             if keep_images:

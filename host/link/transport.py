@@ -26,6 +26,10 @@ class PortBusyError(IcsortError):
     """Another program has the port open."""
 
 
+class PortGoneError(IcsortError):
+    """A port that was there is no more."""
+
+
 class Transport(Protocol):
     """Where a device's bytes come from and go to."""
 
@@ -93,8 +97,10 @@ class SerialTransport:
     ) -> None:
         self.close()
 
-    def _gone(self) -> IcsortError:
-        return IcsortError(f"{self.name}: the port is gone, the board was unplugged or switched off; connect it again")
+    def _gone(self) -> PortGoneError:
+        return PortGoneError(
+            f"{self.name}: the port is gone, the board was unplugged or switched off; connect it again"
+        )
 
 
 def send_past(port: str, data: bytes) -> None:

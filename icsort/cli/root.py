@@ -33,6 +33,11 @@ COMMANDS = {
         "",
         "Load the bitstream of a project into its board, by openFPGALoader or Vivado.",
     ),
+    "serve": Entry(
+        "host.commands.serve:serve",
+        "",
+        "Hold a board's port for all commands of this user, through unplugging and restarts, until Ctrl-C.",
+    ),
     "info": Entry(
         "host.commands.info:info", "", "Ask a board who it is: build, model, geometry, state, gate, counters."
     ),

@@ -301,6 +301,7 @@ def test_arm(board: FakeBoard, sorter: Sorter, model: Manifest) -> None:
     assert writes(board)[before:] == [
         (fake_board.DISARM, 1),
         *FRONT_WRITES,
+        (fake_board.SCHEDULE_VIEW, 0),
         *zip(range(0x100, 0x118, 4), (12345, 200, 1, 7, 0, 0), strict=True),
         *zip(range(0x190, 0x1A4, 4), (2 | 15 << 12 | 1 << 24, 100, 100, 0, 2**32 - 1), strict=True),
         (fake_board.SCHEDULE_COMMIT, 1),

@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The way to a board, whoever holds its port: `connect`, and `stop`, which disarms whatever happens.
+
+docs/session.md has the rules.
+"""
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from serial.tools import list_ports
+
+from icsort.errors import IcsortError
+from icsort.host.link.owner import PortOwner
+from icsort.host.link.shared import SHARES, join, shared_ports, socket_path
+from icsort.host.link.transport import BAUDS, PortBusyError
+from icsort.host.sorter import DEFAULT_TIMEOUT, Sorter, disarm_past
+
+BUSY_SECONDS: Final = 2.0
+"""That a port may be held by a program that does not share it: those that only ask something end by then."""
+STOP_SECONDS: Final = 0.5
+"""That a program which has the port has to answer who disarms; then the board is told past it."""
+PORT_VARIABLE: Final = "ICSORT_PORT"
+
+
+def connect(
+    port: str | None = None,
+    *,
+    bauds: Sequence[int] | None = None,
+    timeout: float = DEFAULT_TIMEOUT,
+    share: bool = True,
+) -> Sorter:
+    """The board at a port, through the program that has it open, or else as that program.
+
+    port: None for that of the environment (ICSORT_PORT), of `icsort.toml`, or the only one at which a board answers.
+    bauds: rates to try; None for that of `icsort.toml`, or the usual ones. share: let other programs of this user
+    through, which takes threads; what only asks something does without. Raises IcsortError where no board answers.
+    """
+    port, bauds = _configured(port, bauds)
+    if port is not None:
+        return _open(port, bauds, timeout, share)
+    return _the_only_one(bauds, timeout, share)
+
+
+def stop(
+    port: str | None = None, *, bauds: Sequence[int] | None = None, timeout: float = DEFAULT_TIMEOUT
+) -> bool | None:
+    """Disarm: through the program that has the port open, or past it where that one does not answer; without a port,
+    every board that can be found. Returns True where the board has confirmed it, None where nobody could hear it.
+
+    Raises IcsortError where nothing could be sent.
+    """
+    port, bauds = _configured(port, bauds)
+    if port is not None:
+        return _stop(port, bauds, timeout)
+    ports = [name for name, _ in shared_ports()] or [entry.device for entry in list_ports.comports()]
+    results: list[bool | None] = []
+    reasons = []
+    for name in ports:
+        try:
+            results.append(_stop(name, bauds, timeout))
+        except IcsortError as error:
+            reasons.append(str(error))
+    if not results:
+        raise IcsortError(_none_found(reasons))
+    return True if all(results) else None
+
+
+def _stop(port: str, bauds: Sequence[int], timeout: float) -> bool | None:
+    # Nothing is waited for: whoever cannot be reached through is passed by.
+    with suppress(IcsortError):
+        transport = join(port, STOP_SECONDS)
+        if transport is not None:
+            with Sorter(transport, min(timeout, STOP_SECONDS)) as sorter:
+                sorter.disarm()
+            return True
+    try:
+        with Sorter.open(port, bauds, timeout) as sorter:
+            sorter.disarm()
+    except PortBusyError:
+        disarm_past(port)
+        return None
+    return True
+
+
+def _configured(port: str | None, bauds: Sequence[int] | None) -> tuple[str | None, Sequence[int]]:
+    from icsort.formats.lab import load_lab
+
+    port = port or os.environ.get(PORT_VARIABLE)
+    if port is not None and bauds is not None:
+        return port, bauds
+    lab = load_lab(Path())
+    return port or lab.port, bauds or ((lab.baud,) if lab.baud else BAUDS)
+
+
+def _joined(port: str, timeout: float) -> Sorter | None:
+    """Through the program that has the port; None where none shares it."""
+    transport = join(port)
+    if transport is None:
+        return None
+    sorter = Sorter(transport, timeout)
+    try:
+        sorter.check_protocol()
+    except BaseException:
+        transport.close()
+        raise
+    return sorter
+
+
+def _open(port: str, bauds: Sequence[int], timeout: float, share: bool, may_own: bool = True) -> Sorter:
+    limit = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            joined = _joined(port, timeout)
+            if joined is None and not may_own:
+                raise IcsortError(f"{port}: the program that held it has not opened it again; it is waited for")
+            sorter = joined or _owned(port, bauds, timeout, share)
+        except PortBusyError:
+            if time.monotonic() > limit:
+                raise
+            time.sleep(0.1)
+            continue
+        sorter.opened_by(lambda may_own: _open(port, bauds, timeout, share, may_own))
+        return sorter
+
+
+def _owned(port: str, bauds: Sequence[int], timeout: float, share: bool) -> Sorter:
+    """As the program that holds the port."""
+    sorter = Sorter.open(port, bauds, timeout)
+    if not (share and SHARES):
+        return sorter
+    try:
+        sorter.share(lambda transport: PortOwner(transport, socket_path(port)).local())
+    except BaseException:
+        sorter.close()
+        raise
+    return sorter
+
+
+def _the_only_one(bauds: Sequence[int], timeout: float, share: bool) -> Sorter:
+    """The board that is found. Raises IcsortError where there is none, or more than one, with what each port said."""
+    shared = [name for name, _ in shared_ports()]
+    known = {os.path.realpath(name) for name in shared}
+    ports = shared + [e.device for e in list_ports.comports() if os.path.realpath(e.device) not in known]
+    reasons: list[str] = []
+    found: list[Sorter] = []
+
+    def attempt(port: str) -> Callable[[], None]:
+        try:
+            sorter = _open(port, bauds, timeout, share)
+        except IcsortError as error:
+            reason = str(error)
+            return lambda: reasons.append(reason)
+        return lambda: found.append(sorter)
+
+    if ports:
+        with ThreadPoolExecutor(len(ports)) as pool:
+            for result in pool.map(attempt, ports):
+                result()
+    if len(found) == 1:
+        return found[0]
+    for sorter in found:
+        with suppress(IcsortError):
+            sorter.close()
+    if found:
+        names = ", ".join(sorter.port for sorter in found)
+        raise IcsortError(f"boards answer at several ports, {names}; say which one with --port")
+    raise IcsortError(_none_found(reasons))
+
+
+def _none_found(reasons: Sequence[str]) -> str:
+    tried = "; ".join(reasons) or "there is no serial port here"
+    return f"no board was found ({tried}); connect one, or give --port, {PORT_VARIABLE} or port in icsort.toml"

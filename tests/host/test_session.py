@@ -1,0 +1,617 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A port that several programs use: one at a time arms, each may disarm, and no loss of the link goes unnoticed."""
+
+import contextlib
+import json
+import os
+import random
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from icsort.errors import IcsortError
+from icsort.formats.package import Manifest
+from icsort.formats.schedule import Schedule
+from icsort.host import session
+from icsort.host.link import owner, shared
+from icsort.host.link.protocol import EventRecord
+from icsort.host.link.transport import PortGoneError, SerialTransport
+from icsort.host.session import connect, stop
+from icsort.host.sorter import Sorter
+from icsort.sim.bit_true.framing import MessageType
+from tests.host import fake_board
+from tests.host.fake_board import ACCEPTED, DISARM, FakeBoard
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True)
+def _runtime(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Sockets of this test alone; their paths may not be long."""
+    with tempfile.TemporaryDirectory(prefix="icsort-") as folder:
+        monkeypatch.setenv("XDG_RUNTIME_DIR", folder)
+        monkeypatch.delenv("ICSORT_PORT", raising=False)
+        yield
+
+
+@pytest.fixture
+def holder(board: FakeBoard) -> Iterator[Sorter]:
+    """The program that has the port."""
+    with contextlib.suppress(IcsortError), connect(board.port, timeout=0.3) as sorter:
+        yield sorter
+
+
+@pytest.fixture
+def other(holder: Sorter) -> Iterator[Sorter]:
+    """Another one, through it."""
+    with contextlib.suppress(IcsortError), connect(holder.port, timeout=0.3) as sorter:
+        assert not sorter.owns_port
+        yield sorter
+
+
+def armed(board: FakeBoard, sorter: Sorter, model: Manifest, heartbeat: float = 2.0) -> None:
+    sorter.set_gate(["S"], 0.5, model)
+    sorter.arm(model, heartbeat=heartbeat)
+    assert board.armed
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+    limit = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < limit, "it never came true"
+        time.sleep(0.01)
+
+
+def test_requests_of_several_programs_do_not_mix(board: FakeBoard, holder: Sorter, model: Manifest) -> None:
+    """What is chosen by one register and read by another belongs together, and every answer reaches who asked."""
+    holder.set_gate(["S", "M"], 0.25, model)
+    problems: list[BaseException] = []
+    events: list[int] = []
+
+    def use(number: int) -> None:
+        try:
+            with connect(board.port, timeout=0.5) as sorter:
+                for _ in range(6):
+                    in_force = sorter.gate()
+                    assert (in_force.mask, in_force.posterior) == (0b110, 2**14)
+                    assert sorter.counters()["MISSED"] == 100 + 0x84
+                    assert sorter.write("LINE_TIMEOUT", number) in range(4)
+                    assert sorter.identify().model_id == model.model_id
+        except BaseException as error:
+            problems.append(error)
+
+    def put() -> None:
+        for number in range(200):
+            board.put(board.event(number))
+            time.sleep(0.002)
+
+    threads = [threading.Thread(target=use, args=(number,)) for number in range(4)]
+    threads.append(threading.Thread(target=put))
+    for thread in threads:
+        thread.start()
+    events = [event.event_id for event in holder.events(count=200) if isinstance(event, EventRecord)]
+    for thread in threads:
+        thread.join()
+    assert problems == []
+    assert events == list(range(200))
+    assert (holder.losses.events, holder.losses.bad_frames) == (0, 0)
+
+
+def test_everybody_receives_events(board: FakeBoard, holder: Sorter, other: Sorter) -> None:
+    board.put(b"".join(board.event(number) for number in range(5)))
+    for sorter in (holder, other):
+        assert [event.event_id for event in sorter.events(count=5) if isinstance(event, EventRecord)] == [*range(5)]
+    other.listen_only_to(MessageType.STATISTICS)
+    board.put(board.event(5) + board.statistics(3, 10**8, {}) + board.event(6))
+    (kept,) = [message for message in other.events(idle=0.2) if message]
+    assert kept.number == 3
+    assert len([message for message in holder.events(idle=0.2) if message]) == 3
+
+
+def test_one_arms_and_nobody_else_changes_what_it_sorts_by(
+    board: FakeBoard, holder: Sorter, other: Sorter, model: Manifest
+) -> None:
+    armed(board, other, model)
+    in_force = dict(board.in_force)
+    acts: list[Callable[[], object]] = [
+        lambda: holder.arm(model),
+        lambda: holder.arm_test(Schedule()),
+        holder.claim,
+    ]
+    for act in acts:
+        with pytest.raises(IcsortError, match=r"\(process \d+\) has armed the board or is about to, and one at a time"):
+            act()
+    refused: list[Callable[[], object]] = [
+        lambda: holder.set_gate(["M"], 0.1, model),
+        lambda: holder.set_front(model),
+        lambda: holder.write("HEARTBEAT", 0),
+        lambda: holder.write("ARM", 1),
+        holder.clear_faults,
+        lambda: holder.set_record(features=True),
+    ]
+    for act in refused:
+        with pytest.raises(IcsortError, match=r"has armed the board, [A-Z_]+ stays as it is; `icsort disarm` first"):
+            act()
+    assert board.armed
+    assert board.in_force == in_force
+    holder.set_record(features=False)  # as it is: nothing is written
+    holder.set_statistics(0.5)
+    assert holder.gate().mask == 0b10
+    assert holder.schedule() == other.schedule()
+    other.disarm()
+    armed(board, holder, model)  # its turn now
+
+
+def test_everybody_may_disarm_and_it_stays(board: FakeBoard, holder: Sorter, other: Sorter, model: Manifest) -> None:
+    for armer, stopper in ((holder, other), (other, holder)):
+        armed(board, armer, model)
+        stopper.disarm()
+        assert not board.armed
+        with pytest.raises(IcsortError, match=r"not armed: .*\(process \d+\) stopped it; arm again when it may sort"):
+            list(armer.events(idle=2))
+        for _ in range(3):  # nothing but `arm`, asked for anew, arms
+            with pytest.raises(IcsortError, match="was disarmed meanwhile; arm again when it may sort"):
+                armer.write("ARM", 1)
+        assert not board.armed
+        armer.arm(model)
+        assert board.armed
+        armer.disarm()
+
+
+@pytest.mark.parametrize("at", [fake_board.FRONT_COMMIT, fake_board.SCHEDULE_COMMIT, fake_board.HEARTBEAT])
+def test_a_disarm_while_another_one_is_about_to_arm_wins(
+    board: FakeBoard, holder: Sorter, other: Sorter, model: Manifest, at: int
+) -> None:
+    holder.set_gate(["S"], 0.5, model)
+    disarmed: list[threading.Thread] = []
+
+    def disarm_now() -> None:
+        request = board.requests[-1]
+        if request[0] == 2 and int.from_bytes(request[2:4], "little") == at and not disarmed:
+            disarmed.append(threading.Thread(target=other.disarm))
+            disarmed[0].start()
+            time.sleep(0.1)  # it is in the owner's hands before this request is answered
+
+    board.on_request = disarm_now
+    with pytest.raises(IcsortError, match="it was disarmed meanwhile; arm again when it may sort"):
+        holder.arm(model)
+    disarmed[0].join()
+    assert not board.armed
+    board.on_request = lambda: None
+    holder.arm(model)
+    assert board.armed
+
+
+def test_a_disarm_waits_for_nobody(board: FakeBoard, holder: Sorter, other: Sorter, model: Manifest) -> None:
+    """Neither for the turn of another program, nor for a request that the board does not answer."""
+    armed(board, holder, model)
+    with holder.turn():
+        begun = time.monotonic()
+        assert other.write("DISARM", 1) == 0
+        assert time.monotonic() - begun < 0.2
+        assert not board.armed
+    holder.arm(model)
+    board.damage = ["drop"]  # the answer to this one
+    asking = threading.Thread(target=lambda: holder.read("CLOCK_HZ"))
+    asking.start()
+    wait_for(lambda: not board.damage)
+    stopping = threading.Thread(target=lambda: stop(board.port))
+    begun = time.monotonic()
+    stopping.start()
+    wait_for(lambda: not board.armed)
+    assert time.monotonic() - begun < 0.2
+    stopping.join()
+    asking.join()
+
+
+def test_a_disarm_is_repeated_until_it_is_confirmed(
+    board: FakeBoard, holder: Sorter, other: Sorter, model: Manifest
+) -> None:
+    armed(board, holder, model)
+    board.forgets = {DISARM}
+    stopping = threading.Thread(target=other.disarm)
+    board.damage = ["drop"] * 3
+    stopping.start()
+    wait_for(lambda: not board.damage)
+    board.forgets = set()
+    stopping.join()
+    assert not board.armed
+    assert other.retries == 0  # by the owner, in much less than a timeout each
+
+
+def test_the_end_of_who_armed_disarms(board: FakeBoard, holder: Sorter, other: Sorter, model: Manifest) -> None:
+    """Also an end without a word, as `kill -9` makes it, however lively the others are."""
+    armed(board, other, model)
+    transport = other._transport
+    assert isinstance(transport, shared.SharedTransport)
+    transport._end.close()
+    wait_for(lambda: not board.armed)
+    assert holder.status().disarmed_by.name == "HOST"
+    holder.arm(model)
+
+
+def test_the_silence_of_who_armed_disarms(board: FakeBoard, holder: Sorter, other: Sorter, model: Manifest) -> None:
+    """The board hears the others' requests, so its own heartbeat does not end."""
+    armed(board, other, model, heartbeat=0.2)
+    begun = time.monotonic()
+    while board.armed:
+        holder.read("CLOCK_HZ")
+        time.sleep(0.01)
+    assert owner.LEAST_SILENCE <= time.monotonic() - begun < owner.LEAST_SILENCE + 1
+    with pytest.raises(IcsortError, match="heard nothing from here, stopped it; arm again"):
+        other.check_armed()
+
+
+def test_who_keeps_asking_stays_armed(board: FakeBoard, other: Sorter, model: Manifest) -> None:
+    armed(board, other, model, heartbeat=1.0)
+    list(other.events(idle=1.5))
+    assert board.armed
+
+
+def test_the_end_of_the_owner_disarms_and_is_told(board: FakeBoard, model: Manifest) -> None:
+    with connect(board.port, timeout=0.3) as holder:
+        other = connect(board.port, timeout=0.3)
+        armed(board, other, model)
+        holder.close()
+        assert not board.armed
+        with pytest.raises(PortGoneError, match=r"\(process \d+\), which held the port, has ended; connect again"):
+            list(other.events(idle=1))
+        with connect(board.port) as again:
+            assert again.owns_port
+        with pytest.raises(IcsortError):
+            other.close()
+
+
+def test_a_turn_is_lost_by_who_does_nothing(
+    board: FakeBoard, holder: Sorter, other: Sorter, model: Manifest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(owner, "TURN_SILENCE", 0.2)
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(holder.turn())
+        holder.write("SCHEDULE_VIEW", 1)
+        begun = time.monotonic()
+        other.set_gate(["S"], 0.5, model)
+        assert time.monotonic() - begun > 0.15
+        assert board.registers[fake_board.SCHEDULE_VIEW] == 0  # as nobody leaves it
+        with other.turn(), pytest.raises(IcsortError, match=r"it is the turn of .*; do it again"):
+            holder.write("GATE_INDEX", 0)
+
+
+def test_garbage_of_a_program_reaches_no_board(board: FakeBoard, holder: Sorter, seed: int) -> None:
+    draw = random.Random(seed)
+    before = len(board.requests)
+    with socket.socket(socket.AF_UNIX) as end:
+        end.connect(str(shared.socket_path(board.port)))
+        for _ in range(200):
+            end.sendall(draw.randbytes(draw.randrange(1, 300)) + b"\0")
+        for message in ({"op": "what"}, {"op": "claim"}, {"op": "claim", "heartbeat": "x"}, {"op": "only", "kinds": 3}):
+            end.sendall(shared.control(message))
+        end.sendall(shared.encode(bytes([shared.CONTROL, 0]) + b"[1]"))
+        end.sendall(shared.encode(bytes([2, 1])))  # a request without an address
+        end.settimeout(2)
+        assert b"not understood" in end.recv(10_000)
+        assert holder.read("LINE_TIMEOUT") == 0
+    assert [request for request in board.requests[before:] if request[0] != 1] == []
+    assert len(board.requests) == before + 1
+
+
+def test_sockets_are_their_owners(board: FakeBoard, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = shared.runtime_folder()
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    path = shared.socket_path(board.port)
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(path))  # of a program that was killed
+    with connect(board.port) as sorter:
+        assert sorter.owns_port
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        link = folder.parent / "board"
+        link.symlink_to(board.port)
+        with connect(str(link)) as through:
+            assert not through.owns_port
+        monkeypatch.setattr(shared, "peer_user", lambda _: os.getuid() + 1)
+        with pytest.raises(IcsortError, match="listens there and not you; remove it"):
+            connect(board.port)
+        monkeypatch.undo()
+        monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder.parent))
+    assert not path.exists()
+    folder.chmod(0o755)
+    with pytest.raises(
+        IcsortError, match=r"is not a folder that you alone may enter.*remove it, or set XDG_RUNTIME_DIR"
+    ):
+        connect(board.port)
+    assert stop(board.port) is True  # to disarm needs no socket
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder.parent / ("x" * 100)))
+    assert shared.runtime_folder().parent == Path(tempfile.gettempdir())
+
+
+def test_other_users_are_not_let_in(board: FakeBoard, holder: Sorter, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(owner, "peer_user", lambda _: os.getuid() + 1)
+    with pytest.raises(IcsortError, match="busy, another program has it open"):
+        connect(board.port)
+    assert holder.read("LINE_TIMEOUT") == 0
+
+
+def test_a_program_that_does_not_answer(board: FakeBoard, model: Manifest) -> None:
+    """It is told of, and to disarm goes past it."""
+    with Sorter.open(board.port) as sorter, socket.socket(socket.AF_UNIX) as hung:
+        armed(board, sorter, model)
+        hung.bind(str(shared.socket_path(board.port)))
+        hung.listen()
+        with pytest.raises(IcsortError, match="has the port open and does not answer; end that program"):
+            connect(board.port)
+        begun = time.monotonic()
+        assert stop(board.port) is None
+        assert time.monotonic() - begun < 2
+        assert not board.armed
+
+
+def test_a_port_that_is_soon_free_is_waited_for(board: FakeBoard) -> None:
+    brief = SerialTransport(board.port)
+    threading.Timer(0.5, brief.close).start()
+    with connect(board.port) as sorter:
+        assert sorter.owns_port
+
+
+@contextlib.contextmanager
+def replugged(port: Path, model: Manifest) -> Iterator[tuple[FakeBoard, Callable[[dict[int, int]], FakeBoard]]]:
+    """A board behind a link, and what pulls it out and plugs one with these counters in its place."""
+    with contextlib.ExitStack() as stack:
+        first = stack.enter_context(FakeBoard(model.model_id))
+        port.symlink_to(first.port)
+
+        def plug(counters: dict[int, int]) -> FakeBoard:
+            first.unplug()
+            second = FakeBoard(model.model_id)
+            second.counters |= counters
+            port.unlink()
+            port.symlink_to(second.port)
+            return stack.enter_context(second)
+
+        yield first, plug
+
+
+def test_a_gap_is_told_exactly(tmp_path: Path, model: Manifest) -> None:
+    with replugged(tmp_path / "board", model) as (board, plug), connect(str(tmp_path / "board")) as sorter:
+        other = connect(str(tmp_path / "board"), timeout=0.3)
+        armed(board, sorter, model)
+        board.put(board.event(7))
+        assert [event.event_id for event in sorter.events(count=1) if event] == [7]
+        sorter.counters()
+        again = plug({ACCEPTED: 100 + ACCEPTED + 41, 0x88: 100 + 0x88 + 5})
+        with pytest.raises(PortGoneError, match="the port is gone"):
+            list(sorter.events())
+        with pytest.raises(PortGoneError, match="the port is gone"):
+            list(other.events())
+        gap = sorter.reconnect(5)
+        assert gap is not None
+        assert (gap.restarted, gap.seconds) == (False, 0.0)
+        assert {name: count for name, count in gap.counts.items() if count} == {"ACCEPTED": 41, "SORTED": 5}
+        assert gap.text() == "meanwhile, in 0.000 s of its clock: 41 accepted, 5 sorted"
+        assert not again.armed  # nothing arms by itself
+        again.event_seq = 200
+        again.put(again.event(60))
+        assert [event.event_id for event in sorter.events(count=1) if event] == [60]
+        assert (sorter.losses.events, sorter.losses.restarts) == (52, 0)
+        assert other.reconnect(5) is not None
+        assert other.owner == sorter.owner
+        other.close()
+
+
+def test_a_restart_is_noticed(tmp_path: Path, model: Manifest) -> None:
+    with replugged(tmp_path / "board", model) as (board, plug), connect(str(tmp_path / "board")) as sorter:
+        board.put(board.statistics(5, 2**40, {ACCEPTED: 1000}))
+        list(sorter.events(idle=0.1))
+        plug({ACCEPTED: 3})
+        with pytest.raises(PortGoneError):
+            list(sorter.events())
+        gap = sorter.reconnect(5)
+        assert gap is not None
+        assert gap.restarted
+        assert gap.counts["ACCEPTED"] == 3
+        assert gap.text().startswith("the board was reset meanwhile; since then, in 42.950 s of its clock: 3 accepted")
+        sorter._reopen = None
+        with pytest.raises(IcsortError, match="is not opened again"):
+            sorter.reconnect()
+    with (
+        Sorter.open(FakeBoard(model.model_id).__enter__().port) as alone,
+        pytest.raises(IcsortError, match="not opened"),
+    ):
+        alone.reconnect()
+
+
+def test_a_board_that_does_not_come_back(board: FakeBoard, holder: Sorter) -> None:
+    board.unplug()
+    with pytest.raises(PortGoneError):
+        list(holder.events())
+    with pytest.raises(IcsortError, match="there is no such port"):
+        holder.reconnect(0.3)
+    assert holder.reconnect(stopped=lambda: True) is None
+
+
+def found(monkeypatch: pytest.MonkeyPatch, *ports: str) -> None:
+    monkeypatch.setattr(session.list_ports, "comports", lambda: [SimpleNamespace(device=port) for port in ports])
+
+
+def test_search_over_all_ports(
+    board: FakeBoard, model: Manifest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    noisy, deaf = FakeBoard(model.model_id), FakeBoard(model.model_id)
+    noisy.deaf = deaf.deaf = True
+    noisy.chatter = b"[INFO] boot ok\r\n"
+    found(monkeypatch)
+    with pytest.raises(IcsortError, match=r"no board was found \(there is no serial port here\); connect one, or give"):
+        connect()
+    with pytest.raises(IcsortError, match=r"no board was found \(there is no serial port here\)"):
+        stop()
+    with noisy, deaf:
+        found(monkeypatch, noisy.port, deaf.port, "/dev/ttyNONE")
+        begun = time.monotonic()
+        with pytest.raises(IcsortError) as refusal:
+            connect()
+        assert time.monotonic() - begun < 3.5
+        assert f"{noisy.port}: " in str(refusal.value)
+        assert "bytes arrived but no frame of an icsort board" in str(refusal.value)
+        assert f"{deaf.port}: no answer" in str(refusal.value)
+        assert "/dev/ttyNONE: there is no such port" in str(refusal.value)
+        found(monkeypatch, noisy.port, board.port)
+        with connect() as sorter:
+            assert sorter.port == board.port
+            assert next(iter(shared.shared_ports()))[0] == board.port
+            with connect() as through:
+                assert through.owner == sorter.owner
+    with FakeBoard(model.model_id) as second:
+        found(monkeypatch, second.port, board.port)
+        with pytest.raises(IcsortError, match=r"boards answer at several ports, .*; say which one with --port"):
+            connect()
+        for each in (board, second):
+            each.registers[fake_board.STATUS] |= fake_board.ARMED
+        assert stop() is True  # in doubt all of them
+        assert not board.armed
+        assert not second.armed
+
+
+@pytest.mark.parametrize("bauds", [[4_000_000], None])
+def test_noise_is_told_within_three_seconds(board: FakeBoard, bauds: list[int] | None) -> None:
+    board.deaf, board.chatter = True, b"[INFO] boot ok, temp 31.2C\r\n"
+    begun = time.monotonic()
+    with pytest.raises(IcsortError, match=r"bytes arrived but no frame of an icsort board.*the wrong --baud"):
+        connect(board.port, bauds=bauds)
+    assert time.monotonic() - begun < 3
+
+
+def test_where_the_port_is_said(board: FakeBoard, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    lab = tmp_path / "icsort.toml"
+    lab.write_text(f'port = "{board.port}"\nbaud = 4000000\n')
+    connect().close()
+    monkeypatch.setenv("ICSORT_PORT", "/dev/ttyENV")
+    with pytest.raises(IcsortError, match="/dev/ttyENV: there is no such port"):
+        connect()
+    with pytest.raises(IcsortError, match="/dev/ttyARG: there is no such port"):
+        connect("/dev/ttyARG")
+    monkeypatch.delenv("ICSORT_PORT")
+    for content, problem in (
+        ('prot = "/dev/ttyUSB0"', r"icsort\.toml: unknown key prot; docs/session\.md says"),
+        ("port = 3", r"icsort\.toml: port is 3: it must be a valid string"),
+        ("port = ", r"icsort\.toml: not a TOML file: "),
+        ("baud = 0", r"icsort\.toml: baud is 0"),
+    ):
+        lab.write_text(content)
+        with pytest.raises(IcsortError, match=problem):
+            connect()
+
+
+def test_without_local_sockets(board: FakeBoard, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on Windows: a port has one program."""
+    for module in (session, shared):
+        monkeypatch.setattr(module, "SHARES", False)
+    with connect(board.port) as sorter:
+        assert sorter.owner is None
+        assert sorter.owns_port
+        with pytest.raises(IcsortError, match="busy, another program has it open"):
+            connect(board.port)
+        sorter.claim()
+        sorter.release()
+        sorter.listen_only_to(MessageType.STATISTICS)
+
+
+def test_a_slow_program_costs_the_others_nothing(
+    board: FakeBoard, holder: Sorter, other: Sorter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it does not read is dropped for it, and it sees how much."""
+    monkeypatch.setattr(owner, "BACKLOG_BYTES", 1000)
+    frames = [board.event(number) for number in range(8000)]
+    for first in range(0, 8000, 40):
+        board.put(b"".join(frames[first : first + 40]))
+        got = [event for event in holder.events(count=40) if event]
+        assert len(got) == 40
+    assert holder.losses.events == 0
+    received = [event for event in other.events(idle=0.3) if event]
+    assert len(received) < 8000
+    board.put(board.event(8000))
+    list(other.events(count=1))
+    assert other.losses.events == 8000 - len(received)
+
+
+def start(*words: str) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [sys.executable, "-m", "icsort", *words],
+        cwd=REPOSITORY, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+
+
+def line_of(process: "subprocess.Popen[str]") -> dict[str, Any]:
+    assert process.stdout is not None
+    return dict(json.loads(process.stdout.readline()))
+
+
+def test_serve_and_watch_through_a_pulled_cable(tmp_path: Path, model: Manifest) -> None:
+    port = tmp_path / "board"
+    with replugged(port, model) as (board, plug):
+        serve = start("serve", "--port", str(port), "--json")
+        assert line_of(serve)["build_id"] == "0123456789abcdef"
+        second = start("serve", "--port", str(port))
+        _, errors = second.communicate(timeout=20)
+        assert second.returncode == 2
+        assert "icsort serve (process " in errors
+        assert "holds it already" in errors
+        watch = start("watch", "--port", str(port), "--json", "--reconnect", "--count", "2")
+        with connect(str(port)) as sorter:
+            assert sorter.owner == f"icsort serve (process {serve.pid})"
+            transport = sorter._transport
+            assert isinstance(transport, shared.SharedTransport)
+            wait_for(lambda: "icsort watch" in transport.ask("programs")["programs"])
+            time.sleep(0.3)
+        board.put(board.event(3))
+        assert line_of(watch)["event"] == 3
+        again = plug({ACCEPTED: 0, 0x88: 1})
+        assert "the port is gone" in line_of(serve)["lost"]
+        assert line_of(serve)["counts"]["SORTED"] >= 0
+        with connect(str(port)) as sorter:
+            transport = sorter._transport
+            assert isinstance(transport, shared.SharedTransport)
+            wait_for(lambda: "icsort watch" in transport.ask("programs")["programs"])
+            time.sleep(0.3)
+        again.put(again.event(9))
+        assert line_of(watch)["event"] == 9
+        summary, warnings = watch.communicate(timeout=20)
+        assert json.loads(summary.splitlines()[-1])["summary"]["lost_events"] == 5
+        assert "waiting for it" in warnings
+        assert "back; " in warnings
+        serve.send_signal(signal.SIGINT)
+        assert serve.communicate(timeout=20)[1] == ""
+        assert (serve.returncode, watch.returncode) == (0, 0)
+
+
+def test_disarm_is_not_a_matter_of_luck(board: FakeBoard, holder: Sorter, other: Sorter, model: Manifest) -> None:
+    """One program arms again and again as fast as it can, one disarms: it is never armed behind that."""
+    holder.set_gate(["S"], 0.5, model)
+    done = threading.Event()
+
+    def arm_on() -> None:
+        while not done.is_set():
+            with contextlib.suppress(IcsortError):
+                holder.write("ARM", 1)  # without asking for leave first
+
+    with contextlib.suppress(IcsortError):
+        holder.arm(model)
+    arming = threading.Thread(target=arm_on)
+    arming.start()
+    other.disarm()
+    for _ in range(50):
+        assert not board.armed
+        time.sleep(0.005)
+    done.set()
+    arming.join()
