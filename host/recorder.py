@@ -91,9 +91,9 @@ class Recorder:
     """A recording that is under way; a context manager, which ends it whole.
 
     path: of the first file, NAME.fcs; those that follow are NAME-002.fcs and so on. keywords: besides those of the
-    layout. losses: of the sorter that the events come from. force: replace an earlier recording there. Raises
-    IcsortError where there is one and it is not forced, or something else is there; `add` and `close` where the disk
-    takes no more.
+    layout. losses: of the sorter that the events come from. force: replace an earlier recording there. first:
+    number of the first file, where the recording goes on behind others, which stay as they are. Raises IcsortError
+    where there is one and it is not forced, or something else is there; `add` and `close` where the disk takes no more.
     """
 
     def __init__(
@@ -104,6 +104,7 @@ class Recorder:
         losses: Losses,
         *,
         force: bool = False,
+        first: int = 1,
         max_bytes: int = MAX_BYTES,
         max_events: int = MAX_EVENTS,
     ) -> None:
@@ -116,9 +117,12 @@ class Recorder:
         self._pending: list[EventRecord] = []
         self._handed = time.monotonic()
         self._next: int | None = None
-        _clear(self.path, force)
+        if first == 1:
+            _clear(self.path, force)
+        elif segment(self.path, first).exists():
+            raise IcsortError(f"{segment(self.path, first)}: exists already; give another name")
         most = max(1, max_bytes // (VALUE_BYTES * len(layout.parameters)))
-        self._disk = _Disk(self.path, layout, keywords, min(max_events, most))
+        self._disk = _Disk(self.path, layout, keywords, min(max_events, most), first)
         self._disk.start_with(self._counts())
 
     @property
@@ -238,7 +242,7 @@ class _Rows:
 class _Disk(threading.Thread):
     """Writes what is put, segment after segment, and commits each COMMIT_SECONDS."""
 
-    def __init__(self, path: Path, layout: Layout, keywords: dict[str, str], most: int) -> None:
+    def __init__(self, path: Path, layout: Layout, keywords: dict[str, str], most: int, first: int) -> None:
         super().__init__(daemon=True)
         self.files: list[FcsWriter] = []
         self.amended = 0
@@ -246,6 +250,7 @@ class _Disk(threading.Thread):
         self._layout = layout
         self._keywords = keywords
         self._most = most
+        self._first = first
         names = [parameter.name for parameter in layout.parameters]
         self._event, self._outcome = names.index(EVENT), names.index(OUTCOME)
         self._queue: queue.Queue[tuple[NDArray[Any] | None, Amendment | None, dict[str, str]] | None]
@@ -332,8 +337,8 @@ class _Disk(threading.Thread):
             self.amended += 1
 
     def _follow(self) -> FcsWriter:
-        number, begun = len(self.files) + 1, datetime.now()
-        path = self._path if number == 1 else segment(self._path, number)
+        number, begun = self._first + len(self.files), datetime.now()
+        path = segment(self._path, number)
         keywords = self._layout.keywords() | self._keywords
         keywords |= {
             "$FIL": path.name,

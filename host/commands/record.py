@@ -28,7 +28,7 @@ from icsort.host.commands.connection import (
 from icsort.host.commands.stopping import stop_signals
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from icsort.formats.package import Manifest
     from icsort.host.link.protocol import Message
@@ -74,7 +74,7 @@ def record(
     with stop_signals() as stopped, open_sorter(port, baud, timeout, target) as sorter:
         sorter.check_model(target.manifest, target.build_id)
         sorter.check_settings(target.manifest)
-        with _fields(sorter, sorter.has_features(target.manifest) if features is None else features):
+        with record_fields(sorter, sorter.has_features(target.manifest) if features is None else features):
             layout = layout_of(sorter, target.manifest, names)
             with Recorder(file, layout, identity_keywords(sorter), sorter.losses, force=force) as recorder:
                 if as_json:
@@ -103,12 +103,26 @@ def record(
 
 
 @contextlib.contextmanager
-def beside(sorter: "Sorter", manifest: "Manifest", file: Path) -> "Iterator[Callable[[Message | None], None]]":
+def beside(
+    sorter: "Sorter",
+    manifest: "Manifest",
+    file: Path,
+    gates: "Sequence[str] | None" = None,
+    keywords: "dict[str, str] | None" = None,
+    first: int = 1,
+) -> "Iterator[Callable[[Message | None], None]]":
     """A new recording beside other work, of the records as they are: takes what `Sorter.events` gives. Where the disk
-    takes no more, that is a warning, and the work goes on."""
+    takes no more, that is a warning, and the work goes on. gates: names of those in force. keywords: more of them.
+    first: number of its first file."""
     from icsort.host.recorder import Recorder, identity_keywords, layout_of
 
-    recorder: Recorder | None = Recorder(file, layout_of(sorter, manifest), identity_keywords(sorter), sorter.losses)
+    recorder: Recorder | None = Recorder(
+        file,
+        layout_of(sorter, manifest, gates),
+        identity_keywords(sorter) | (keywords or {}),
+        sorter.losses,
+        first=first,
+    )
 
     def warned(act: "Callable[[], None]") -> None:
         nonlocal recorder
@@ -133,7 +147,7 @@ def beside(sorter: "Sorter", manifest: "Manifest", file: Path) -> "Iterator[Call
 
 
 @contextlib.contextmanager
-def _fields(sorter: "Sorter", features: bool) -> Any:
+def record_fields(sorter: "Sorter", features: bool) -> Any:
     """Records with or without features in this block; then as they were."""
     before = sorter.read("RECORD_FIELDS")
     sorter.set_record(features)

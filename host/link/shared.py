@@ -151,6 +151,7 @@ class SharedTransport:
         self.stopped_by: str | None = None
         self._end = end
         self._end.settimeout(POLL_SECONDS)
+        self._lost = ""  # why there is no port any more
         self._tail = b""
         self._kept = b""  # arrived while a reply was waited for
         self._replies: list[dict[str, Any]] = []
@@ -174,10 +175,9 @@ class SharedTransport:
             self._end.settimeout(REPLY_SECONDS)
             self._end.sendall(data)
         except OSError:
-            # It may have said why it went before it did.
-            for _ in range(10):
+            for _ in range(10):  # it may have said why it went, before it did
                 self._keep()
-            raise PortGoneError(f"{self.name}: the program that holds the port does not take any more") from None
+            raise PortGoneError(f"{self.name}: the program that holds the port takes no more; end it") from None
         finally:
             with suppress(OSError):
                 self._end.settimeout(POLL_SECONDS)
@@ -219,7 +219,7 @@ class SharedTransport:
         except OSError:
             data = b""
         if not data:
-            raise PortGoneError(f"{self.name}: the program that held the port has ended; connect again")
+            raise PortGoneError(self._lost or f"{self.name}: the program that held the port has ended; connect again")
         *frames, self._tail = (self._tail + data).split(b"\0")
         passed = []
         problem: IcsortError | None = None
@@ -242,7 +242,8 @@ class SharedTransport:
                 case "refused":
                     return IcsortError(f"{self.name}: {message['error']}")
                 case "gone":
-                    return PortGoneError(str(message["error"]))
+                    self._lost = str(message["error"])
+                    return PortGoneError(self._lost)
                 case "stopped":
                     self.stopped_by = str(message["by"])
                 case _:

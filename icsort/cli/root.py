@@ -53,6 +53,11 @@ COMMANDS = {
         "Check that the board runs this model, set trigger and timing, and let it sort until Ctrl-C.",
     ),
     "disarm": Entry("host.commands.disarm:disarm", "", "Stop sorting at once."),
+    "sort": Entry(
+        "host.commands.sort:sort",
+        "",
+        "Run a whole sort from a file: gates, directions, targets, timing, when it stops, what is kept.",
+    ),
     "play": Entry(
         "host.commands.play:play",
         "",

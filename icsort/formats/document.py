@@ -7,6 +7,7 @@ A model here is frozen and strict: no key that is unknown, no text for a number,
 import json
 import os
 import tempfile
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -47,6 +48,7 @@ class Document(Strict):
 
 
 D = TypeVar("D", bound=Document)
+S = TypeVar("S", bound=Strict)
 
 
 def read(kind: type[D], path: Path, remedy: str) -> D:
@@ -68,6 +70,24 @@ def read(kind: type[D], path: Path, remedy: str) -> D:
             content = content if upgraded is plain else json.dumps(upgraded).encode()
         document = kind.model_validate_json(content)
         for key in kind.STATED:
+            if key not in document.model_fields_set:
+                raise IcsortError(f"{path}: {key} is missing; {remedy}")
+        return document
+
+
+def read_toml(kind: type[S], path: Path, remedy: str) -> S:
+    """Read a TOML file. Raises IcsortError as `read`."""
+    try:
+        plain = json.dumps(tomllib.loads(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise IcsortError(f"{path}: cannot be read ({error.strerror}); {remedy}") from None
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise IcsortError(f"{path}: not a TOML file ({error}); {remedy}") from None
+    except TypeError:
+        raise IcsortError(f"{path}: dates and times have no place in it; {remedy}") from None
+    with refusals(str(path), remedy):
+        document = kind.model_validate_json(plain)
+        for key in kind.STATED if issubclass(kind, Document) else ():
             if key not in document.model_fields_set:
                 raise IcsortError(f"{path}: {key} is missing; {remedy}")
         return document

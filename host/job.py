@@ -1,0 +1,336 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A job under way: gates set, board armed, counts followed and written down, until a rule of the job ends it.
+
+The board's own counters are what counts: how many were sorted is known to the cell, also behind a crash of this
+program, where nobody reset or armed the board since.
+"""
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from icsort.errors import IcsortError
+from icsort.host.link.protocol import EventRecord, Message
+
+if TYPE_CHECKING:
+    from icsort.formats.compile_gate import Compiled
+    from icsort.formats.job import LoadedJob
+    from icsort.formats.journal import Ended, JobState, JournalWriter, Run, RunState
+    from icsort.formats.package import Manifest
+    from icsort.host.sorter import Sorter
+    from icsort.sim.bit_true.scheduler import Settings
+
+POLL_SECONDS: Final = 0.5
+"""Between readings of the counters, which are written down each time."""
+IDLE_SECONDS: Final = 1.0
+"""In which a disarmed board ends what it has begun, so that its counters say all."""
+DRAIN_SECONDS: Final = 0.3
+"""Without an event behind the end, after which none is waited for."""
+RECORDING: Final = "events.fcs"
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A job that may be begun: all that can be known without the board goes together. settings: its schedule at the
+    clock that was looked at. state: of earlier runs; None of a job that is new."""
+
+    loaded: "LoadedJob"
+    manifest: "Manifest"
+    compiled: "Compiled"
+    settings: "Settings"
+    state: "JobState | None"
+
+    @property
+    def sorted_before(self) -> dict[int, int]:
+        return self.state.sorted if self.state else {}
+
+
+def check(loaded: "LoadedJob", manifest: "Manifest", features: bool, clock_hz: int, resume: bool) -> Checked:
+    """All that can be wrong before a board is asked. features: whether the build has them. Raises IcsortError."""
+    from icsort.formats.compile_gate import board_values, compile_gate
+    from icsort.formats.journal import identity_of, read_journal
+
+    folder = loaded.folder
+    compiled = compile_gate(loaded.gates, board_values(manifest, clock_hz, features))
+    if loaded.job.record.features and not features:
+        raise IcsortError(f"{loaded.path}: record.features: the build has none; leave it out")
+    try:
+        loaded.instrument.front(manifest)
+    except IcsortError as error:
+        raise IcsortError(f"{loaded.path.parent / loaded.job.instrument}: {error}") from None
+    if not resume:
+        if folder.exists():
+            raise IcsortError(f"{folder}: exists already; go on with it by --resume, or name another folder in the job")
+        _may_be_made(folder)
+        return Checked(loaded, manifest, compiled, loaded.schedule({}).cycles(clock_hz), None)
+    state = read_journal(folder)
+    if state.begun.identity != identity_of(loaded, manifest.model_id):
+        raise IcsortError(
+            f"{loaded.path}: job, gates or model are not those that {folder} was begun with; take those again, or name "
+            "another folder. When it stops and the instrument may change"
+        )
+    if reached := reached_rule(loaded, state.counts, state.seconds):
+        raise IcsortError(f"{folder}: the job has ended, {reached}; change its [stop], or begin another one")
+    return Checked(loaded, manifest, compiled, loaded.schedule(state.sorted).cycles(clock_hz), state)
+
+
+def _may_be_made(folder: Path) -> None:
+    """Raises IcsortError for a folder that could not be."""
+    parent = folder.parent
+    while not parent.exists() and parent != parent.parent:
+        parent = parent.parent
+    if not parent.is_dir() or not os.access(parent, os.W_OK):
+        raise IcsortError(f"{folder}: cannot be made in {parent}; name another folder in the job")
+
+
+def reached_rule(loaded: "LoadedJob", counts: dict[str, int], seconds: float) -> str | None:
+    """Which rule of the job has come true, in words; None while none has."""
+    from icsort.formats.journal import sorts
+
+    stop, targets = loaded.job.stop, loaded.job.targets
+    done = sorts(counts)
+    if stop.targets and targets and all(done[output] >= target for output, target in targets.items()):
+        return "its targets are reached"
+    if stop.events is not None and counts.get("ACCEPTED", 0) >= stop.events:
+        return f"{stop.events:,} events are reached"
+    if stop.minutes is not None and seconds >= 60 * stop.minutes:
+        return f"{stop.minutes:g} minutes are over"
+    return None
+
+
+def take(sorter: "Sorter", checked: Checked, build_id: str | None, clear_faults: bool = False) -> None:
+    """Make the board this job's, disarmed. Raises IcsortError where another program has armed it, or it holds another
+    model or build."""
+    sorter.check_model(checked.manifest, build_id)
+    sorter.claim(checked.loaded.job.heartbeat_s)
+    sorter.disarm()
+    if clear_faults:
+        sorter.clear_faults()
+    _wait_idle(sorter)
+
+
+def _wait_idle(sorter: "Sorter") -> None:
+    limit = time.monotonic() + IDLE_SECONDS
+    while not sorter.status().idle and time.monotonic() < limit:
+        time.sleep(0.01)
+
+
+class JobRun:
+    """One run of a job at a board that `take` took. told: is called with the totals of all runs whenever they are
+    read: counts, seconds."""
+
+    def __init__(
+        self,
+        sorter: "Sorter",
+        checked: Checked,
+        journal: "JournalWriter",
+        build_id: str | None,
+        told: Callable[[dict[str, int], float], None] = lambda _counts, _seconds: None,
+    ) -> None:
+        self._sorter = sorter
+        self._checked = checked
+        self._journal = journal
+        self._build_id = build_id
+        self._told = told
+        self._number = 1 + len(checked.state.runs) if checked.state else 1
+
+    def begin(self) -> None:
+        """Write down what is sorted; or close the run before, by what the board counted since."""
+        state = self._checked.state
+        if state is None:
+            self._begin()
+        elif state.runs and state.runs[-1].ended is None:
+            self._close_cut_run(state.runs[-1])
+
+    def sort(
+        self, keep: Callable[[Message | None], None], recording: str | None, stopped: Callable[[], bool]
+    ) -> "Ended":
+        """Arm, follow, disarm. keep: takes what `Sorter.events` gives. Returns the entry of the run's end. Raises
+        IcsortError where it is disarmed by somebody or something else; that is written down too."""
+        from icsort.formats.journal import JobState, Progress, RunState
+
+        sorter, loaded, manifest = self._sorter, self._checked.loaded, self._checked.manifest
+        before = self._checked.state
+        earlier = JobState(before.begun, list(before.runs)) if before else None
+        counts_before = earlier.counts if earlier else {}
+        seconds_before = earlier.seconds if earlier else 0.0
+        done_before = earlier.sorted if earlier else {}
+        if rule := reached_rule(loaded, counts_before, seconds_before):
+            raise IcsortError(f"{loaded.folder}: the job has ended, {rule}, with what the board counted last")
+        run = RunState(self._run_entry(recording))
+        self._journal.add(run.begun)
+        why, done, exact = "", False, True
+        begun = time.monotonic()
+        problem: IcsortError | None = None
+        try:
+            sorter.arm(
+                loaded.instrument.front(manifest),  # type: ignore[arg-type]  # a package with another trigger
+                loaded.schedule(done_before),
+                self._build_id,
+                loaded.job.heartbeat_s,
+            )
+            begun = polled = time.monotonic()
+            for message in sorter.events():
+                keep(message)
+                if stopped():
+                    why = "stopped by hand"
+                    break
+                now = time.monotonic()
+                if now - polled < POLL_SECONDS:
+                    continue
+                polled = now
+                board_time, counters = self._counters()
+                run.last = Progress(
+                    time=_now(), run=self._number, seconds=now - begun, board_time=board_time, counters=counters
+                )
+                self._journal.add(run.last)
+                total = {name: counts_before.get(name, 0) + count for name, count in run.counts.items()}
+                self._told(total, seconds_before + run.seconds)
+                if rule := reached_rule(loaded, total, seconds_before + run.seconds):
+                    why, done = rule, True
+                    break
+        except IcsortError as error:
+            problem, why = error, str(error)
+        seconds = time.monotonic() - begun
+        board_time, counters = (run.last or run.begun).board_time, (run.last or run.begun).counters
+        try:
+            sorter.disarm()
+            _wait_idle(sorter)
+            self._drain(keep)
+            board_time, counters = self._counters()
+        except IcsortError as error:
+            exact, problem, why = False, problem or error, why or str(error)
+        ended = self._ended(seconds, board_time, counters, why, done, exact)
+        run.last = ended
+        try:
+            self._journal.add(ended)
+        except IcsortError as error:
+            problem = problem or error
+        self._told(
+            {name: counts_before.get(name, 0) + count for name, count in run.counts.items()}, seconds_before + seconds
+        )
+        if problem is not None:
+            raise problem from None
+        return ended
+
+    def _begin(self) -> None:
+        import icsort
+        from icsort.formats.journal import Begun, identity_of
+
+        loaded, manifest = self._checked.loaded, self._checked.manifest
+        self._journal.add(
+            Begun(
+                time=_now(),
+                icsort=icsort.__version__,
+                job=loaded.job,
+                gates=loaded.gates,
+                model_id=manifest.model_id,
+                model=manifest.name,
+                classes=tuple(manifest.classes),
+                identity=identity_of(loaded, manifest.model_id),
+            )
+        )
+
+    def _run_entry(self, recording: str | None) -> "Run":
+        from icsort.formats.journal import Run
+
+        sorter, loaded = self._sorter, self._checked.loaded
+        board, gate = sorter.identify(), sorter.gate()
+        board_time, counters = self._counters()
+        return Run(
+            time=_now(),
+            run=self._number,
+            build_id=board.build_id,
+            clock_hz=board.clock_hz,
+            gate_set=gate.identity,
+            instrument=loaded.instrument,
+            stop=loaded.job.stop,
+            schedule_serial=sorter.read("SCHEDULE_SERIAL"),
+            board_time=board_time,
+            counters=counters,
+            recording=recording,
+        )
+
+    def _close_cut_run(self, run: "RunState") -> None:
+        """Of a run that no entry ends: what the board counted until it disarmed, where it can say so."""
+        board_time, counters = self._counters()
+        known = run.last or run.begun
+        serial, board = self._sorter.read("SCHEDULE_SERIAL"), self._sorter.identify()
+        # Each arming puts a schedule in force: the counts are this run's where none was since.
+        exact = (
+            board.build_id == run.begun.build_id
+            and board_time >= known.board_time
+            and serial in (run.begun.schedule_serial, run.begun.schedule_serial + 1)
+        )
+        if not exact:
+            board_time, counters = known.board_time, known.counters
+        why = "it was cut short" if exact else "it was cut short, and the board was reset or armed since"
+        run.last = self._ended(run.seconds, board_time, counters, why, False, exact, run.begun.run)
+        self._journal.add(run.last)
+
+    def _ended(
+        self,
+        seconds: float,
+        board_time: int,
+        counters: dict[str, int],
+        why: str,
+        done: bool,
+        exact: bool,
+        number: int | None = None,
+    ) -> "Ended":
+        from icsort.formats.journal import Ended
+
+        return Ended(
+            time=_now(), run=number or self._number, seconds=seconds, board_time=board_time, counters=counters, why=why,
+            done=done, exact=exact, lost=self._sorter.losses.events,
+        )  # fmt: skip
+
+    def _counters(self) -> tuple[int, dict[str, int]]:
+        counters = self._sorter.counters()
+        return counters.pop("TIMESTAMP"), counters
+
+    def _drain(self, keep: Callable[[Message | None], None]) -> None:
+        """What the board still sends of what it has decided."""
+        limit = time.monotonic() + IDLE_SECONDS
+        for message in self._sorter.events(idle=DRAIN_SECONDS):
+            keep(message)
+            if time.monotonic() > limit and isinstance(message, EventRecord):
+                break
+
+
+def next_segment(folder: Path) -> int:
+    """Number of the first file that a run may record to."""
+    from icsort.formats.recording import segment
+
+    number = 1
+    while segment(folder / RECORDING, number).exists():
+        number += 1
+    return number
+
+
+def recordings(folder: Path) -> Sequence[Path]:
+    """Files of a job's recording, in order."""
+    from icsort.formats.recording import segments
+
+    return segments(folder / RECORDING) if (folder / RECORDING).exists() else []
+
+
+def make_folder(checked: Checked) -> None:
+    """That of a new job. Raises IcsortError where it cannot be made."""
+    folder = checked.loaded.folder
+    try:
+        folder.mkdir(parents=True)
+        for name in ("instrument", "gates"):
+            source = checked.loaded.path.parent / getattr(checked.loaded.job, name)
+            (folder / f"{name}.toml").write_bytes(source.read_bytes())
+        (folder / "job.toml").write_bytes(checked.loaded.path.read_bytes())
+    except OSError as error:
+        raise IcsortError(f"{folder}: cannot be made ({error.strerror}); name another folder in the job") from None
+
+
+def _now() -> str:
+    return datetime.now().astimezone().isoformat(timespec="milliseconds")

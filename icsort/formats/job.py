@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A sort as a file: which cells go where, by which instrument, until when, and what is kept. docs/sorting.md."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Literal, Self
+
+from pydantic import Field, model_validator
+
+from icsort.errors import IcsortError
+from icsort.formats.document import Document, Name, Strict, read_toml
+from icsort.formats.gate_set import GateSet
+from icsort.formats.gate_set import load as load_gates
+from icsort.formats.instrument import Instrument, Output, Positive, load_instrument
+from icsort.formats.schedule import DirectionSchedule, Droplets, Schedule
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+FORMAT: Final = "icsort-job"
+VERSION: Final = 1
+REMEDY: Final = "docs/sorting.md says what a job must hold"
+Count = Annotated[int, Field(ge=1)]
+
+
+class JobDirection(Strict):
+    """Where cells go. output: of the gate set and the instrument. name: of what is collected there. target: sorts, then
+    no more. every: sort each n-th wish."""
+
+    output: Output
+    name: Name
+    target: Count | None = None
+    every: Count = 1
+
+
+class Stop(Strict):
+    """When a job ends; the first that is reached. minutes: of sorting. events: that the board has accepted. targets:
+    once each direction that has a target has reached it."""
+
+    minutes: Positive | None = None
+    events: Count | None = None
+    targets: bool = True
+
+
+class Record(Strict):
+    """What is kept. events: as FCS, in the job's folder. features: with them; without the key where the build has
+    any."""
+
+    events: bool
+    features: bool | None = None
+
+
+class Job(Document):
+    """Paths are relative to the file. folder: to make, for journal and recordings. mode: what a neighbour does to a
+    sort: nothing (yield); aborts it unless it goes the same way (purity); aborts it (single). doublets, overlong: such
+    events are not aborted. heartbeat_s: silence of the host after which the board disarms itself.
+    """
+
+    STATED: ClassVar = ("format", "version")
+
+    format: Literal["icsort-job"] = FORMAT
+    version: Annotated[int, Field(ge=VERSION, le=VERSION)] = VERSION
+    name: Name
+    folder: Name
+    model: Name
+    instrument: Name
+    gates: Name
+    mode: Literal["yield", "purity", "single"]
+    directions: Annotated[tuple[JobDirection, ...], Field(min_length=1)]
+    stop: Stop
+    record: Record
+    doublets: bool = False
+    overlong: bool = False
+    heartbeat_s: Positive = 2.0
+
+    @model_validator(mode="after")
+    def _ends(self) -> Self:
+        outputs = [direction.output for direction in self.directions]
+        for output in outputs:
+            if outputs.count(output) > 1:
+                raise ValueError(f"output {output} has two directions")
+        if not (self.stop.minutes or self.stop.events or (self.stop.targets and self.targets)):
+            raise ValueError(
+                "nothing ends this job: give stop.minutes or stop.events, or a direction's target with stop.targets"
+            )
+        return self
+
+    @property
+    def targets(self) -> dict[int, int]:
+        """Of the outputs that have one."""
+        return {direction.output: direction.target for direction in self.directions if direction.target is not None}
+
+
+@dataclass(frozen=True)
+class LoadedJob:
+    """A job with the files that it names, which agree. path: of the job. model: folder."""
+
+    path: Path
+    job: Job
+    instrument: Instrument
+    gates: GateSet
+
+    @property
+    def folder(self) -> Path:
+        return self.path.parent / self.job.folder
+
+    @property
+    def model(self) -> Path:
+        return self.path.parent / self.job.model
+
+    def schedule(self, sorted_before: "Mapping[int, int]") -> Schedule:
+        """What the board is given. sorted_before: sorts of earlier runs by output; an output that has all of its target
+        is not used any more."""
+        job, instrument = self.job, self.instrument
+        clock = instrument.drop_clock
+        directions: dict[int, DirectionSchedule] = {}
+        for direction in job.directions:
+            left = 0 if direction.target is None else direction.target - sorted_before.get(direction.output, 0)
+            if direction.target is not None and left <= 0:
+                continue
+            timing = instrument.output(direction.output)
+            given = {
+                key: getattr(timing, key)
+                for key in ("delay_us", "delay_drops", "pulse_us")
+                if getattr(timing, key) is not None
+            }
+            directions[direction.output] = DirectionSchedule(
+                **given,
+                dead_us=timing.dead_us,
+                dead_drops=timing.dead_drops,
+                every=direction.every,
+                target=left,
+                duty=timing.duty,
+                burst_us=timing.burst_us,
+            )
+        droplets = None
+        if clock != "none":
+            droplets = Droplets(
+                frequency_hz=clock.frequency_hz,
+                clock=clock.source,
+                envelope=clock.envelope,
+                first_phase=clock.first_phase,
+                last_phase=clock.last_phase,
+                margin=clock.margin,
+            )
+        return Schedule(
+            directions=directions,
+            mode=job.mode,
+            before_us=instrument.before_us,
+            after_us=instrument.after_us,
+            droplets=droplets,
+            doublets=job.doublets,
+            overlong=job.overlong,
+        )
+
+
+def load_job(path: Path) -> LoadedJob:
+    """A job and the files that it names but for its model. Raises IcsortError, one line with file, key and remedy, for
+    what is none or does not go together."""
+    job = read_toml(Job, path, REMEDY)
+    instrument = load_instrument(path.parent / job.instrument)
+    gates = load_gates(path.parent / job.gates)
+    wished = {direction.output for direction in gates.directions}
+    listed = {direction.output for direction in job.directions}
+    for output in sorted(wished ^ listed):
+        has, lacks = (job.gates, "the job") if output in wished else ("the job", job.gates)
+        raise IcsortError(f"{path}: {has} has a direction for output {output} and {lacks} has none; {REMEDY}")
+    for output in sorted(listed):
+        try:
+            instrument.output(output)
+        except IcsortError as error:
+            raise IcsortError(f"{path.parent / job.instrument}: {error}") from None
+    return LoadedJob(path, job, instrument, gates)
