@@ -58,6 +58,7 @@ COMMANDS = {
         "",
         "Run a whole sort from a file: gates, directions, targets, timing, when it stops, what is kept.",
     ),
+    "calibrate": Entry("host.commands.calibrate:app", "", "Find what the instrument file must say."),
     "play": Entry(
         "host.commands.play:play",
         "",

@@ -17,7 +17,7 @@ from tests.icsort.cli.test_root import commands
 DESCRIBED = {"--out", "--count", "--rate", "--data", "--model", "--port", "--channels"}
 SHARED = {"--force", "--json", "--board", "--limit", "--seed", "--verbose", "--debug", "--group-by", "--merge"}
 GOES_ON = {"study", "search"}  # an interrupted one is gone on with: there is nothing to replace
-ONE_FILE = {"watch"}  # of events that cannot be had again
+ONE_FILE = {"watch", "calibrate delay"}  # of events that cannot be had again
 
 
 @pytest.fixture(scope="module")
