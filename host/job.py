@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from icsort.errors import IcsortError
-from icsort.host.link.protocol import EventRecord, Message
+from icsort.host.link.protocol import EventRecord, Message, Statistics
 
 if TYPE_CHECKING:
     from icsort.formats.compile_gate import Compiled
@@ -24,12 +24,14 @@ if TYPE_CHECKING:
     from icsort.host.sorter import Sorter
     from icsort.sim.bit_true.scheduler import Settings
 
-POLL_SECONDS: Final = 0.5
-"""Between readings of the counters, which are written down each time."""
-IDLE_SECONDS: Final = 1.0
-"""In which a disarmed board ends what it has begun, so that its counters say all."""
+STATISTICS_SECONDS: Final = 0.5
+"""Of the board's clock, between the frames with its counters, which are written down each time."""
+SILENT_SECONDS: Final = 1.0
+"""Without such a frame, after which the counters are asked for."""
 DRAIN_SECONDS: Final = 0.3
 """Without an event behind the end, after which none is waited for."""
+LONGEST_DRAIN: Final = 1.0
+"""Where cells flow on."""
 RECORDING: Final = "events.fcs"
 
 
@@ -110,13 +112,6 @@ def take(sorter: "Sorter", checked: Checked, build_id: str | None, clear_faults:
     sorter.disarm()
     if clear_faults:
         sorter.clear_faults()
-    _wait_idle(sorter)
-
-
-def _wait_idle(sorter: "Sorter") -> None:
-    limit = time.monotonic() + IDLE_SECONDS
-    while not sorter.status().idle and time.monotonic() < limit:
-        time.sleep(0.01)
 
 
 class JobRun:
@@ -146,6 +141,11 @@ class JobRun:
         elif state.runs and state.runs[-1].ended is None:
             self._close_cut_run(state.runs[-1])
 
+    def over(self) -> str | None:
+        """Which rule has come true with what the board counted behind a run that was cut short; None while none has."""
+        state = self._checked.state
+        return reached_rule(self._checked.loaded, state.counts, state.seconds) if state else None
+
     def sort(
         self, keep: Callable[[Message | None], None], recording: str | None, stopped: Callable[[], bool]
     ) -> "Ended":
@@ -159,31 +159,34 @@ class JobRun:
         counts_before = earlier.counts if earlier else {}
         seconds_before = earlier.seconds if earlier else 0.0
         done_before = earlier.sorted if earlier else {}
-        if rule := reached_rule(loaded, counts_before, seconds_before):
-            raise IcsortError(f"{loaded.folder}: the job has ended, {rule}, with what the board counted last")
         run = RunState(self._run_entry(recording))
         self._journal.add(run.begun)
         why, done, exact = "", False, True
         begun = time.monotonic()
         problem: IcsortError | None = None
         try:
+            sorter.set_statistics(STATISTICS_SECONDS)
             sorter.arm(
                 loaded.instrument.front(manifest),  # type: ignore[arg-type]  # a package with another trigger
                 loaded.schedule(done_before),
                 self._build_id,
                 loaded.job.heartbeat_s,
             )
-            begun = polled = time.monotonic()
+            begun = told = time.monotonic()
             for message in sorter.events():
                 keep(message)
                 if stopped():
                     why = "stopped by hand"
                     break
                 now = time.monotonic()
-                if now - polled < POLL_SECONDS:
+                # One that waited since before has nothing of this run.
+                if isinstance(message, Statistics) and message.time >= run.begun.board_time:
+                    board_time, counters = message.time, message.counters
+                elif now - told >= SILENT_SECONDS:
+                    board_time, counters = self._counters()
+                else:
                     continue
-                polled = now
-                board_time, counters = self._counters()
+                told = now
                 run.last = Progress(
                     time=_now(), run=self._number, seconds=now - begun, board_time=board_time, counters=counters
                 )
@@ -199,9 +202,9 @@ class JobRun:
         board_time, counters = (run.last or run.begun).board_time, (run.last or run.begun).counters
         try:
             sorter.disarm()
-            _wait_idle(sorter)
-            self._drain(keep)
+            # What was not begun is amended at once; the cells that flow on are not this run's.
             board_time, counters = self._counters()
+            self._drain(keep)
         except IcsortError as error:
             exact, problem, why = False, problem or error, why or str(error)
         ended = self._ended(seconds, board_time, counters, why, done, exact)
@@ -218,14 +221,14 @@ class JobRun:
         return ended
 
     def _begin(self) -> None:
-        import icsort
+        from icsort import __version__
         from icsort.formats.journal import Begun, identity_of
 
         loaded, manifest = self._checked.loaded, self._checked.manifest
         self._journal.add(
             Begun(
                 time=_now(),
-                icsort=icsort.__version__,
+                icsort=__version__,
                 job=loaded.job,
                 gates=loaded.gates,
                 model_id=manifest.model_id,
@@ -295,7 +298,7 @@ class JobRun:
 
     def _drain(self, keep: Callable[[Message | None], None]) -> None:
         """What the board still sends of what it has decided."""
-        limit = time.monotonic() + IDLE_SECONDS
+        limit = time.monotonic() + LONGEST_DRAIN
         for message in self._sorter.events(idle=DRAIN_SECONDS):
             keep(message)
             if time.monotonic() > limit and isinstance(message, EventRecord):

@@ -24,7 +24,7 @@ MAY_IMPORT = {
     "icsort/cli": FORMATS,
     "quant": FORMATS | {"cli", "report"},
     "hw": FORMATS | {"cli", "report"},
-    "host": FORMATS | {"cli"},
+    "host": FORMATS | {"cli", "report"},
     "sim": FORMATS | {"cli", "report", "sim", "hw", "host"},
 }
 

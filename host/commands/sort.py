@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from icsort.formats.job import LoadedJob
-    from icsort.formats.journal import Ended, JobState
+    from icsort.formats.journal import JobState
     from icsort.host.job import Checked
 
 SHOWN_SECONDS = 1.0
@@ -99,12 +99,15 @@ def sort(
         run = JobRun(sorter, checked, journal, target.build_id, totals.told)
         run.begin()
         begun.append(True)
+        if rule := run.over():
+            _show_end(checked, rule, True, as_json)
+            return
         sorter.set_gates(loaded.gates, target.manifest)
         keep = stack.enter_context(_kept(sorter, checked, target))
         totals.report = stack.enter_context(console.progress("sort"))
         totals.begin(sorter.port)
         ended = run.sort(keep.add, keep.name, stopped)
-    _show_end(checked, ended, as_json)
+    _show_end(checked, ended.why, ended.done, as_json)
     stopped.end()
 
 
@@ -277,7 +280,7 @@ def _keeps(loaded: "LoadedJob", target: Target) -> str:
     return "journal, events " + ("with" if features else "without") + " features"
 
 
-def _show_end(checked: "Checked", ended: "Ended", as_json: bool) -> None:
+def _show_end(checked: "Checked", why: str, done: bool, as_json: bool) -> None:
     from icsort.formats.journal import read_journal
     from icsort.host.job import recordings
 
@@ -287,8 +290,7 @@ def _show_end(checked: "Checked", ended: "Ended", as_json: bool) -> None:
     files = [str(path) for path in recordings(loaded.folder)]
     if as_json:
         console.show_json(
-            document
-            | {"ended": ended.why, "done": ended.done, "exact": state.exact, "runs": len(state.runs), "files": files},
+            document | {"ended": why, "done": done, "exact": state.exact, "runs": len(state.runs), "files": files},
             lines=False,
         )
         return
@@ -307,6 +309,6 @@ def _show_end(checked: "Checked", ended: "Ended", as_json: bool) -> None:
     more = "" if state.exact else " A run was cut short: more may have been sorted than is counted."
     console.show(
         table,
-        f"disarmed: {ended.why}; {document['events']:,} events in {state.seconds:.1f} s{runs}; aborts: {aborts}.{more}",
+        f"disarmed: {why}; {document['events']:,} events in {state.seconds:.1f} s{runs}; aborts: {aborts}.{more}",
         f"kept in {loaded.folder}",
     )

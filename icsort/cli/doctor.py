@@ -62,6 +62,7 @@ def checks() -> list[Check]:
         Check("python", platform.python_version(), "everything", "" if new_enough else "install Python 3.11 or newer"),
         package("pyserial", "talk to a board over its UART", "pip install icsort"),
         serial_rights(),
+        package("matplotlib", "icsort report", "pip install 'icsort[report]'"),
         package("torch", "icsort train, export", "pip install 'icsort[quant]'"),
         package("brevitas", "icsort train, export", "pip install 'icsort[quant]'"),
         package("qonnx", "icsort export, compile, simulate", "pip install 'icsort[hw]'"),

@@ -58,6 +58,11 @@ COMMANDS = {
         "",
         "Run a whole sort from a file: gates, directions, targets, timing, when it stops, what is kept.",
     ),
+    "report": Entry(
+        "host.commands.report:report",
+        "report",
+        "Make a page of a sort: settings, counts and rates by direction, aborts, gates with plots, latency, versions.",
+    ),
     "calibrate": Entry("host.commands.calibrate:app", "", "Find what the instrument file must say."),
     "play": Entry(
         "host.commands.play:play",

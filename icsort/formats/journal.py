@@ -97,10 +97,12 @@ _ENTRIES: Final[TypeAdapter[Begun | Run | Progress | Ended]] = TypeAdapter(Entry
 
 @dataclass
 class RunState:
-    """A run by its entries. last: the newest of what happened; None where nothing did yet."""
+    """A run by its entries. last: the newest of what happened; None where nothing did yet. course: all of it, as it
+    stands in the journal."""
 
     begun: Run
     last: Progress | Ended | None = None
+    course: list[Progress | Ended] = field(default_factory=list)
 
     @property
     def ended(self) -> Ended | None:
@@ -200,6 +202,7 @@ def read_journal(folder: Path) -> JobState:
             if not state.runs or state.runs[-1].begun.run != entry.run or state.runs[-1].ended:
                 raise IcsortError(f"{path}: line {number} is of a run that is not under way; begin the job anew")
             state.runs[-1].last = entry
+            state.runs[-1].course.append(entry)
     if state is None:
         raise IcsortError(f"{path}: is empty; remove its folder, and begin the job anew")
     if torn and any(lines[torn:]):

@@ -16,7 +16,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatter, StrMethodFormatter
 from numpy.typing import NDArray
-from sklearn.metrics import ConfusionMatrixDisplay
 
 mpl.rcParams["text.parse_math"] = False  # a class or layer may be called "$a_$"
 
@@ -50,6 +49,8 @@ def png(figure: Figure) -> str:
 
 def confusion(counts: NDArray[np.int64], classes: Sequence[str], decided_by: str) -> Figure:
     """Confusion matrix (K, K), rows are the truth; colour is the share of the row, numbers are cells."""
+    from sklearn.metrics import ConfusionMatrixDisplay
+
     size = max(4.0, 0.55 * len(classes))
     figure = Figure(figsize=(size + 1, size), layout="constrained")
     axes = figure.subplots()

@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`icsort report`: figures of a job and of a recording, counted otherwise here, and what it refuses."""
+
+import json
+import math
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from icsort.cli.root import app
+from icsort.errors import IcsortError
+from icsort.formats.job import load_job
+from icsort.formats.journal import Begun, Ended, JournalWriter, Progress, Run, identity_of
+from icsort.host.link.registers import COUNTERS
+from icsort.host.recorder import Recorder
+from icsort.host.sort_report import JSON_FILE, gather, page, write_report
+from icsort.host.sorter import Losses
+from icsort.sim.bit_true.scheduler import Outcome
+from tests.host.jobs import write_job
+from tests.host.recordings import CLOCK_HZ, event, example, layout
+
+SHAPES = """
+format = "icsort-gate-set"
+version = 1
+scales = {wide = {kind = "logicle", t = 1000000, m = 5, w = 1}}
+tests = [
+    {name = "long", kind = "range", x = {value = "event length", min = 40}},
+    {name = "box", kind = "range", x = {value = "logit S", min = -1}, y = {classes = ["M"], max = 0.5}},
+    {name = "drawn", kind = "polygon", x = {value = "Total Intensity (PI)", scale = "wide"}, y = {value = "logit M"}, corners = [[0.1, -4], [0.9, -4], [0.5, 4]]},
+    {name = "round", kind = "ellipse", x = {value = "logit G1"}, y = {value = "logit M"}, center = [0, 0], radii = [2, 1], angle = 30},
+    {name = "sure", kind = "class", classes = ["S", "M"], posterior = 0.8},
+    {name = "other", kind = "range", x = {value = "Size (DAPI)", min = 1}},
+]
+gates = [{name = "all", any = ["long", "box", "drawn", "round", "sure", "other"]}]
+directions = [{output = 0, gate = "all"}]
+"""  # noqa: E501
+EVENTS = 500
+
+
+def record(path: Path, first: int = 1, events: range = range(EVENTS), losses: Losses | None = None) -> None:
+    with Recorder(
+        path, layout(), {"ICSORT BUILD ID": "ab", "ICSORT GATE SET": "cd"}, losses or Losses(), first=first
+    ) as recorder:
+        for number in events:
+            recorder.add(event(number))
+
+
+def counters(**moved: int) -> dict[str, int]:
+    return dict.fromkeys(COUNTERS, 2**32 - 5) | {name: (2**32 - 5 + count) % 2**32 for name, count in moved.items()}
+
+
+@pytest.fixture
+def job(package: Path) -> Path:
+    """The folder of a job of two runs."""
+    loaded = load_job(write_job(package.parent))
+    loaded.folder.mkdir()
+    manifest = example()
+    with JournalWriter(loaded.folder) as journal:
+        journal.add(
+            Begun(time="2026-11-30T10:00:00+00:00", icsort="0.1.0", job=loaded.job, gates=loaded.gates,
+                  model_id=manifest.model_id, model="<b>example</b>", classes=manifest.classes,
+                  identity=identity_of(loaded, manifest.model_id))
+        )  # fmt: skip
+        for run, done in ((1, False), (2, True)):
+            at, begun = {"time": "2026-11-30T10:00:01+00:00", "run": run}, 10**9 * run
+            journal.add(
+                Run(**at, build_id="b" * 16, clock_hz=CLOCK_HZ, gate_set="0123abcd", instrument=loaded.instrument,
+                    stop=loaded.job.stop, schedule_serial=run, board_time=begun, counters=counters(), recording=None)
+            )  # fmt: skip
+            moved = {"ACCEPTED": 1000, "SORTED": 30, "SORTED_0": 20, "SORTED_1": 10, "LATE": 40, "MISSED": 500}
+            for second in (1, 2, 3):
+                now = {name: count * second // 4 for name, count in moved.items()}
+                journal.add(
+                    Progress(**at, seconds=second, board_time=begun + second * CLOCK_HZ, counters=counters(**now))
+                )
+            journal.add(
+                Ended(**at, seconds=4.0, board_time=begun + 4 * CLOCK_HZ, counters=counters(**moved),
+                      why="its targets are reached", done=done, exact=done)
+            )  # fmt: skip
+    record(loaded.folder / "events.fcs", losses=Losses(events=3))
+    record(loaded.folder / "events.fcs", 2, range(EVENTS, 2 * EVENTS))
+    return loaded.folder
+
+
+def report(*words: object) -> Any:
+    return CliRunner().invoke(app, ["report", *map(str, words)])
+
+
+def test_a_job(job: Path) -> None:
+    shown = report(job, "--json")
+    assert shown.exit_code == 0, shown.exception
+    document = json.loads(shown.stdout)
+    assert (document["events"], document["aborts"], document["losses"]) == (2000, {"LATE": 80}, {"MISSED": 1000})
+    assert (document["seconds"], document["exact"], len(document["runs"])) == (8.0, False, 2)
+    recorded = document["recorded"]
+    assert (recorded["events"], recorded["lost"]) == (2 * EVENTS, 3)
+    events = [event(number) for number in range(2 * EVENTS)]
+    for direction in document["directions"]:
+        wished = [e.outcome for e in events if e.direction == direction["output"]]
+        near = wished.count(Outcome.COINCIDENCE)
+        assert direction["wished"] == len(wished)
+        assert direction["coincidence"] == near / (near + wished.count(Outcome.SORTED))
+    assert [d["sorted"] for d in document["directions"]] == [40, 20]
+    assert document["directions"][0]["per_second"] == 5.0
+    # Theory, for purity: neighbours of 1.5 cells an event that are not wished to go the same way, within 20 us on
+    # both sides.
+    halves = (events[:EVENTS], events[EVENTS:])  # runs: the time between them is nobody's
+    seconds = sum(half[-1].time - half[0].time for half in halves) / CLOCK_HZ
+    assert recorded["rate"] == pytest.approx(2 * (EVENTS - 1) / seconds)
+    others = 1.5 * recorded["rate"] * (1 - document["directions"][0]["wished"] / (2 * EVENTS))
+    expected = 1 - math.exp(-others * (4000 + 1) / CLOCK_HZ)
+    assert document["directions"][0]["coincidence_expected"] == pytest.approx(expected, rel=1e-9)
+    assert recorded["outcomes"] == {o.name: [e.outcome for e in events].count(o) for o in Outcome}
+    text = (job / "report" / "report.html").read_text()
+    shown_words = ("tube A", "812.5 us", "room 3", "may have been sorted than stands here", "&lt;b&gt;example", "late")
+    for words in (*shown_words, "1 - exp(-rate x window)", document["signature"], "b" * 16, "0123abcd"):
+        assert words in text
+    assert text.count("data:image/png") == 4  # the course, two tests of classes, latency
+    assert json.loads((job / "report" / JSON_FILE).read_text())["signature"] == document["signature"]
+    again = report(job)
+    assert isinstance(again.exception, IcsortError)
+    assert "exists already" in str(again.exception)
+    shown = report(job, "--force")
+    assert re.fullmatch(rf".*report\.html: signature {document['signature'][:16]}\n", shown.stdout)  # the same sort
+
+
+def test_a_recording_alone(tmp_path: Path) -> None:
+    path, gates = tmp_path / "monday.fcs", tmp_path / "gates.toml"
+    record(path)
+    gates.write_text(SHAPES)
+    document = json.loads(report(path, "--gates", gates, "--json").stdout)
+    assert document["recorded"]["events"] == EVENTS
+    events = [event(number) for number in range(EVENTS)]
+    for direction in document["directions"]:
+        mine = [e for e in events if e.direction == direction["output"]]
+        assert (direction["wished"], direction["sorted"]) == (len(mine), sum(e.outcome is Outcome.SORTED for e in mine))
+        assert direction["coincidence_expected"] is None
+    assert document["recorded"]["gates"] == {
+        name: sum(e.gates >> bit & 1 for e in events)
+        for bit, name in enumerate(("round", "bright, large".replace(",", ";")))
+    }
+    text = (tmp_path / "monday-report" / "report.html").read_text()
+    assert text.count("data:image/png") == 6  # of the six tests one is over a channel that is not there; latency
+    assert "Test drawn" in text
+    assert "Test other" not in text
+
+
+def test_a_job_that_was_not_begun(package: Path) -> None:
+    """Only the journal's first line: nothing was sorted."""
+    loaded = load_job(write_job(package.parent))
+    loaded.folder.mkdir()
+    with JournalWriter(loaded.folder) as journal:
+        journal.add(
+            Begun(time="2026-11-30", icsort="0.1.0", job=loaded.job, gates=loaded.gates, model_id="m", model="m",
+                  classes=("a",), identity="i")
+        )  # fmt: skip
+    sort = gather(loaded.folder)
+    out = loaded.folder.parent / "out"
+    out.mkdir()
+    document = write_report(sort, out)
+    assert [d["sorted"] for d in document["directions"]] == [0, 0]
+    assert page(sort, document).title == "mitotic cells"
+
+
+def test_what_is_no_sort(tmp_path: Path, package: Path) -> None:
+    other = tmp_path / "notes.fcs"
+    other.write_text("notes")
+    for source, problem in (
+        (tmp_path / "none.fcs", "there is no such file; give a job's folder, or a recording"),
+        (package, "cannot be read (No such file or directory); give the folder that `icsort sort` made"),
+        (other, "is no FCS file"),
+    ):
+        result = report(source)
+        assert isinstance(result.exception, IcsortError)
+        assert problem in str(result.exception)
+        assert "\n" not in str(result.exception)
+
+
+def test_many_events_are_shown_evenly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And each is counted, whatever the chunks."""
+    record(tmp_path / "a.fcs")
+    monkeypatch.setattr("icsort.host.sort_report.SHOWN", 100)
+    monkeypatch.setattr("icsort.host.sort_report.CHUNK", 37)
+    recorded = gather(tmp_path / "a.fcs").recorded
+    assert recorded is not None
+    assert (recorded.events, recorded.outcomes.total(), recorded.accepted) == (EVENTS, EVENTS, EVENTS - 1)
+    column = recorded.column("event")
+    assert column is not None
+    assert np.array_equal(column, np.arange(0, EVENTS, 5))
