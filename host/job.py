@@ -91,13 +91,13 @@ def _may_be_made(folder: Path) -> None:
 
 def reached_rule(loaded: "LoadedJob", counts: dict[str, int], seconds: float) -> str | None:
     """Which rule of the job has come true, in words; None while none has."""
-    from icsort.formats.journal import sorts
+    from icsort.formats.journal import events, sorts
 
     stop, targets = loaded.job.stop, loaded.job.targets
     done = sorts(counts)
     if stop.targets and targets and all(done[output] >= target for output, target in targets.items()):
         return "its targets are reached"
-    if stop.events is not None and counts.get("ACCEPTED", 0) >= stop.events:
+    if stop.events is not None and events(counts) >= stop.events:
         return f"{stop.events:,} events are reached"
     if stop.minutes is not None and seconds >= 60 * stop.minutes:
         return f"{stop.minutes:g} minutes are over"

@@ -57,14 +57,18 @@ def stop(
     port, bauds = _configured(port, bauds)
     if port is not None:
         return _stop(port, bauds, timeout)
-    ports = [name for name, _ in shared_ports()] or [entry.device for entry in list_ports.comports()]
     results: list[bool | None] = []
-    reasons = []
-    for name in ports:
+    reasons: list[str] = []
+
+    def attempt(name: str) -> None:
         try:
             results.append(_stop(name, bauds, timeout))
         except IcsortError as error:
             reasons.append(str(error))
+
+    if ports := _all_ports():
+        with ThreadPoolExecutor(len(ports)) as pool:
+            list(pool.map(attempt, ports))
     if not results:
         raise IcsortError(_none_found(reasons))
     return True if all(results) else None
@@ -143,9 +147,7 @@ def _owned(port: str, bauds: Sequence[int], timeout: float, share: bool) -> Sort
 
 def _the_only_one(bauds: Sequence[int], timeout: float, share: bool) -> Sorter:
     """The board that is found. Raises IcsortError where there is none, or more than one, with what each port said."""
-    shared = [name for name, _ in shared_ports()]
-    known = {os.path.realpath(name) for name in shared}
-    ports = shared + [e.device for e in list_ports.comports() if os.path.realpath(e.device) not in known]
+    ports = _all_ports()
     reasons: list[str] = []
     found: list[Sorter] = []
 
@@ -170,6 +172,13 @@ def _the_only_one(bauds: Sequence[int], timeout: float, share: bool) -> Sorter:
         names = ", ".join(sorter.port for sorter in found)
         raise IcsortError(f"boards answer at several ports, {names}; say which one with --port")
     raise IcsortError(_none_found(reasons))
+
+
+def _all_ports() -> list[str]:
+    """Those that programs share, and the others that there are."""
+    shared = [name for name, _ in shared_ports()]
+    known = {os.path.realpath(name) for name in shared}
+    return shared + [e.device for e in list_ports.comports() if os.path.realpath(e.device) not in known]
 
 
 def _none_found(reasons: Sequence[str]) -> str:

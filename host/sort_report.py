@@ -163,6 +163,7 @@ def _numbered(words: str) -> dict[int, str]:
 
 def figures(sort: Sort) -> dict[str, Any]:
     """All that the page says, for machines."""
+    from icsort.formats.journal import events
     from icsort.host.statistics import ABORTS, LOSSES
 
     document: dict[str, Any] = {"source": sort.source.name}
@@ -193,7 +194,7 @@ def figures(sort: Sort) -> dict[str, Any]:
                 }
                 for run in state.runs
             ],
-            "events": counts.get("ACCEPTED", 0),
+            "events": events(counts),
             "aborts": {name: counts[name] for name in ABORTS if counts.get(name)},
             "losses": {name: counts[name] for name in LOSSES if counts.get(name)},
         }

@@ -74,7 +74,8 @@ def record(
     with stop_signals() as stopped, open_sorter(port, baud, timeout, target) as sorter:
         sorter.check_model(target.manifest, target.build_id)
         sorter.check_settings(target.manifest)
-        with record_fields(sorter, sorter.has_features(target.manifest) if features is None else features):
+        wanted = sorter.has_features(target.manifest) if features is None else features
+        with record_fields(sorter, wanted, insist=features is not None):
             layout = layout_of(sorter, target.manifest, names)
             with Recorder(file, layout, identity_keywords(sorter), sorter.losses, force=force) as recorder:
                 if as_json:
@@ -147,15 +148,23 @@ def beside(
 
 
 @contextlib.contextmanager
-def record_fields(sorter: "Sorter", features: bool) -> Any:
-    """Records with or without features in this block; then as they were."""
+def record_fields(sorter: "Sorter", features: bool, insist: bool = True) -> Any:
+    """Records with or without features in this block; then as they were. insist: else they stay as they are where
+    another program sorts."""
+    from icsort.host.link.shared import BoardTakenError
+
     before = sorter.read("RECORD_FIELDS")
-    sorter.set_record(features)
+    try:
+        sorter.set_record(features)
+    except BoardTakenError:
+        if insist:
+            raise
     try:
         yield
     finally:
         with contextlib.suppress(IcsortError):  # of a board that is gone: that is told already
-            sorter.write("RECORD_FIELDS", before)
+            if sorter.read("RECORD_FIELDS") != before:
+                sorter.write("RECORD_FIELDS", before)
 
 
 def _summary(recorder: "Recorder", sorter: "Sorter") -> dict[str, Any]:

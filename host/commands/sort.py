@@ -157,13 +157,13 @@ class _Totals:
 
 def totals_json(loaded: "LoadedJob", counts: dict[str, int], seconds: float) -> dict[str, Any]:
     """Of all runs of a job: time, events, sorts by direction, aborts by cause."""
-    from icsort.formats.journal import sorts
+    from icsort.formats.journal import events, sorts
     from icsort.host.statistics import ABORTS, LOSSES
 
     done = sorts(counts)
     return {
         "seconds": round(seconds, 3),
-        "events": counts.get("ACCEPTED", 0),
+        "events": events(counts),
         "directions": [
             {"output": d.output, "name": d.name, "sorted": done[d.output], "target": d.target}
             for d in loaded.job.directions

@@ -46,6 +46,7 @@ ANSWER_SECONDS: Final = 1.0
 LEAST_SILENCE: Final = 1.0
 """Seconds that a program which armed may be silent at least, whatever heartbeat it asked for: the board's own is exact,
 this one is for a board that others keep alive."""
+MOST_SILENCE: Final = 60.0
 TURN_SILENCE: Final = 5.0
 """Seconds after which a program that does nothing loses its turn."""
 BACKLOG_BYTES: Final = 64 << 20
@@ -175,14 +176,13 @@ class PortOwner:
         while not self._closing and self._gone is None:
             try:
                 data = self._transport.read()
-            except Exception as error:
+                with self._lock:
+                    self._arrived(data)
+            except Exception as error:  # whatever it is: who is left alone disarms by its heartbeat
                 with self._lock:
                     if not self._closing:
                         self._send_away(str(error))
                 return
-            if data:
-                with self._lock:
-                    self._arrived(data)
 
     def _arrived(self, data: bytes) -> None:
         *frames, self._tail = (self._tail + data).split(b"\0")
@@ -329,7 +329,8 @@ class PortOwner:
                         "one, or `icsort disarm` first"
                     )
                 else:
-                    self._leave = _Leave(client, max(LEAST_SILENCE, float(message["heartbeat"])))
+                    silence = min(MOST_SILENCE, max(LEAST_SILENCE, float(message["heartbeat"])))
+                    self._leave = _Leave(client, silence)
             case "release":
                 if self._leave is not None and self._leave.client is client and not self._leave.used:
                     self._leave = None

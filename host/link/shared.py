@@ -37,6 +37,10 @@ _CONTROL_BYTE: Final = bytes([CONTROL])
 _CREDENTIALS: Final = struct.Struct("3i")
 
 
+class BoardTakenError(IcsortError):
+    """The program that holds the port does not let this through: another one has armed, or has the turn."""
+
+
 class OwnerSilentError(IcsortError):
     """Another program has the port and does not answer."""
 
@@ -240,7 +244,7 @@ class SharedTransport:
             message = control_message(decode(frame))
             match message["op"]:
                 case "refused":
-                    return IcsortError(f"{self.name}: {message['error']}")
+                    return BoardTakenError(f"{self.name}: {message['error']}")
                 case "gone":
                     self._lost = str(message["error"])
                     return PortGoneError(self._lost)

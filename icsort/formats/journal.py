@@ -154,6 +154,11 @@ def moved(before: Mapping[str, int], after: Mapping[str, int]) -> dict[str, int]
     return {name: (after[name] - before[name]) % _COUNTER_WRAP for name in before if name in after}
 
 
+def events(counts: Mapping[str, int]) -> int:
+    """Events of a job, of counts by the counters' names: without those that came while the sorter was not armed."""
+    return counts.get("ACCEPTED", 0) - counts.get("DISARMED", 0)
+
+
 def sorts(counts: Mapping[str, int]) -> dict[int, int]:
     """Sorts of each output, of counts by the counters' names."""
     return {output: counts.get(f"SORTED_{output}", 0) for output in range(6)}
@@ -220,8 +225,10 @@ class JournalWriter:
             self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
             _lock(self._file)
             size = os.lseek(self._file, 0, os.SEEK_END)
-            if size and os.pread(self._file, 1, size - 1) != b"\n":  # what a crash cut short
-                os.write(self._file, b"\n")
+            if size:
+                os.lseek(self._file, size - 1, os.SEEK_SET)
+                if os.read(self._file, 1) != b"\n":  # what a crash cut short
+                    os.write(self._file, b"\n")
         except BlockingIOError:
             raise IcsortError(f"{self._path}: another program runs this job; end that one first") from None
         except OSError as error:

@@ -505,7 +505,7 @@ def test_where_the_port_is_said(board: FakeBoard, monkeypatch: pytest.MonkeyPatc
     for content, problem in (
         ('prot = "/dev/ttyUSB0"', r"icsort\.toml: unknown key prot; docs/session\.md says"),
         ("port = 3", r"icsort\.toml: port is 3: it must be a valid string"),
-        ("port = ", r"icsort\.toml: not a TOML file: "),
+        ("port = ", r"icsort\.toml: not a TOML file \("),
         ("baud = 0", r"icsort\.toml: baud is 0"),
     ):
         lab.write_text(content)
@@ -615,3 +615,30 @@ def test_disarm_is_not_a_matter_of_luck(board: FakeBoard, holder: Sorter, other:
         time.sleep(0.005)
     done.set()
     arming.join()
+
+
+def test_a_recording_beside_a_sort_takes_records_as_they_are(
+    board: FakeBoard, holder: Sorter, model: Manifest, package: Path, tmp_path: Path
+) -> None:
+    """The sort goes on as it was armed; what insists on other records is refused."""
+    armed(board, holder, model)
+    board.registers[fake_board.GATE_VALUES] = 20
+    words = (
+        "record",
+        str(tmp_path / "a.fcs"),
+        "--port",
+        board.port,
+        "--model",
+        str(package),
+        "--idle",
+        "0.2",
+        "--json",
+    )
+    kept, insists = start(*words), start(*words, "--features")
+    for _ in holder.events():  # alive as long as they are
+        if kept.poll() is not None and insists.poll() is not None:
+            break
+    assert kept.communicate(timeout=20)[0].splitlines()[-1].startswith('{"files"')
+    assert "RECORD_FIELDS stays as it is; `icsort disarm` first" in insists.communicate(timeout=20)[1]
+    assert board.registers[fake_board.RECORD_FIELDS] == 0b1011
+    assert board.armed
