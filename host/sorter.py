@@ -43,7 +43,7 @@ if TYPE_CHECKING:  # the command line starts without numpy and pydantic
 TRIES: Final = 3
 STOPS: Final = 10
 DEFAULT_TIMEOUT: Final = 1.0
-FIRST_SECONDS: Final = 2.7
+FIRST_SECONDS: Final = 2.25
 """In which a port that is none of a board is told from one, whatever its rate."""
 OWNER_SECONDS: Final = 2.0
 """That a port which is back is left to the program that held it before."""
@@ -205,6 +205,7 @@ class Sorter:
         self._turns = 0  # begun and not ended, one within the other
         self._reopen: Callable[[bool], Sorter] | None = None
         self._known: tuple[int, dict[str, int]] | None = None  # time and counters, when they were last told
+        self._build_id: str | None = None  # once it was asked for
         self._timeout = timeout
         self._decoder = Decoder()
         self._seq = 0
@@ -293,8 +294,8 @@ class Sorter:
             self._transport.ask("only", kinds=[int(kind) for kind in kinds])
 
     def reconnect(self, seconds: float | None = None, stopped: Callable[[], bool] = lambda: False) -> Gap | None:
-        """Wait until the port is back, for so many seconds or for ever. Returns what the board did meanwhile, by its
-        counters; None where `stopped` said so first.
+        """Wait until the port is back, for so many seconds or for ever. Returns what the board did since it last told
+        its counters; None where `stopped` said so first.
 
         Nothing is armed. `losses` goes on: the next event tells exactly how many have no record. Raises IcsortError
         where it does not come back in time, or is another board.
@@ -320,6 +321,9 @@ class Sorter:
                     raise
                 time.sleep(0.2)
         self._transport, self._decoder, self._answers = fresh._transport, fresh._decoder, fresh._answers
+        build_id = self._build_id
+        if build_id is not None and self.identify().build_id != build_id:
+            raise IcsortError(f"{self.port}: build {self._build_id} answers there now, it was {build_id}; begin anew")
         for message in fresh._events:
             self._note(message)
         before, clock_hz = self._known, self.read("CLOCK_HZ")
@@ -398,8 +402,9 @@ class Sorter:
         """Ids, geometry and clock of the board."""
         self.check_protocol()
         geometry = self._fields("GEOMETRY")
+        self._build_id = f"{self.read64('BUILD_ID'):016x}"
         return Identity(
-            build_id=f"{self.read64('BUILD_ID'):016x}",
+            build_id=self._build_id,
             model_id=f"{self.read64('MODEL_ID'):016x}",
             network_id=f"{self.read64('NETWORK_ID'):016x}",
             settings_id=self.settings_id(),

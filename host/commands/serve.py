@@ -22,8 +22,10 @@ def serve(port: Port = None, baud: Baud = None, timeout: Timeout = 1.0, as_json:
     Example: icsort serve --port /dev/ttyUSB0
     """
     from icsort.errors import IcsortError
+    from icsort.host.link.protocol import Statistics
     from icsort.host.link.shared import SHARES
     from icsort.host.link.transport import PortGoneError
+    from icsort.host.statistics import StatisticsLog
     from icsort.sim.bit_true.framing import MessageType
 
     if not SHARES:
@@ -38,7 +40,7 @@ def serve(port: Port = None, baud: Baud = None, timeout: Timeout = 1.0, as_json:
     with stop_signals() as stopped, open_sorter(port, baud, timeout) as sorter:
         _must_own(sorter)
         board = sorter.identify()
-        name = sorter.port
+        name, log, restarts = sorter.port, StatisticsLog(board.clock_hz), 0
         say(
             {"port": name, "build_id": board.build_id, "model_id": board.model_id},
             f"{name}: build {board.build_id}, held for all commands of this user; Ctrl-C ends it",
@@ -46,19 +48,21 @@ def serve(port: Port = None, baud: Baud = None, timeout: Timeout = 1.0, as_json:
         while not stopped():
             try:
                 sorter.listen_only_to(MessageType.STATISTICS)
-                for _ in sorter.events():
+                for message in sorter.events():
+                    if isinstance(message, Statistics):
+                        log.see(message)
+                        if log.restarts > restarts:
+                            restarts = log.restarts
+                            say({"restarted": True}, f"{name}: the board was reset; gates and schedule are gone")
                     if stopped():
                         break
             except PortGoneError as error:
                 say({"lost": str(error)}, f"{error}; waiting for it")
+                log = StatisticsLog(board.clock_hz)  # the gap says itself whether it was reset
+                restarts = 0
                 gap = sorter.reconnect(stopped=stopped)
                 if gap is None:
                     break
-                again = sorter.identify()
-                if again.build_id != board.build_id:
-                    raise IcsortError(
-                        f"{name}: build {again.build_id} answers there now, it was {board.build_id}; serve it anew"
-                    ) from None
                 say(
                     {"restarted": gap.restarted, "seconds": gap.seconds, "counts": gap.counts},
                     f"{name}: back; {gap.text()}",

@@ -193,24 +193,28 @@ def test_a_disarm_while_another_one_is_about_to_arm_wins(
     assert board.armed
 
 
-def test_a_disarm_waits_for_nobody(board: FakeBoard, holder: Sorter, other: Sorter, model: Manifest) -> None:
+def test_a_disarm_waits_for_nobody(
+    board: FakeBoard, holder: Sorter, other: Sorter, model: Manifest, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Neither for the turn of another program, nor for a request that the board does not answer."""
     armed(board, holder, model)
     with holder.turn():
         begun = time.monotonic()
         assert other.write("DISARM", 1) == 0
-        assert time.monotonic() - begun < 0.2
+        assert time.monotonic() - begun < 2
         assert not board.armed
     holder.arm(model)
-    board.damage = ["drop"]  # the answer to this one
-    asking = threading.Thread(target=lambda: holder.read("CLOCK_HZ"))
+    monkeypatch.setattr(owner, "ANSWER_SECONDS", 2.0)
+    holder._timeout = 2.0
+    board.damage = ["drop"]  # the answer to this one, which is asked for again in 2 s
+    asking = threading.Thread(target=lambda: holder.read("CLOCK_HZ"), daemon=True)
     asking.start()
     wait_for(lambda: not board.damage)
     stopping = threading.Thread(target=lambda: stop(board.port))
     begun = time.monotonic()
     stopping.start()
     wait_for(lambda: not board.armed)
-    assert time.monotonic() - begun < 0.2
+    assert time.monotonic() - begun < 1.5
     stopping.join()
     asking.join()
 
@@ -248,7 +252,7 @@ def test_the_silence_of_who_armed_disarms(board: FakeBoard, holder: Sorter, othe
     while board.armed:
         holder.read("CLOCK_HZ")
         time.sleep(0.01)
-    assert owner.LEAST_SILENCE <= time.monotonic() - begun < owner.LEAST_SILENCE + 1
+    assert owner.LEAST_SILENCE <= time.monotonic() - begun < owner.LEAST_SILENCE + 4
     with pytest.raises(IcsortError, match="heard nothing from here, stopped it; arm again"):
         other.check_armed()
 
@@ -352,7 +356,7 @@ def test_a_program_that_does_not_answer(board: FakeBoard, model: Manifest) -> No
             connect(board.port)
         begun = time.monotonic()
         assert stop(board.port) is None
-        assert time.monotonic() - begun < 2
+        assert time.monotonic() - begun < 4
         assert not board.armed
 
 
@@ -430,6 +434,16 @@ def test_a_restart_is_noticed(tmp_path: Path, model: Manifest) -> None:
         alone.reconnect()
 
 
+def test_another_board_in_its_place(tmp_path: Path, model: Manifest) -> None:
+    with replugged(tmp_path / "board", model) as (_, plug), connect(str(tmp_path / "board")) as sorter:
+        sorter.identify()
+        plug({}).registers[fake_board.BUILD_ID] ^= 1
+        with pytest.raises(PortGoneError):
+            list(sorter.events())
+        with pytest.raises(IcsortError, match="answers there now, it was 0123456789abcdef; begin anew"):
+            sorter.reconnect(5)
+
+
 def test_a_board_that_does_not_come_back(board: FakeBoard, holder: Sorter) -> None:
     board.unplug()
     with pytest.raises(PortGoneError):
@@ -460,7 +474,7 @@ def test_search_over_all_ports(
         begun = time.monotonic()
         with pytest.raises(IcsortError) as refusal:
             connect()
-        assert time.monotonic() - begun < 3.5
+        assert time.monotonic() - begun < 6
         assert f"{noisy.port}: " in str(refusal.value)
         assert "bytes arrived but no frame of an icsort board" in str(refusal.value)
         assert f"{deaf.port}: no answer" in str(refusal.value)
@@ -590,6 +604,8 @@ def test_serve_and_watch_through_a_pulled_cable(tmp_path: Path, model: Manifest)
         assert json.loads(summary.splitlines()[-1])["summary"]["lost_events"] == 5
         assert "waiting for it" in warnings
         assert "back; " in warnings
+        again.put(again.statistics(900, 2**40, {}) + again.statistics(1, 2**20, {}))
+        assert line_of(serve) == {"restarted": True}
         serve.send_signal(signal.SIGINT)
         assert serve.communicate(timeout=20)[1] == ""
         assert (serve.returncode, watch.returncode) == (0, 0)
