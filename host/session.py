@@ -17,7 +17,7 @@ from serial.tools import list_ports
 from icsort.errors import IcsortError
 from icsort.host.link.owner import PortOwner
 from icsort.host.link.shared import SHARES, join, shared_ports, socket_path
-from icsort.host.link.transport import BAUDS, PortBusyError
+from icsort.host.link.transport import BAUDS, PortBusyError, PortGoneError
 from icsort.host.sorter import DEFAULT_TIMEOUT, Sorter, disarm_past
 
 BUSY_SECONDS: Final = 2.0
@@ -80,7 +80,9 @@ def _stop(port: str, bauds: Sequence[int], timeout: float) -> bool | None:
         transport = join(port, STOP_SECONDS)
         if transport is not None:
             with Sorter(transport, min(timeout, STOP_SECONDS)) as sorter:
-                sorter.disarm()
+                sorter.write("DISARM", 1)  # which the board answers
+                with suppress(PortGoneError):  # who armed may end at once, and the port with it
+                    sorter.disarm()
             return True
     try:
         with Sorter.open(port, bauds, timeout) as sorter:
