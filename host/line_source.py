@@ -46,13 +46,14 @@ class LineSource:
             raise IcsortError(f"the board holds {self.capacity} lines, not {len(lines)}: give shorter cells")
         retries = -1
         for line, pixels in enumerate(lines.tolist()):
-            for column, samples in enumerate(pixels):
-                for channel, sample in enumerate(samples):
-                    # The index goes on by itself; a request that was repeated may have moved it twice.
-                    if self._sorter.retries != retries or channel == column == 0:
-                        self._sorter.write("LINE_SOURCE_INDEX", line << 24 | column << 8 | channel)
-                        retries = self._sorter.retries
-                    self._sorter.write("LINE_SOURCE_DATA", sample)
+            with self._sorter.turn():
+                for column, samples in enumerate(pixels):
+                    for channel, sample in enumerate(samples):
+                        # The index goes on by itself; a request that was repeated may have moved it twice.
+                        if self._sorter.retries != retries or channel == column == 0:
+                            self._sorter.write("LINE_SOURCE_INDEX", line << 24 | column << 8 | channel)
+                            retries = self._sorter.retries
+                        self._sorter.write("LINE_SOURCE_DATA", sample)
             progress(line + 1)
         self._sorter.write_checked("LINE_SOURCE_LINES", len(lines))
 
