@@ -202,6 +202,7 @@ class Sorter:
         self.losses = Losses()
         self.retries = 0
         self._transport = transport
+        self._claims = False  # `claim` was called, and nothing armed since
         self._turns = 0  # begun and not ended, one within the other
         self._reopen: Callable[[bool], Sorter] | None = None
         self._known: tuple[int, dict[str, int]] | None = None  # time and counters, when they were last told
@@ -277,10 +278,18 @@ class Sorter:
                 shared.tell("end")
 
     def claim(self, heartbeat: float = DEFAULT_HEARTBEAT) -> None:
-        """Be the one program that may arm this board, until it is disarmed. Raises IcsortError where another one is."""
+        """Be the one program that may arm this board. Where somebody disarms before `arm`, that one is refused. Raises
+        IcsortError where another program is the one."""
+        self._claim(heartbeat, keep=False)
+        self._claims = True
+
+    def _claim(self, heartbeat: float, keep: bool) -> None:
+        """keep: only where nobody has disarmed since the last one."""
+        self._claims = False
         if isinstance(self._transport, SharedTransport):
-            self._transport.stopped_by = None
-            self._transport.ask("claim", heartbeat=heartbeat)
+            if not keep:
+                self._transport.stopped_by = None
+            self._transport.ask("claim", heartbeat=heartbeat, keep=keep)
 
     def release(self) -> None:
         """Let others arm, where this program did not yet."""
@@ -302,7 +311,7 @@ class Sorter:
         """
         if self._reopen is None:
             raise IcsortError(f"{self.port}: was not opened by `icsort.connect`, and is not opened again")
-        self._heartbeat, self._turns = None, 0
+        self._heartbeat, self._turns, self._claims = None, 0, False
         owned, port = self.owns_port, Path(self.port)
         with contextlib.suppress(IcsortError):
             self._transport.close()
@@ -663,7 +672,7 @@ class Sorter:
     @contextlib.contextmanager
     def _claimed(self, heartbeat: float) -> Iterator[None]:
         """Arms in this block, and nobody else does."""
-        self.claim(heartbeat)
+        self._claim(heartbeat, keep=self._claims)
         try:
             yield
         except BaseException:

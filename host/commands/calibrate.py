@@ -103,6 +103,7 @@ def calibrate_delay(
             sorter.set_front(front)
             for delay, schedule in zip(delays, schedules, strict=True):
                 came = _sort_some(sorter, schedule, output, sorts, wait, heartbeat)
+                sorter.claim(heartbeat)  # who disarms while it is counted ends this
                 count = _ask(f"{delay:g} {unit}: {came} sorted; counted", came)
                 write(delay, count)
                 counted.append(count)

@@ -78,11 +78,13 @@ class _Client:
 
 @dataclass
 class _Leave:
-    """To arm: who has it, after how much silence it ends, whether ARM was sent."""
+    """To arm: who has it, after how much silence it ends. used: ARM was sent with it. armed: the board may be armed, by
+    this one or by one that it had before."""
 
     client: _Client
     silence: float
     used: bool = False
+    armed: bool = False
 
 
 @dataclass
@@ -155,7 +157,7 @@ class PortOwner:
         with self._lock:
             if self._closing:
                 return
-            if self._leave is not None and self._leave.used:
+            if self._leave is not None and self._leave.armed:
                 self._disarm(None, 0, f"the end of {self._who}")
             limit = time.monotonic() + STOP_SECONDS
         while self._stop is not None and self._gone is None and time.monotonic() < limit:
@@ -316,23 +318,26 @@ class PortOwner:
                 reply = {"port": self._transport.name, "owner": self._who}
             case "turn":
                 if self._turn not in (None, client):
-                    self._turns.append(client)
+                    if client not in self._turns:
+                        self._turns.append(client)
                     return
                 self._turn = client
             case "end":
                 self._end_turn(client, whole=True)
                 return
             case "claim":
-                if self._leave is not None and self._leave.client is not client:
+                if message.get("keep") and (self._leave is None or self._leave.client is not client):
+                    reply["error"] = "it was disarmed meanwhile; arm again when it may sort"
+                elif self._leave is not None and self._leave.client is not client:
                     reply["error"] = (
                         f"{self._leave.client.who} has armed the board or is about to, and one at a time may; end that "
                         "one, or `icsort disarm` first"
                     )
                 else:
                     silence = min(MOST_SILENCE, max(LEAST_SILENCE, float(message["heartbeat"])))
-                    self._leave = _Leave(client, silence)
+                    self._leave = _Leave(client, silence, armed=self._leave is not None and self._leave.armed)
             case "release":
-                if self._leave is not None and self._leave.client is client and not self._leave.used:
+                if self._leave is not None and self._leave.client is client and not self._leave.armed:
                     self._leave = None
             case "only":
                 client.kinds = frozenset(int(kind) for kind in message["kinds"])
@@ -356,8 +361,8 @@ class PortOwner:
             self._turns.remove(client)
         self._end_turn(client, whole=False)
         if self._leave is not None and self._leave.client is client:
-            used, self._leave = self._leave.used, None
-            if used:
+            armed, self._leave = self._leave.armed, None
+            if armed:
                 self._disarm(None, 0, f"the end of {client.who}")
 
     def _end_turn(self, client: _Client, whole: bool) -> None:
@@ -377,7 +382,9 @@ class PortOwner:
 
     def _disarm(self, client: _Client | None, seq: int, who: str) -> None:
         leave = self._leave
-        if leave is not None and (leave.client is not client or leave.used):
+        if leave is not None and leave.client is client and not leave.used:
+            leave.armed = False  # it begins so, and arms then
+        elif leave is not None:
             self._leave = None
             if leave.client is not client:
                 self._send(leave.client, control({"op": "stopped", "by": who[:TEXT_LIMIT]}))
@@ -406,7 +413,7 @@ class PortOwner:
         leave = self._leave
         if leave is not None and leave.client in self._turns:  # it waits for others
             leave.client.heard = now
-        if leave is not None and leave.used and now - leave.client.heard > leave.silence:
+        if leave is not None and leave.armed and now - leave.client.heard > leave.silence:
             self._send(leave.client, control({"op": "stopped", "by": f"{self._who}, which heard nothing from here,"}))
             self._leave = None
             self._disarm(None, 0, self._who)
@@ -436,7 +443,7 @@ class PortOwner:
                     if client is not None:
                         self._refuse(client, "it was disarmed meanwhile; arm again when it may sort")
                     continue
-                leave.used = True
+                leave.used = leave.armed = True
             self._seq = (self._seq + 1) % 256
             self._asked = _Asked(client, payload[1], self._seq, now)
             self._write(b"\0" + encode(bytes([payload[0], self._seq]) + payload[HEADER_BYTES:]))

@@ -176,7 +176,7 @@ def test_rules_that_end_a_job(board: FakeBoard, job: Path) -> None:
     job.write_text(job.read_text().replace("events = 100", "events = 10000"))  # when it stops may change
     shown = sort(job, "--port", board.port, "--resume")
     assert shown.exit_code == 0, shown.exception
-    assert re.search(r"disarmed: 0\.02 minutes are over; 100 events in [123]\.\d s", shown.stdout)
+    assert re.search(r"disarmed: 0\.02 minutes are over; 100 events in \d+\.\d s", shown.stdout)
     assert "in 2 runs" in shown.stdout
     assert board.registers[DIRECTION_0_TARGET] == 49
     assert sorted(path.name for path in (job.parent / "monday").glob("*.fcs")) == ["events-002.fcs", "events.fcs"]
@@ -302,7 +302,12 @@ def test_somebody_disarms(board: FakeBoard, job: Path) -> None:
 
 
 def test_a_cable_that_is_pulled(board: FakeBoard, job: Path) -> None:
-    happens = world(board, lambda: count(board, ACCEPTED=7), lambda: time.sleep(1.5), board.unplug)
+
+    def written() -> None:
+        while read_journal(job.parent / "monday").counts["ACCEPTED"] < 7:
+            time.sleep(0.05)
+
+    happens = world(board, lambda: count(board, ACCEPTED=7), written, board.unplug)
     line = refusal(job, "--port", board.port)
     happens.join()
     assert "the port is gone" in line
