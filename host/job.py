@@ -167,7 +167,7 @@ class JobRun:
         try:
             sorter.set_statistics(STATISTICS_SECONDS)
             sorter.arm(
-                loaded.instrument.front(manifest),  # type: ignore[arg-type]  # a package with another trigger
+                loaded.instrument.front(manifest),  # a package with another trigger
                 loaded.schedule(done_before),
                 self._build_id,
                 loaded.job.heartbeat_s,

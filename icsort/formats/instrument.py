@@ -7,7 +7,7 @@ docs/sorting.md has the file with its keys. `icsort calibrate delay` writes drop
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Literal, Self
+from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Literal, Self, TypeVar
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
@@ -17,6 +17,8 @@ from icsort.formats.schedule import ENVELOPES
 
 if TYPE_CHECKING:
     from icsort.formats.acquisition import Acquisition
+
+A = TypeVar("A", bound="Acquisition")
 
 FORMAT: Final = "icsort-instrument"
 VERSION: Final = 1
@@ -132,7 +134,7 @@ class Instrument(Document):
         known = ", ".join(str(timing.output) for timing in self.outputs)
         raise IcsortError(f"the instrument file has no output {number}, only {known}; add its delay to it")
 
-    def front(self, package: "Acquisition") -> "Acquisition":
+    def front(self, package: "A") -> "A":
         """What a package sets in front of the network, with this instrument's trigger. Raises IcsortError for levels
         that do not go with the package's other rules."""
         if self.trigger == "package":
