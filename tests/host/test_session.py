@@ -405,12 +405,12 @@ def test_a_port_that_is_soon_free_is_waited_for(board: FakeBoard) -> None:
 def replugged(port: Path, model: Manifest) -> Iterator[tuple[FakeBoard, Callable[[dict[int, int]], FakeBoard]]]:
     """A board behind a link, and what pulls it out and plugs one with these counters in its place."""
     with contextlib.ExitStack() as stack:
-        first = stack.enter_context(FakeBoard(model.model_id))
+        first = stack.enter_context(FakeBoard(model.model_id, model.network_id))
         port.symlink_to(first.port)
 
         def plug(counters: dict[int, int]) -> FakeBoard:
             first.unplug()
-            second = FakeBoard(model.model_id)
+            second = FakeBoard(model.model_id, model.network_id)
             second.counters |= counters
             port.unlink()
             port.symlink_to(second.port)
@@ -462,7 +462,7 @@ def test_a_restart_is_noticed(tmp_path: Path, model: Manifest) -> None:
         with pytest.raises(IcsortError, match="is not opened again"):
             sorter.reconnect()
     with (
-        Sorter.open(FakeBoard(model.model_id).__enter__().port) as alone,
+        Sorter.open(FakeBoard(model.model_id, model.network_id).__enter__().port) as alone,
         pytest.raises(IcsortError, match="not opened"),
     ):
         alone.reconnect()
@@ -495,7 +495,7 @@ def test_search_over_all_ports(
     board: FakeBoard, model: Manifest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    noisy, deaf = FakeBoard(model.model_id), FakeBoard(model.model_id)
+    noisy, deaf = FakeBoard(model.model_id, model.network_id), FakeBoard(model.model_id, model.network_id)
     noisy.deaf = deaf.deaf = True
     noisy.chatter = b"[INFO] boot ok\r\n"
     found(monkeypatch)
@@ -519,7 +519,7 @@ def test_search_over_all_ports(
             assert next(iter(shared.shared_ports()))[0] == board.port
             with connect() as through:
                 assert through.owner == sorter.owner
-    with FakeBoard(model.model_id) as second:
+    with FakeBoard(model.model_id, model.network_id) as second:
         found(monkeypatch, second.port, board.port)
         with pytest.raises(IcsortError, match=r"boards answer at several ports, .*; say which one with --port"):
             connect()
