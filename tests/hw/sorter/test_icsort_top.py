@@ -20,8 +20,8 @@ SOURCES = [
     *sorted(path for path in SORTER.glob("*.sv") if path.stem != "icsort_pkg"),
     *sorted(HERE.glob("*.sv")),
 ]
-# line_input 1, flat_field 4, channel_delay 2, line_store and window_reader 3, preprocess 4, stub network 2.
-LAST_PIXEL_TO_LOGITS = 1 + 4 + 2 + 3 + 4 + 2
+# line_input 1, flat_field 4, channel_delay 2, line_store and window_reader 4, preprocess 4, stub network 2.
+LAST_PIXEL_TO_LOGITS = 1 + 4 + 2 + 4 + 4 + 2
 LOGITS_TO_POSTERIOR = 2 * CLASSES + 23
 TESTS_AND_GATES = 1 + 1 + 16
 
