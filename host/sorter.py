@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Concatenate, Final, ParamSpec, TypeVar
 from icsort.errors import IcsortError
 from icsort.formats.event_record import Group
 from icsort.host.link.protocol import (
+    PAST_SEQS,
     Amendment,
     Answer,
     EventRecord,
@@ -41,7 +42,6 @@ if TYPE_CHECKING:  # the command line starts without numpy and pydantic
     from icsort.formats.schedule import Schedule
 
 TRIES: Final = 3
-STOPS: Final = 10
 DEFAULT_TIMEOUT: Final = 1.0
 FIRST_SECONDS: Final = 2.25
 """In which a port that is none of a board is told from one, whatever its rate."""
@@ -958,7 +958,7 @@ def disarm_past(port: str) -> None:
     The answer reaches the other program, and a request that meets one of the other's is dropped: it is sent several
     times.
     """
-    for seq in range(STOPS):
+    for seq in PAST_SEQS:
         send_past(port, b"\0" + write_request(seq, REGISTERS["DISARM"].address, 1))
         time.sleep(0.02)
 

@@ -4,7 +4,7 @@
 Requests go to the board one at a time, answers to who asked, everything else to everybody. What is safe comes first:
 
 - DISARM, from anybody, waits for nothing, is repeated until the board confirms it, and takes from everybody else the
-  leave to arm that they asked for before.
+  leave to arm that they asked for before. So does one that went to the board past this program.
 - One program at a time may arm, and what an armed board goes by is then changed by nobody else. Where that program ends
   or falls silent, the board is disarmed, however lively the others are.
 - What must not be torn apart, as a register that chooses and one that reads, is done in a turn.
@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from icsort.errors import IcsortError
-from icsort.host.link.protocol import write_request
+from icsort.host.link.protocol import PAST_SEQS, write_request
 from icsort.host.link.registers import REGISTERS
 from icsort.host.link.shared import CONTROL, TEXT_LIMIT, SharedTransport, control, control_message, peer_user, who_am_i
 from icsort.host.link.transport import Transport
@@ -40,7 +40,9 @@ from icsort.sim.bit_true.framing import (
 TICK_SECONDS: Final = 0.05
 """Between looks at who is silent, and tries of a DISARM that the board has not confirmed."""
 STOP_SECONDS: Final = 2.0
-"""In which a DISARM is tried."""
+"""In which a DISARM that the board does not confirm is repeated at each tick, and everything else waits for it."""
+SLOW_STOP_SECONDS: Final = 0.5
+"""Between its tries from then on, until the board confirms it; others may read meanwhile."""
 ANSWER_SECONDS: Final = 1.0
 """After which a request without an answer no longer keeps others waiting."""
 LEAST_SILENCE: Final = 1.0
@@ -61,6 +63,7 @@ _DISARM: Final = REGISTERS["DISARM"].address
 _ARMING: Final = frozenset((REGISTERS["ARM"].address, REGISTERS["ARM_TEST"].address))
 _SCHEDULE_VIEW: Final = REGISTERS["SCHEDULE_VIEW"].address
 _ADDRESS: Final = struct.Struct("<H")
+_UNCONFIRMED: Final = "the board has not confirmed DISARM, which is tried on; look after its cable and power"
 
 
 @dataclass(eq=False)
@@ -100,10 +103,12 @@ class _Asked:
 
 @dataclass
 class _Stop:
-    """A DISARM that the board has not confirmed: who waits for that, with which sequence numbers it was sent."""
+    """A DISARM that the board has not confirmed: who waits for that, with which sequence numbers it was sent. since:
+    when it was asked for last. late: nobody waits for it any more."""
 
     waiting: list[tuple[_Client, int]]
     since: float
+    late: bool = False
     sent: float = 0.0
     seqs: set[int] = field(default_factory=set)
 
@@ -123,10 +128,11 @@ class PortOwner:
         self._turn: _Client | None = None
         self._turns: deque[_Client] = deque()
         self._leave: _Leave | None = None
-        self._seq = 0
+        self._seq = PAST_SEQS.stop - 1
         self._asked: _Asked | None = None
         self._queue: deque[tuple[_Client | None, bytes]] = deque()
         self._stop: _Stop | None = None
+        self._stop_seqs: set[int] = set()  # those that were last used for a DISARM, confirmed or not
         self._gone: str | None = None
         self._tail = b""
         self._closing = False
@@ -211,16 +217,20 @@ class PortOwner:
             payload = decode(frame)
         except FrameError:
             return False
-        seq = payload[1]
-        asked, stop = self._asked, self._stop
-        if stop is not None and seq in stop.seqs:
-            self._stop = None
+        kind, seq, asked, stop = payload[0], payload[1], self._asked, self._stop
+        disarmed = kind == MessageType.WRITE_ACK and payload[HEADER_BYTES:].startswith(_ADDRESS.pack(_DISARM))
+        if disarmed and seq not in self._stop_seqs:
+            self._disarmed_past()
+        elif stop is not None and seq in stop.seqs and (disarmed or kind == MessageType.NACK):
             for client, number in stop.waiting:
-                self._send(client, encode(bytes([payload[0], number]) + payload[HEADER_BYTES:]))
-        elif asked is not None and asked.seq == seq:
+                self._send(client, encode(bytes([kind, number]) + payload[HEADER_BYTES:]))
+            stop.waiting.clear()
+            if disarmed:
+                self._stop = None
+        elif asked is not None and asked.seq == seq and not disarmed:
             self._asked = None
             if asked.client is not None:
-                self._send(asked.client, encode(bytes([payload[0], asked.number]) + payload[HEADER_BYTES:]))
+                self._send(asked.client, encode(bytes([kind, asked.number]) + payload[HEADER_BYTES:]))
             if stop is not None:  # the board took no DISARM while it answered this
                 self._send_stop()
         self._pump()
@@ -333,6 +343,8 @@ class PortOwner:
                         f"{self._leave.client.who} has armed the board or is about to, and one at a time may; end that "
                         "one, or `icsort disarm` first"
                     )
+                elif self._stop is not None and self._stop.late:
+                    reply["error"] = _UNCONFIRMED
                 else:
                     silence = min(MOST_SILENCE, max(LEAST_SILENCE, float(message["heartbeat"])))
                     self._leave = _Leave(client, silence, armed=self._leave is not None and self._leave.armed)
@@ -390,25 +402,33 @@ class PortOwner:
                 self._send(leave.client, control({"op": "stopped", "by": who[:TEXT_LIMIT]}))
         now = time.monotonic()
         self._stop = self._stop or _Stop([], now)
-        self._stop.since = now
+        self._stop.since, self._stop.late = now, False
         if client is not None:
             self._stop.waiting.append((client, seq))
         self._send_stop()
 
+    def _disarmed_past(self) -> None:
+        """The board has confirmed a DISARM that was not sent from here: whoever sent it found no way through."""
+        if self._leave is not None:
+            # ARM may be under way, or have come behind it.
+            self._disarm(None, 0, "`icsort disarm`, past the program that has the port,")
+
     def _send_stop(self) -> None:
         assert self._stop is not None
-        self._seq = (self._seq + 1) % 256
+        self._next_seq()
         self._stop.seqs.add(self._seq)
+        self._stop_seqs.add(self._seq)
         self._stop.sent = time.monotonic()
         self._write(b"\0" + write_request(self._seq, _DISARM, 1))
 
     def _tick(self, now: float) -> None:
         if self._gone is not None:
             return
-        if self._stop is not None and now - self._stop.sent >= TICK_SECONDS:
-            if now - self._stop.since > STOP_SECONDS:
-                self._stop = None  # who asked asks again, or says that it was not confirmed
-            else:
+        if (stop := self._stop) is not None:
+            if now - stop.since > STOP_SECONDS:
+                stop.late = True
+                stop.waiting.clear()  # who asked asks again, or says that it was not confirmed
+            if now - stop.sent >= (SLOW_STOP_SECONDS if stop.late else TICK_SECONDS):
                 self._send_stop()
         leave = self._leave
         if leave is not None and leave.client in self._turns:  # it waits for others
@@ -428,15 +448,27 @@ class PortOwner:
         """What a program asked for and was not sent yet."""
         self._queue = deque(entry for entry in self._queue if entry[0] is not client)
 
+    def _next_seq(self) -> None:
+        self._seq += 1
+        if self._seq > 255:
+            self._seq = PAST_SEQS.stop  # the others are those of who goes past this
+        self._stop_seqs.discard(self._seq)
+        if self._stop is not None:
+            self._stop.seqs.discard(self._seq)
+
     def _pump(self) -> None:
         """Send the next request, where nothing is in its way."""
-        now = time.monotonic()
-        if self._stop is not None or (self._asked is not None and now - self._asked.sent < ANSWER_SECONDS):
+        now, stop, asked = time.monotonic(), self._stop, self._asked
+        if (stop is not None and not stop.late) or (asked is not None and now - asked.sent < ANSWER_SECONDS):
             return
         self._asked = None
         while self._queue:
             client, payload = self._queue.popleft()
             (address,) = _ADDRESS.unpack_from(payload, HEADER_BYTES)
+            if stop is not None and payload[0] == MessageType.WRITE and _NAMES.get(address) not in BESIDE_ARMED:
+                if client is not None:
+                    self._refuse(client, _UNCONFIRMED)
+                continue
             if payload[0] == MessageType.WRITE and address in _ARMING:
                 leave = self._leave
                 if client is None or leave is None or leave.client is not client:
@@ -444,7 +476,7 @@ class PortOwner:
                         self._refuse(client, "it was disarmed meanwhile; arm again when it may sort")
                     continue
                 leave.used = leave.armed = True
-            self._seq = (self._seq + 1) % 256
+            self._next_seq()
             self._asked = _Asked(client, payload[1], self._seq, now)
             self._write(b"\0" + encode(bytes([payload[0], self._seq]) + payload[HEADER_BYTES:]))
             return

@@ -29,6 +29,8 @@ IMAGE_HEAD: Final = (
 )
 """Of an IMAGE frame, in front of its pixels, whole words."""
 WORD_BYTES: Final = 4
+PAST_SEQS: Final = range(10)
+"""Sequence numbers of a DISARM that is sent past the program which has the port, and of nothing that this one sends."""
 _TIMING: Final = int(Group.TIMING)
 _TIMING_NAMES: Final = tuple(field.name for field in event_record.FIELDS[Group.TIMING])
 STATE_REGISTERS: Final = ("STATUS", "FAULTS")

@@ -28,7 +28,7 @@ from icsort.host.link import owner, shared
 from icsort.host.link.protocol import EventRecord
 from icsort.host.link.transport import PortGoneError, SerialTransport
 from icsort.host.session import connect, stop
-from icsort.host.sorter import Sorter
+from icsort.host.sorter import Sorter, disarm_past
 from icsort.sim.bit_true.framing import MessageType
 from tests.host import fake_board
 from tests.host.fake_board import ACCEPTED, DISARM, FakeBoard
@@ -275,6 +275,91 @@ def test_a_disarm_behind_a_claim_is_no_matter_of_the_past(
     other.claim()
     other.disarm()
     other.arm(model)
+    assert board.armed
+
+
+def test_a_disarm_past_the_owner_counts_as_well(
+    board: FakeBoard, holder: Sorter, other: Sorter, model: Manifest
+) -> None:
+    """Who finds no way through sends it past the program that has the port: nobody who was about to arm does."""
+    for armer in (holder, other):
+        armer.set_gate(["S"], 0.5, model)
+        armer.claim()
+        armer.disarm()  # its own, as arming begins with
+        disarm_past(board.port)
+        with pytest.raises(IcsortError, match="it was disarmed meanwhile; arm again when it may sort"):
+            armer.arm(model)
+        assert not board.armed
+        time.sleep(0.5)  # all of its answers have come
+        armer.arm(model)
+        assert board.armed
+        disarm_past(board.port)
+        with pytest.raises(IcsortError, match=r"`icsort disarm`, past the program that has the port, stopped it"):
+            list(armer.events(idle=20))
+        time.sleep(0.5)
+
+
+def test_a_disarm_past_the_owner_wins_over_an_arm_that_is_under_way(
+    board: FakeBoard, holder: Sorter, model: Manifest
+) -> None:
+    """The board takes it first, then the ARM that the owner had sent before it heard of that."""
+    holder.set_gate(["S"], 0.5, model)
+    past: list[bytes] = []
+
+    def disarm_first() -> None:
+        request = board.requests[-1]
+        if request[0] == 2 and int.from_bytes(request[2:4], "little") == fake_board.ARM and not past:
+            past.append(request)
+            board.put(board.frame(bytes([0x82, 0]) + DISARM.to_bytes(2, "little") + bytes(4)))
+
+    board.on_request = disarm_first
+    with contextlib.suppress(IcsortError):
+        holder.arm(model, heartbeat=20.0)
+    wait_for(lambda: bool(past) and not board.armed)
+
+
+def test_late_answers_to_a_disarm_take_nothing_from_who_arms(board: FakeBoard, holder: Sorter, model: Manifest) -> None:
+    """One that was repeated is answered more than once."""
+    holder.set_gate(["S"], 0.5, model)
+
+    def twice() -> None:
+        board.damage = ["repeat"]
+
+    board.on_request = twice
+    for _ in range(2):
+        holder.arm(model)
+        assert board.armed
+
+
+def test_a_disarm_is_tried_until_the_board_hears_it(
+    board: FakeBoard, holder: Sorter, other: Sorter, model: Manifest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long that takes: nobody arms, or changes what is sorted by, until it is confirmed."""
+    monkeypatch.setattr(owner, "STOP_SECONDS", 0.2)
+    armed(board, other, model, heartbeat=20.0)
+    before = board.registers[fake_board.HEARTBEAT]
+    board.on_request = lambda: setattr(board, "deaf", board.requests[-1][2:4] == DISARM.to_bytes(2, "little"))
+    transport = other._transport
+    assert isinstance(transport, shared.SharedTransport)
+    transport._end.close()  # killed
+
+    def asked() -> bool:
+        with contextlib.suppress(IcsortError):
+            return holder.status().armed
+        return False
+
+    wait_for(lambda: board.deaf)
+    wait_for(asked, 60)
+    for act in (holder.claim, lambda: holder.write("HEARTBEAT", 1 << 31), lambda: holder.write("ARM", 1)):
+        with pytest.raises(IcsortError, match="the board has not confirmed DISARM, which is tried on"):
+            act()
+    holder.set_statistics(0.5)
+    assert board.registers[fake_board.HEARTBEAT] == before
+    board.on_request = lambda: None
+    board.deaf = False
+    wait_for(lambda: not board.armed, 60)
+    holder.status()  # behind it
+    holder.arm(model)
     assert board.armed
 
 
