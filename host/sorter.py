@@ -94,6 +94,10 @@ class Gate:
     posterior: int | None = None
 
 
+class StoppedError(IcsortError):
+    """Not armed, because whoever wanted it was told to stop meanwhile."""
+
+
 class DisarmedBy(IntEnum):
     """What made the board disarm last."""
 
@@ -634,54 +638,70 @@ class Sorter:
         self.write_checked("SCHEDULE_VIEW", 0)
         return Settings.of_words(used)
 
-    @_in_turn
     def arm(
         self,
         manifest: "Manifest",
         schedule: "Schedule | None" = None,
         build_id: str | None = None,
         heartbeat: float = DEFAULT_HEARTBEAT,
+        *,
+        stopped: Callable[[], bool] | None = None,
     ) -> Settings:
         """Set trigger and schedule and arm. Returns the schedule in force, in cycles.
 
         schedule: None for that of `icsort.formats.schedule.Schedule()`, whose times are assumptions. heartbeat:
-        seconds without a request after which the board disarms itself; `events` and `counters` keep it alive. Raises
-        IcsortError where the board holds another build or model, has no gate, has a fault, does not arm, or the times
-        do not fit its registers.
+        seconds without a request after which the board disarms itself; `events` and `counters` keep it alive. stopped:
+        is asked right before ARM whether it is not to be armed any more. Raises IcsortError where the board holds
+        another build or model, has no gate, has a fault, does not arm, or the times do not fit its registers;
+        StoppedError where `stopped` said so, and the board is disarmed.
         """
         from icsort.formats.schedule import Schedule, cycles
 
-        board = self.check_model(manifest, build_id)
-        silence = cycles("heartbeat", heartbeat * 1e6, board.clock_hz, 32, least=1)
-        schedule = schedule or Schedule()
-        schedule.cycles(board.clock_hz)
-        if not self.status().gate_valid:
-            raise IcsortError(f"{self._transport.name}: no gate is set; set one with `icsort gate set CLASS...` first")
         with self._claimed(heartbeat):
+            board = self.check_model(manifest, build_id)
+            silence = cycles("heartbeat", heartbeat * 1e6, board.clock_hz, 32, least=1)
+            schedule = schedule or Schedule()
+            schedule.cycles(board.clock_hz)
+            if not self.status().gate_valid:
+                raise IcsortError(
+                    f"{self._transport.name}: no gate is set; set one with `icsort gate set CLASS...` first"
+                )
             self.disarm()
             self._check_faults()
             self.set_front(manifest)
             settings = self.set_schedule(schedule)
             self.write_checked("TEST_PERIOD", 0)
             self.write_checked("HEARTBEAT", silence)
-            self._heartbeat = heartbeat
-            self.write("ARM", 1)
+            self._arm("ARM", heartbeat, stopped)
             self.check_armed()
         return settings
 
     @contextlib.contextmanager
     def _claimed(self, heartbeat: float) -> Iterator[None]:
-        """Arms in this block, and nobody else does."""
+        """Arms in this block, and nobody else does: a turn, and what is claimed before it is waited for, so that a
+        disarm in that time is none of the past."""
         self._claim(heartbeat, keep=self._claims)
         try:
-            yield
+            with self.turn():
+                yield
         except BaseException:
             self.release()
             raise
 
-    @_in_turn
+    def _arm(self, register: str, heartbeat: float, stopped: Callable[[], bool] | None) -> None:
+        if stopped is not None and stopped():
+            raise StoppedError(f"{self._transport.name}: stopped before it was armed; it is disarmed")
+        self._heartbeat = heartbeat
+        self.write(register, 1)
+
     def arm_test(
-        self, schedule: "Schedule", direction: int = 0, events: bool = False, heartbeat: float = DEFAULT_HEARTBEAT
+        self,
+        schedule: "Schedule",
+        direction: int = 0,
+        events: bool = False,
+        heartbeat: float = DEFAULT_HEARTBEAT,
+        *,
+        stopped: Callable[[], bool] | None = None,
     ) -> Settings:
         """Test mode, to find the drop delay with: no cell is sorted; `test_pulse`, `test_period`, and where `events`
         every event that the trigger accepts, give pulses of a direction. Returns the schedule in force. Raises
@@ -689,9 +709,8 @@ class Sorter:
         """
         from icsort.formats.schedule import cycles
 
-        clock_hz = self.read("CLOCK_HZ")
-        silence = cycles("heartbeat", heartbeat * 1e6, clock_hz, 32, least=1)
         with self._claimed(heartbeat):
+            silence = cycles("heartbeat", heartbeat * 1e6, self.read("CLOCK_HZ"), 32, least=1)
             self.disarm()
             self._check_faults()
             settings = self.set_schedule(schedule)
@@ -699,8 +718,7 @@ class Sorter:
             self.write_checked("TEST_PERIOD", 0)
             self.write_checked("TEST", direction | events << 8 | (1 if settings.droplet else width) << 16)
             self.write_checked("HEARTBEAT", silence)
-            self._heartbeat = heartbeat
-            self.write("ARM_TEST", 1)
+            self._arm("ARM_TEST", heartbeat, stopped)
             if not self.status().testing:
                 self.check_armed()
         return settings

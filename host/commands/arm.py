@@ -58,7 +58,7 @@ def arm(
     with stop_signals() as stopped, open_sorter(port, baud, timeout, target) as sorter:
         if clear_faults:
             sorter.clear_faults()
-        settings = sorter.arm(manifest, schedule, target.build_id, heartbeat)
+        settings = sorter.arm(manifest, schedule, target.build_id, heartbeat, stopped=stopped)
         board, gate = sorter.identify(), sorter.gate()
         if as_json:
             document = {

@@ -147,7 +147,7 @@ def watch(
         if target and arm_first:
             if clear_faults:
                 sorter.clear_faults()
-            longest = sorter.arm(target.manifest, schedule, target.build_id, heartbeat).longest
+            longest = sorter.arm(target.manifest, schedule, target.build_id, heartbeat, stopped=stopped).longest
         shown = 0.0
         last_time = 0
         for event in messages(sorter, count, idle, reconnect, stopped):

@@ -82,12 +82,14 @@ class _Client:
 @dataclass
 class _Leave:
     """To arm: who has it, after how much silence it ends. used: ARM was sent with it. armed: the board may be armed, by
-    this one or by one that it had before."""
+    this one or by one that it had before. waits_for: who had the turn when it was asked for, and may end that as it
+    began it."""
 
     client: _Client
     silence: float
     used: bool = False
     armed: bool = False
+    waits_for: _Client | None = None
 
 
 @dataclass
@@ -304,7 +306,7 @@ class PortOwner:
                 return
             name = _NAMES.get(address, f"{address:#06x}")
             leave = self._leave
-            if leave is not None and leave.client is not client and name not in BESIDE_ARMED:
+            if leave is not None and client not in (leave.client, leave.waits_for) and name not in BESIDE_ARMED:
                 self._refuse(
                     client, f"{leave.client.who} has armed the board, {name} stays as it is; `icsort disarm` first"
                 )
@@ -347,10 +349,15 @@ class PortOwner:
                     reply["error"] = _UNCONFIRMED
                 else:
                     silence = min(MOST_SILENCE, max(LEAST_SILENCE, float(message["heartbeat"])))
-                    self._leave = _Leave(client, silence, armed=self._leave is not None and self._leave.armed)
+                    may_be_armed = self._leave is not None and self._leave.armed
+                    waits_for = None if may_be_armed else self._turn
+                    self._leave = _Leave(client, silence, armed=may_be_armed, waits_for=waits_for)
             case "release":
-                if self._leave is not None and self._leave.client is client and not self._leave.armed:
-                    self._leave = None
+                if self._leave is not None and self._leave.client is client:
+                    if self._leave.armed:  # as before it asked anew: the next disarm ends it
+                        self._leave.used = True
+                    else:
+                        self._leave = None
             case "only":
                 client.kinds = frozenset(int(kind) for kind in message["kinds"])
             case "programs":
@@ -382,6 +389,8 @@ class PortOwner:
         if self._turn is not client:
             return
         self._turn = None
+        if self._leave is not None and self._leave.waits_for is client:
+            self._leave.waits_for = None
         if not whole:
             self._queue.append((None, bytes([MessageType.WRITE, 0]) + struct.pack("<HI", _SCHEDULE_VIEW, 0)))
             self._pump()

@@ -193,6 +193,49 @@ def test_a_disarm_while_another_one_is_about_to_arm_wins(
     assert board.armed
 
 
+def test_a_disarm_while_the_turn_is_waited_for_wins(
+    board: FakeBoard, holder: Sorter, other: Sorter, model: Manifest
+) -> None:
+    """Arming waits for another program's turn, which ends as it began; somebody disarms meanwhile."""
+    acts: list[Callable[[], object]] = [lambda: other.arm(model), lambda: other.arm_test(Schedule())]
+    for act in acts:
+        said: list[str] = []
+
+        def arm(act: Callable[[], object] = act, said: list[str] = said) -> None:
+            try:
+                act()
+            except IcsortError as error:
+                said.append(str(error))
+
+        arming = threading.Thread(target=arm)
+        own = holder._transport
+        assert isinstance(own, owner._OwnTransport)
+        with holder.turn():
+            arming.start()
+            wait_for(lambda own=own: bool(own.port_owner._turns))  # type: ignore[misc]
+            holder.set_gate(["S"], 0.5, model)
+            assert stop(board.port) is True
+        arming.join()
+        assert not board.armed
+        assert not board.registers[fake_board.STATUS] & fake_board.TESTING
+        assert "it was disarmed meanwhile; arm again when it may sort" in "".join(said)
+    other.arm(model)
+    assert board.armed
+
+
+def test_arming_that_is_refused_leaves_who_armed_as_it_was(
+    board: FakeBoard, holder: Sorter, other: Sorter, model: Manifest
+) -> None:
+    """Its next disarm ends its leave, so that another one may arm."""
+    armed(board, other, model)
+    with pytest.raises(IcsortError, match="the folder is build 1"):
+        other.arm(model, build_id="1")
+    assert board.armed
+    other.disarm()
+    holder.arm(model)
+    assert board.armed
+
+
 def test_a_disarm_waits_for_nobody(
     board: FakeBoard, holder: Sorter, other: Sorter, model: Manifest, monkeypatch: pytest.MonkeyPatch
 ) -> None:

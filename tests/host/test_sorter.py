@@ -20,7 +20,7 @@ from icsort.formats.schedule import DirectionSchedule, Schedule, simple
 from icsort.host.link.protocol import Amendment
 from icsort.host.link.registers import REGISTERS
 from icsort.host.link.transport import SerialTransport
-from icsort.host.sorter import DisarmedBy, Losses, Sorter, build_key, disarm_past
+from icsort.host.sorter import DisarmedBy, Losses, Sorter, StoppedError, build_key, disarm_past
 from icsort.sim.bit_true import gate_engine
 from icsort.sim.bit_true.scheduler import Direction, Outcome
 from tests.host import fake_board
@@ -313,6 +313,30 @@ def test_arm(board: FakeBoard, sorter: Sorter, model: Manifest) -> None:
     assert sorter.schedule() == settings
     sorter.disarm()
     assert not sorter.status().armed
+
+
+def test_who_is_to_stop_does_not_arm(board: FakeBoard, sorter: Sorter, model: Manifest) -> None:
+    """It is asked behind all that arming takes, and then no more."""
+    sorter.set_gate(["S"], 0.0, model)
+    asked: list[int] = []
+
+    def stopped() -> bool:
+        asked.append(board.registers[fake_board.HEARTBEAT])
+        return len(asked) % 2 == 1
+
+    acts = ((fake_board.ARM, lambda: sorter.arm(model, stopped=stopped)),
+            (fake_board.ARM_TEST, lambda: sorter.arm_test(Schedule(), stopped=stopped)))  # fmt: skip
+    for register, act in acts:
+        board.registers[fake_board.HEARTBEAT] = 0
+        with pytest.raises(StoppedError, match="stopped before it was armed; it is disarmed"):
+            act()
+        assert (register, 1) not in writes(board)
+        assert asked.pop() == 200_000_000
+        asked.append(0)
+        act()
+        assert (register, 1) in writes(board)
+        sorter.disarm()
+        asked.clear()
 
 
 def test_schedule_is_refused_while_armed(board: FakeBoard, sorter: Sorter, model: Manifest) -> None:

@@ -23,7 +23,7 @@ from icsort.host.commands import watch as commands
 from icsort.host.commands.connection import duration
 from icsort.sim.bit_true import gate_engine
 from tests.host.conftest import MODEL
-from tests.host.fake_board import ARMED, STATISTICS_PERIOD, STATUS, FakeBoard
+from tests.host.fake_board import ARM, ARMED, FRONT_COMMIT, STATISTICS_PERIOD, STATUS, FakeBoard
 
 REPOSITORY = Path(__file__).parents[3]
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -150,6 +150,30 @@ def test_gate_set_of_a_file(board: FakeBoard, package: Path, tmp_path: Path) -> 
         f"{file}: gate 'sort' names 'short', which is no test and no gate of this set; "
         "docs/gates.md says what a gate set holds"
     )
+
+
+@pytest.mark.parametrize("words", [("arm",), ("watch", "--arm", "--json")])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_while_it_prepares_arms_nothing(
+    board: FakeBoard, package: Path, words: tuple[str, ...], number: signal.Signals
+) -> None:
+    at = ("--port", board.port, "--model", str(package))
+    assert icsort("gate", "set", "M", *at).returncode == 0
+    started: list[subprocess.Popen[str]] = []
+
+    def stop_it() -> None:
+        request = board.requests[-1]
+        if request[0] == 2 and request[2:4] == FRONT_COMMIT.to_bytes(2, "little"):
+            started[0].send_signal(number)
+            time.sleep(0.1)
+
+    board.on_request = stop_it
+    started.append(start(*words, *at))
+    _, errors = started[0].communicate(timeout=60)
+    assert started[0].returncode == 2
+    assert "stopped before it was armed; it is disarmed" in errors
+    assert ARM.to_bytes(2, "little") not in [request[2:4] for request in board.requests if request[0] == 2]
+    assert not board.armed
 
 
 def test_unknown_class(board: FakeBoard, package: Path) -> None:
