@@ -47,14 +47,25 @@ def connect(
 
 
 def stop(
-    port: str | None = None, *, bauds: Sequence[int] | None = None, timeout: float = DEFAULT_TIMEOUT
+    port: str | None = None,
+    *,
+    bauds: Sequence[int] | None = None,
+    timeout: float = DEFAULT_TIMEOUT,
+    told: Callable[[str], None] = lambda _: None,
 ) -> bool | None:
     """Disarm: through the program that has the port open, or past it where that one does not answer; without a port,
     every board that can be found. Returns True where the board has confirmed it, None where nobody could hear it.
 
-    Raises IcsortError where nothing could be sent.
+    told: is called with what was wrong and went without, as an `icsort.toml` that cannot be read. Raises IcsortError
+    where nothing could be sent.
     """
-    port, bauds = _configured(port, bauds)
+    said: list[str] = []
+    try:
+        port, bauds = _configured(port, bauds)
+    except (IcsortError, OSError) as error:  # of the file, of which a stop is no matter
+        port, bauds = port or os.environ.get(PORT_VARIABLE) or None, bauds or BAUDS
+        said = _said_port()
+        told(f"{error}; disarmed without it, {port or 'whatever board is found'}")
     if port is not None:
         return _stop(port, bauds, timeout)
     results: list[bool | None] = []
@@ -66,7 +77,8 @@ def stop(
         except IcsortError as error:
             reasons.append(str(error))
 
-    if ports := _all_ports():
+    ports = {os.path.realpath(name): name for name in [*said, *_all_ports()]}.values()
+    if ports:
         with ThreadPoolExecutor(len(ports)) as pool:
             list(pool.map(attempt, ports))
     if not results:
@@ -76,7 +88,7 @@ def stop(
 
 def _stop(port: str, bauds: Sequence[int], timeout: float) -> bool | None:
     # Nothing is waited for: whoever cannot be reached through is passed by.
-    with suppress(IcsortError):
+    with suppress(Exception):
         transport = join(port, STOP_SECONDS)
         if transport is not None:
             with Sorter(transport, min(timeout, STOP_SECONDS)) as sorter:
@@ -96,11 +108,23 @@ def _stop(port: str, bauds: Sequence[int], timeout: float) -> bool | None:
 def _configured(port: str | None, bauds: Sequence[int] | None) -> tuple[str | None, Sequence[int]]:
     from icsort.formats.lab import load_lab
 
-    port = port or os.environ.get(PORT_VARIABLE)
+    port = port or os.environ.get(PORT_VARIABLE) or None
     if port is not None and bauds is not None:
         return port, bauds
     lab = load_lab(Path())
     return port or lab.port, bauds or ((lab.baud,) if lab.baud else BAUDS)
+
+
+def _said_port() -> list[str]:
+    """That of an `icsort.toml` in which something else is wrong."""
+    import tomllib
+
+    from icsort.formats.lab import LAB_FILE
+
+    with suppress(OSError, ValueError):
+        port = tomllib.loads(Path(LAB_FILE).read_text(encoding="utf-8")).get("port")
+        return [port] if isinstance(port, str) and port else []
+    return []
 
 
 def _joined(port: str, timeout: float) -> Sorter | None:
@@ -178,7 +202,9 @@ def _the_only_one(bauds: Sequence[int], timeout: float, share: bool) -> Sorter:
 
 def _all_ports() -> list[str]:
     """Those that programs share, and the others that there are."""
-    shared = [name for name, _ in shared_ports()]
+    shared: list[str] = []
+    with suppress(IcsortError):  # of the folder of sockets, without which a port can be opened or passed by
+        shared = [name for name, _ in shared_ports()]
     known = {os.path.realpath(name) for name in shared}
     return shared + [e.device for e in list_ports.comports() if os.path.realpath(e.device) not in known]
 

@@ -15,7 +15,7 @@ def disarm(port: Port = None, baud: Baud = None, timeout: Timeout = 1.0, as_json
     """
     from icsort.host.session import stop
 
-    answered = bool(stop(port, bauds=rates(baud), timeout=timeout))
+    answered = bool(stop(port, bauds=rates(baud), timeout=timeout, told=console.warn))
     if as_json:  # armed null: sent, and nobody knows
         console.show_json({"armed": False if answered else None, "answered": answered})
     elif answered:

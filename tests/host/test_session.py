@@ -689,6 +689,63 @@ def test_where_the_port_is_said(board: FakeBoard, monkeypatch: pytest.MonkeyPatc
             connect()
 
 
+@pytest.mark.parametrize(
+    "content", ['baud = "8M"', 'port = "/dev/ttyNONE"\nbaud = "8M"', "port = ", 'prot = "x"', "\xff", None]
+)
+def test_a_stop_does_without_what_is_wrong_with_the_settings(
+    board: FakeBoard, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: str | None
+) -> None:
+    """The port that is given, that of the environment, or all there are, at the usual rates; and it is told."""
+    monkeypatch.chdir(tmp_path)
+    if content is None:
+        (tmp_path / "icsort.toml").mkdir()
+    else:
+        (tmp_path / "icsort.toml").write_bytes(content.encode("latin-1"))
+    found(monkeypatch, board.port)
+    told: list[str] = []
+    for port, environment in ((board.port, ""), (None, board.port), (None, "")):
+        monkeypatch.setenv("ICSORT_PORT", environment)
+        board.registers[fake_board.STATUS] |= fake_board.ARMED
+        assert stop(port, told=told.append) is True
+        assert not board.armed
+    if content == 'baud = "8M"':
+        (tmp_path / "icsort.toml").write_text(f'port = "{board.port}"\n{content}')
+        found(monkeypatch)  # as a virtual board, which is in no list
+        board.registers[fake_board.STATUS] |= fake_board.ARMED
+        assert stop(told=told.append) is True
+        assert not board.armed
+    assert len(told) >= 3
+    assert all("icsort.toml" in line and "; disarmed without it, " in line for line in told)
+
+
+@pytest.mark.parametrize("held", [False, True])
+def test_a_stop_does_without_the_folder_of_sockets(
+    board: FakeBoard, monkeypatch: pytest.MonkeyPatch, held: bool
+) -> None:
+    """Where it can neither be made nor entered all ports are tried, also past a program that has one."""
+    found(monkeypatch, board.port)
+    with contextlib.ExitStack() as stack:
+        if held:
+            stack.enter_context(connect(board.port))
+        monkeypatch.setenv("XDG_RUNTIME_DIR", "/proc/nothing")
+        board.registers[fake_board.STATUS] |= fake_board.ARMED
+        assert stop() is (None if held else True)
+        wait_for(lambda: not board.armed)
+
+
+def test_disarm_warns_of_what_it_did_without(board: FakeBoard, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "icsort.toml").write_text('baud = "8M"')
+    board.registers[fake_board.STATUS] |= fake_board.ARMED
+    done = subprocess.run(
+        [sys.executable, "-m", "icsort", "disarm", "--port", board.port],
+        text=True, capture_output=True, check=False, env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (0, "disarmed\n")
+    assert "icsort.toml: baud is 8M" in done.stderr.replace("\n", " ").replace("'", "")
+    assert not board.armed
+
+
 def test_without_local_sockets(board: FakeBoard, monkeypatch: pytest.MonkeyPatch) -> None:
     """As on Windows: a port has one program."""
     for module in (session, shared):
