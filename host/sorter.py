@@ -500,7 +500,7 @@ class Sorter:
     def set_gates(self, source: "GateSet", manifest: "Manifest") -> Gate:
         """Compile a gate set for this board and model and put it in force, between two events.
 
-        Every word is read back before the set is committed, its identity after. Raises IcsortError for a set that the
+        Every word is read back before the set is committed, and after. Raises IcsortError for a set that the
         model's classes, the board's values or the gate engine do not allow, and for a board that does not keep it.
         """
         from icsort.formats.compile_gate import compile_gate
@@ -524,6 +524,7 @@ class Sorter:
                 f"{self._transport.name}: the board did not take the gate set {compiled.identity} (in force: "
                 f"{gate.identity}); disarm, and set it again"
             )
+        self.check_gates(source, manifest)
         return gate
 
     @_in_turn

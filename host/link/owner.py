@@ -61,6 +61,8 @@ _ANSWERS: Final = frozenset((MessageType.READ_ACK, MessageType.WRITE_ACK, Messag
 _NAMES: Final = {register.address: name for name, register in REGISTERS.items()}
 _DISARM: Final = REGISTERS["DISARM"].address
 _ARMING: Final = frozenset((REGISTERS["ARM"].address, REGISTERS["ARM_TEST"].address))
+_STATE: Final = frozenset((REGISTERS["STATUS"].address, REGISTERS["FAULTS"].address))
+"""What a turn that was lost makes no difference to."""
 _SCHEDULE_VIEW: Final = REGISTERS["SCHEDULE_VIEW"].address
 _ADDRESS: Final = struct.Struct("<H")
 _UNCONFIRMED: Final = "the board has not confirmed DISARM, which is tried on; look after its cable and power"
@@ -69,12 +71,13 @@ _UNCONFIRMED: Final = "the board has not confirmed DISARM, which is tried on; lo
 @dataclass(eq=False)
 class _Client:
     """A program at the other end of a socket. heard: when it last said something. kinds: types of frames that nobody
-    asked for which it wants; None: all."""
+    asked for which it wants; None: all. late: its turn was taken, and it has not noticed."""
 
     end: socket.socket
     who: str = "a program"
     heard: float = 0.0
     kinds: frozenset[int] | None = None
+    late: bool = False
     decoder: Decoder = field(default_factory=Decoder)
     out: bytearray = field(default_factory=bytearray)
 
@@ -316,6 +319,9 @@ class PortOwner:
                 return
         elif kind != MessageType.READ:
             raise FrameError("no request")
+        if client.late and address not in _STATE:
+            self._refuse(client, f"silent for {TURN_SILENCE:g} s, and its turn is over; do it again from the start")
+            return
         if self._asked is not None and self._asked.client is client:  # a retry of it
             self._asked = None
         self._forget(client)
@@ -329,12 +335,14 @@ class PortOwner:
                 client.who = str(message["who"])[:TEXT_LIMIT]
                 reply = {"port": self._transport.name, "owner": self._who}
             case "turn":
+                client.late = False
                 if self._turn not in (None, client):
                     if client not in self._turns:
                         self._turns.append(client)
                     return
                 self._turn = client
             case "end":
+                client.late = False
                 self._end_turn(client, whole=True)
                 return
             case "claim":
@@ -447,7 +455,8 @@ class PortOwner:
             self._leave = None
             self._disarm(None, 0, self._who)
         turn = self._turn
-        if turn is not None and now - turn.heard > TURN_SILENCE and (self._asked is None or self._asked.client != turn):
+        if turn is not None and now - turn.heard > TURN_SILENCE and not self._waits(turn):
+            turn.late = True
             self._end_turn(turn, whole=False)
         self._pump()
 
@@ -456,6 +465,11 @@ class PortOwner:
     def _forget(self, client: _Client) -> None:
         """What a program asked for and was not sent yet."""
         self._queue = deque(entry for entry in self._queue if entry[0] is not client)
+
+    def _waits(self, client: _Client) -> bool:
+        """Whether a program waits for the board's answer."""
+        asked = self._asked
+        return (asked is not None and asked.client is client) or any(entry[0] is client for entry in self._queue)
 
     def _next_seq(self) -> None:
         self._seq += 1

@@ -21,6 +21,7 @@ from typing import Any
 import pytest
 
 from icsort.errors import IcsortError
+from icsort.formats import gate_set
 from icsort.formats.package import Manifest
 from icsort.formats.schedule import Schedule
 from icsort.host import session
@@ -452,6 +453,60 @@ def test_a_turn_is_lost_by_who_does_nothing(
         monkeypatch.setattr(owner, "TURN_SILENCE", 5.0)
         with other.turn(), pytest.raises(IcsortError, match=r"it is the turn of .*; do it again"):
             holder.write("GATE_INDEX", 0)
+
+
+OTHER_GATES = """
+format = "icsort-gate-set"
+version = 1
+tests = [{name = "long", kind = "range", x = {value = "event length", min = 5.5}}]
+gates = [{name = "sort", all = ["not long"]}]
+directions = [{output = 1, gate = "sort"}]
+"""
+
+
+@pytest.mark.parametrize("at", [1, 3, 9, 14])
+def test_a_lost_turn_mixes_no_gate_sets(
+    holder: Sorter, other: Sorter, model: Manifest, monkeypatch: pytest.MonkeyPatch, at: int
+) -> None:
+    """Who stalls in the middle of one does not go on with it behind somebody else's."""
+    gates, whole = gate_set.parse(OTHER_GATES, "other"), other.write
+    indices: list[int] = []
+
+    def stalls(name: str, value: int) -> int:
+        if name == "GATE_INDEX":
+            indices.append(value)
+            if len(indices) == at:
+                monkeypatch.setattr(owner, "TURN_SILENCE", 0.2)
+                wait_for(lambda: own.port_owner._turn is None)
+                monkeypatch.setattr(owner, "TURN_SILENCE", 30.0)
+                holder.set_gates(gates, model)
+        return whole(name, value)
+
+    own = holder._transport
+    assert isinstance(own, owner._OwnTransport)
+    monkeypatch.setattr(other, "write", stalls)
+    with pytest.raises(IcsortError, match="and its turn is over; do it again from the start"):
+        other.set_gate(["S", "M"], 0.25, model)
+    holder.check_gates(gates, model)
+    assert len(indices) == at
+    other.disarm()
+    assert other.set_gate(["S", "M"], 0.25, model).mask == 0b110  # again, in a turn of its own
+
+
+def test_a_lost_turn_keeps_nobody_from_disarming(
+    board: FakeBoard, holder: Sorter, other: Sorter, model: Manifest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    armed(board, other, model, heartbeat=20.0)
+    own = holder._transport
+    assert isinstance(own, owner._OwnTransport)
+    with other.turn():
+        monkeypatch.setattr(owner, "TURN_SILENCE", 0.2)
+        wait_for(lambda: own.port_owner._turn is None)
+        with pytest.raises(IcsortError, match="and its turn is over"):  # it may be of what somebody else chose
+            other.read("GATE_DATA")
+        other.disarm()
+        assert not board.armed
+    other.read("GATE_DATA")
 
 
 def test_garbage_of_a_program_reaches_no_board(board: FakeBoard, holder: Sorter, seed: int) -> None:

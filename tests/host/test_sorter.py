@@ -160,6 +160,19 @@ def test_a_gate_set_is_written_checked_and_compared(board: FakeBoard, sorter: So
         sorter.check_gates(gates, model)
 
 
+def test_a_gate_set_is_read_once_more_when_it_is_in_force(board: FakeBoard, sorter: Sorter, model: Manifest) -> None:
+    """Its identity is one word of it, the others may be another's."""
+
+    def mix() -> None:
+        request = board.requests[-1]
+        if request[0] == 2 and request[2:4] == fake_board.GATE_COMMIT.to_bytes(2, "little"):
+            board.written[gate_engine.WORD_LOW_X] ^= 1
+
+    board.on_request = mix
+    with pytest.raises(IcsortError, match=r"another gate set is in force: word .* set it again"):
+        sorter.set_gates(gate_set.parse(LARGER, "larger"), model)
+
+
 @pytest.mark.parametrize("what", ["tests", "scales", "corners"])
 def test_a_gate_set_that_the_board_is_too_small_for(
     board: FakeBoard, sorter: Sorter, model: Manifest, what: str
