@@ -217,6 +217,7 @@ class Sorter:
         self._answers: deque[Answer | Nack] = deque()
         self._events: deque[EventRecord | Amendment | Statistics | ImagePiece] = deque()
         self._heartbeat: float | None = None  # seconds, from before ARM is sent until DISARM is confirmed
+        self._images: int | None = None  # what IMAGE_RULE is, where it was set here
         self._alive = 0.0  # when the board last answered
         # Whatever half frame the board has seen so far ends here.
         transport.write(b"\0")
@@ -834,7 +835,31 @@ class Sorter:
     def set_images(self, rule: ImageReason, argument: int = 0) -> None:
         """Of which events the board sends the window: EVERY, each `argument`-th; GATE, each that gate `argument`
         passes; NONE. Raises IcsortError where the board does not keep it."""
-        self.write_checked("IMAGE_RULE", argument << REGISTERS["IMAGE_RULE"].fields["argument"].low | rule)
+        self.write_checked("IMAGE_RULE", _image_rule(rule, argument))
+
+    def images_of(self) -> str | None:
+        """The other program whose rule `set_images` would replace; None where there is none."""
+        if not isinstance(self._transport, SharedTransport):
+            return None
+        return self._transport.ask("images").get("by")
+
+    @_in_turn
+    def take_images(self, rule: ImageReason, argument: int = 0) -> None:
+        """As `set_images`, until `end_images`. Raises IcsortError where another program has a rule of its own."""
+        if (other := self.images_of()) is not None:
+            raise IcsortError(
+                f"{self._transport.name}: the board sends the images that {other} asked for, by one rule at a time; "
+                "end that one first, or take single images with `icsort snapshot` without a rule"
+            )
+        self.set_images(rule, argument)
+        self._images = _image_rule(rule, argument)
+
+    @_in_turn
+    def end_images(self) -> None:
+        """No more images by the rule of `take_images`; that of somebody else stays."""
+        if self._images is not None and self.read("IMAGE_RULE") == self._images:
+            self.set_images(ImageReason.NONE)
+        self._images = None
 
     def request_image(self) -> None:
         """Ask for the window of the next event, whatever the rule."""
@@ -969,6 +994,10 @@ class Sorter:
             now = time.monotonic()
             if now - quiet >= timeout or now - begun >= 10 * timeout:
                 return None, 0 if intact else noise
+
+
+def _image_rule(rule: ImageReason, argument: int) -> int:
+    return argument << REGISTERS["IMAGE_RULE"].fields["argument"].low | rule
 
 
 def disarm_past(port: str) -> None:

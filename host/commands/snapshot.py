@@ -57,9 +57,13 @@ def snapshot(
         folder = stack.enter_context(result_folder(out, LIST_FILE, force))
         images = image_folder(folder, sorter, target)
         before = sorter.counters()["IMAGES_SKIPPED"]
-        sorter.set_images(*rule)
         asked = rule[0] is ImageReason.NONE  # for one after the other
-        if asked:
+        if not asked:
+            stack.callback(_end, sorter)
+            sorter.take_images(*rule)
+        else:
+            if sorter.images_of() is None:  # what a program left that was killed
+                sorter.set_images(*rule)
             sorter.request_image()
         last = time.monotonic()
         for message in sorter.events():
@@ -69,7 +73,7 @@ def snapshot(
                     sorter.request_image()
             if len(images.kept) == count or stopped() or (idle is not None and time.monotonic() - last >= idle):
                 break
-        sorter.set_images(ImageReason.NONE)
+        sorter.end_images()
         if not images.kept:
             raise IcsortError(f"{sorter.port}: no image came; check that cells flow past and that some pass the gate")
         document = images.close((sorter.counters()["IMAGES_SKIPPED"] - before) % 2**32)
@@ -78,6 +82,11 @@ def snapshot(
     else:
         console.show(images_text(out, document))
     stopped.end()
+
+
+def _end(sorter: "Sorter") -> None:
+    with contextlib.suppress(IcsortError):
+        sorter.end_images()
 
 
 def image_folder(folder: Path, sorter: "Sorter", target: Target | None) -> ImageFolder:
@@ -107,7 +116,7 @@ class ImagesBeside:
     none from then on, and the work goes on."""
 
     def __init__(self, path: Path, sorter: "Sorter", target: Target | None, rule: tuple[ImageReason, int]) -> None:
-        """Raises IcsortError where the folder exists or cannot be made."""
+        """Raises IcsortError where the folder exists or cannot be made, or another program has images sent."""
         self.stopped: str | None = None
         """Why no more are kept."""
         self._sorter = sorter
@@ -120,7 +129,11 @@ class ImagesBeside:
             raise IcsortError(f"{path}: cannot be made ({error.strerror}); give another folder with --images") from None
         self._images = image_folder(path, sorter, target)
         self._skipped = sorter.counters()["IMAGES_SKIPPED"]
-        sorter.set_images(*rule)
+        try:
+            sorter.take_images(*rule)
+        except IcsortError:
+            path.rmdir()
+            raise
 
     def add(self, message: "Message | None") -> None:
         """Take what `Sorter.events` gives."""
@@ -129,13 +142,12 @@ class ImagesBeside:
                 self._images.add(message)
             except OSError as error:
                 self._stop(error)
-                self._sorter.set_images(ImageReason.NONE)
+                self._sorter.end_images()
 
     def end(self) -> None:
         """Ask the board for no more. Behind an error, which is told already, what was kept gets its list, and a folder
         without any is removed."""
-        with contextlib.suppress(IcsortError):
-            self._sorter.set_images(ImageReason.NONE)
+        _end(self._sorter)
         if not self._closed:
             with contextlib.suppress(OSError):
                 if self._images.kept:

@@ -61,6 +61,7 @@ _ANSWERS: Final = frozenset((MessageType.READ_ACK, MessageType.WRITE_ACK, Messag
 _NAMES: Final = {register.address: name for name, register in REGISTERS.items()}
 _DISARM: Final = REGISTERS["DISARM"].address
 _ARMING: Final = frozenset((REGISTERS["ARM"].address, REGISTERS["ARM_TEST"].address))
+_IMAGE_RULE: Final = REGISTERS["IMAGE_RULE"].address
 _STATE: Final = frozenset((REGISTERS["STATUS"].address, REGISTERS["FAULTS"].address))
 """What a turn that was lost makes no difference to."""
 _SCHEDULE_VIEW: Final = REGISTERS["SCHEDULE_VIEW"].address
@@ -136,6 +137,7 @@ class PortOwner:
         self._seq = PAST_SEQS.stop - 1
         self._asked: _Asked | None = None
         self._queue: deque[tuple[_Client | None, bytes]] = deque()
+        self._images: _Client | None = None  # whose rule IMAGE_RULE has
         self._stop: _Stop | None = None
         self._stop_seqs: set[int] = set()  # those that were last used for a DISARM, confirmed or not
         self._gone: str | None = None
@@ -366,6 +368,9 @@ class PortOwner:
                         self._leave.used = True
                     else:
                         self._leave = None
+            case "images":
+                if self._images not in (None, client):
+                    reply["by"] = self._images.who
             case "only":
                 client.kinds = frozenset(int(kind) for kind in message["kinds"])
             case "programs":
@@ -387,10 +392,14 @@ class PortOwner:
         if client in self._turns:
             self._turns.remove(client)
         self._end_turn(client, whole=False)
+        if self._images is client:
+            self._images = None
+            self._queue.append((None, bytes([MessageType.WRITE, 0]) + struct.pack("<HI", _IMAGE_RULE, 0)))
         if self._leave is not None and self._leave.client is client:
             armed, self._leave = self._leave.armed, None
             if armed:
                 self._disarm(None, 0, f"the end of {client.who}")
+        self._pump()
 
     def _end_turn(self, client: _Client, whole: bool) -> None:
         """whole: what was begun was done; else the registers may show what they usually do not."""
@@ -499,6 +508,8 @@ class PortOwner:
                         self._refuse(client, "it was disarmed meanwhile; arm again when it may sort")
                     continue
                 leave.used = leave.armed = True
+            if payload[0] == MessageType.WRITE and address == _IMAGE_RULE:
+                self._images = client if any(payload[HEADER_BYTES + _ADDRESS.size :]) else None
             self._next_seq()
             self._asked = _Asked(client, payload[1], self._seq, now)
             self._write(b"\0" + encode(bytes([payload[0], self._seq]) + payload[HEADER_BYTES:]))

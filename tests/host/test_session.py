@@ -25,8 +25,9 @@ from icsort.formats import gate_set
 from icsort.formats.package import Manifest
 from icsort.formats.schedule import Schedule
 from icsort.host import session
+from icsort.host.commands.snapshot import ImagesBeside
 from icsort.host.link import owner, shared
-from icsort.host.link.protocol import EventRecord
+from icsort.host.link.protocol import EventRecord, ImageReason
 from icsort.host.link.transport import PortGoneError, SerialTransport
 from icsort.host.session import connect, stop
 from icsort.host.sorter import Sorter, disarm_past
@@ -831,6 +832,46 @@ def test_a_slow_program_costs_the_others_nothing(
     board.put(board.event(8000))
     list(other.events(count=1))
     assert other.losses.events == 8000 - len(received)
+
+
+def test_images_are_of_one_program_at_a_time(board: FakeBoard, holder: Sorter, other: Sorter, tmp_path: Path) -> None:
+    """Another one's rule is not replaced, nor ended; one event's image may be asked for beside it."""
+    mine = ImagesBeside(tmp_path / "mine", other, None, (ImageReason.EVERY, 3))
+    rule = 3 << 8 | ImageReason.EVERY
+    assert board.registers[fake_board.IMAGE_RULE] == rule
+    with pytest.raises(
+        IcsortError, match=r"the images that .*\(process \d+\) asked for, by one rule at a time; end that"
+    ):
+        ImagesBeside(tmp_path / "theirs", holder, None, (ImageReason.GATE, 1))
+    assert not (tmp_path / "theirs").exists()
+    single, by_rule = (
+        start("snapshot", "--port", board.port, "--idle", "0.2", "--out", str(tmp_path / f"single{len(words)}"), *words)
+        for words in ((), ("--every", "1"))
+    )
+    assert "no image came" in single.communicate(timeout=60)[1]
+    assert "by one rule at a time" in by_rule.communicate(timeout=60)[1]
+    requested = fake_board.IMAGE_REQUEST.to_bytes(2, "little")
+    assert [request[0] for request in board.requests if request[2:4] == requested] == [2]
+    assert board.registers[fake_board.IMAGE_RULE] == rule
+    holder.set_images(ImageReason.EVERY, 7)  # it knows what it does
+    mine.end()
+    assert board.registers[fake_board.IMAGE_RULE] == 7 << 8 | ImageReason.EVERY
+
+
+def test_the_end_of_who_had_images_sent_ends_them(
+    board: FakeBoard, holder: Sorter, other: Sorter, tmp_path: Path
+) -> None:
+    """Also an end without a word; and what was there before anybody came is nobody's."""
+    board.registers[fake_board.IMAGE_RULE] = 9 << 8 | ImageReason.EVERY
+    ImagesBeside(tmp_path / "a", other, None, (ImageReason.EVERY, 3))
+    transport = other._transport
+    assert isinstance(transport, shared.SharedTransport)
+    transport._end.close()
+    wait_for(lambda: not board.registers[fake_board.IMAGE_RULE])
+    own = ImagesBeside(tmp_path / "b", holder, None, (ImageReason.GATE, 1))
+    assert board.registers[fake_board.IMAGE_RULE] == 1 << 8 | ImageReason.GATE
+    own.end()
+    assert not board.registers[fake_board.IMAGE_RULE]
 
 
 def start(*words: str) -> "subprocess.Popen[str]":
