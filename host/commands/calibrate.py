@@ -103,7 +103,6 @@ def calibrate_delay(
             sorter.set_front(front)
             for delay, schedule in zip(delays, schedules, strict=True):
                 came = _sort_some(sorter, schedule, output, sorts, wait, heartbeat)
-                sorter.claim(heartbeat)  # who disarms while it is counted ends this
                 count = _ask(f"{delay:g} {unit}: {came} sorted; counted", came)
                 write(delay, count)
                 counted.append(count)
@@ -163,20 +162,29 @@ def _schedule(setting: "Instrument", output: int, delay: float, sorts: int) -> "
 
 
 def _sort_some(sorter: "Sorter", schedule: "Schedule", output: int, sorts: int, wait: float, heartbeat: float) -> int:
-    """Test mode until so many were sorted; returns how many. Raises IcsortError where they do not come in time."""
+    """Test mode until so many were sorted; returns how many. From then on whoever disarms forbids the next one. Raises
+    IcsortError where they do not come in time, or it is disarmed by somebody or something else."""
     counter = f"SORTED_{output}"
     with stop_signals() as stopped:
         before = sorter.counters()[counter]
-        sorter.arm_test(schedule, output, events=True, heartbeat=heartbeat)
+        if not stopped():
+            sorter.arm_test(schedule, output, events=True, heartbeat=heartbeat)
         limit = polled = time.monotonic()
         limit += wait
         came = 0
-        for _ in sorter.events():
+        for _ in sorter.events() if not stopped() else ():
             now = time.monotonic()
             if now - polled >= POLL_SECONDS:
+                sorter.check_armed()
                 came, polled = (sorter.counters()[counter] - before) % 2**32, now
             if came >= sorts or now > limit or stopped():
                 break
+        if not stopped():
+            sorter.check_armed()  # which says who disarmed, until the claim
+            # Anew while it is armed, so that our own disarm leaves it to us. Whoever disarmed before is seen behind
+            # it, and whoever does from here on takes it away.
+            sorter.claim(heartbeat)
+            sorter.check_armed()
         sorter.disarm()
     if stopped():
         raise IcsortError("stopped, and disarmed; the instrument file is as it was")

@@ -15,6 +15,8 @@ from typer.testing import CliRunner
 from icsort.cli.root import app
 from icsort.errors import IcsortError
 from icsort.formats.instrument import load_instrument
+from icsort.host.session import stop
+from icsort.host.sorter import Sorter
 from tests.host.fake_board import SCHEDULE, STATUS, TESTING, FakeBoard
 from tests.host.jobs import IDLE, INSTRUMENT, count
 
@@ -178,6 +180,56 @@ def test_steps_that_end_early(board: FakeBoard, instrument: Path, package: Path,
     beads.over = True
     assert out.read_text() == "delay,count\n780.0,3\n"  # what was counted is kept
     assert instrument.read_text() == INSTRUMENT
+
+
+@pytest.mark.parametrize("when", ["claim", "disarm", "count"])
+def test_who_disarms_between_two_steps_ends_it(
+    board: FakeBoard, instrument: Path, package: Path, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    """Right before or right behind the last look at the board of a step: the next one is not armed."""
+    beads = Beads(board, 5)
+    beads.start()
+    calls: list[str] = []
+
+    def beside(name: str) -> None:
+        whole = getattr(Sorter, name)
+
+        def meant(sorter: Sorter, *words: Any) -> Any:
+            calls.append(name)
+            if name == when and beads.delays and "stop" not in calls:
+                calls.append("stop")
+                stop(board.port)
+            return whole(sorter, *words)
+
+        monkeypatch.setattr(Sorter, name, meant)
+
+    for name in ("claim", "disarm"):
+        beside(name)
+    if when == "count":
+        monkeypatch.setattr("icsort.host.commands.calibrate._ask", lambda *_: stop(board.port) and 3)
+    words = ("--from", 780, "--to", 850, "--sorts", 5, "--model", package, "--port", board.port)
+    line = refusal(instrument, *words, typed="3\n" * 20)
+    beads.over = True
+    assert "stopped it; arm again" in line or "it was disarmed meanwhile" in line
+    assert len(beads.delays) == 1
+    assert not board.registers[STATUS] & TESTING
+
+
+def test_who_disarms_within_a_step_is_named(board: FakeBoard, instrument: Path, package: Path) -> None:
+    """At once, though counters are asked for all the time; not when the cells did not come in time."""
+
+    def someone() -> None:
+        while not board.registers[STATUS] & TESTING:
+            time.sleep(0.01)
+        stop(board.port)
+
+    other = threading.Thread(target=someone)
+    other.start()
+    words = ("--from", 780, "--to", 850, "--model", package, "--port", board.port, "--heartbeat", 2)
+    line = refusal(instrument, *words, "--wait", 10)
+    other.join()
+    assert "the board is not armed: " in line
+    assert line.endswith("stopped it; arm again when it may sort")
 
 
 def test_drops(instrument: Path, tmp_path: Path) -> None:
