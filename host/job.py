@@ -19,7 +19,7 @@ from icsort.host.link.protocol import EventRecord, Message, Statistics
 if TYPE_CHECKING:
     from icsort.formats.compile_gate import Compiled
     from icsort.formats.job import LoadedJob
-    from icsort.formats.journal import Ended, JobState, JournalWriter, Run, RunState
+    from icsort.formats.journal import Ended, JobState, JournalWriter, Run, RunState, Serials
     from icsort.formats.package import Manifest
     from icsort.host.sorter import Sorter
     from icsort.sim.bit_true.scheduler import Settings
@@ -134,11 +134,12 @@ class JobRun:
         self._number = 1 + len(checked.state.runs) if checked.state else 1
 
     def begin(self) -> None:
-        """Write down what is sorted; or close the run before, by what the board counted since."""
+        """Write down what is sorted; or close the run before, by what the board counted since, where it was not asked
+        then."""
         state = self._checked.state
         if state is None:
             self._begin()
-        elif state.runs and state.runs[-1].ended is None:
+        elif state.runs and state.runs[-1].open:
             self._close_cut_run(state.runs[-1])
 
     def over(self) -> str | None:
@@ -151,74 +152,108 @@ class JobRun:
     ) -> "Ended":
         """Arm, follow, disarm. keep: takes what `Sorter.events` gives. Returns the entry of the run's end. Raises
         IcsortError where it is disarmed by somebody or something else; that is written down too."""
-        from icsort.formats.journal import JobState, Progress, RunState
+        from icsort.formats.journal import JobState, RunState
 
-        sorter, loaded, manifest = self._sorter, self._checked.loaded, self._checked.manifest
-        before = self._checked.state
+        sorter, before = self._sorter, self._checked.state
         earlier = JobState(before.begun, list(before.runs)) if before else None
-        counts_before = earlier.counts if earlier else {}
-        seconds_before = earlier.seconds if earlier else 0.0
-        done_before = earlier.sorted if earlier else {}
         run = RunState(self._run_entry(recording))
         self._journal.add(run.begun)
-        why, done, exact = "", False, True
+        why, done, exact, unasked = "stopped by hand", False, False, False
         begun = time.monotonic()
         problem: IcsortError | None = None
         try:
             sorter.set_statistics(STATISTICS_SECONDS)
-            sorter.arm(
-                loaded.instrument.front(manifest),  # a package with another trigger
-                loaded.schedule(done_before),
-                self._build_id,
-                loaded.job.heartbeat_s,
-            )
-            begun = told = time.monotonic()
-            for message in sorter.events():
-                keep(message)
-                if stopped():
-                    why = "stopped by hand"
-                    break
-                now = time.monotonic()
-                # One that waited since before has nothing of this run.
-                if isinstance(message, Statistics) and message.time >= run.begun.board_time:
-                    board_time, counters = message.time, message.counters
-                elif now - told >= SILENT_SECONDS:
-                    board_time, counters = self._counters()
-                else:
-                    continue
-                told = now
-                run.last = Progress(
-                    time=_now(), run=self._number, seconds=now - begun, board_time=board_time, counters=counters
-                )
-                self._journal.add(run.last)
-                total = {name: counts_before.get(name, 0) + count for name, count in run.counts.items()}
-                self._told(total, seconds_before + run.seconds)
-                if rule := reached_rule(loaded, total, seconds_before + run.seconds):
-                    why, done = rule, True
-                    break
+            if not stopped():
+                self._arm(run, earlier.sorted if earlier else {})
+                begun = time.monotonic()
+                why, done = self._follow(run, earlier, begun, keep, stopped)
         except IcsortError as error:
             problem, why = error, str(error)
         seconds = time.monotonic() - begun
-        board_time, counters = (run.last or run.begun).board_time, (run.last or run.begun).counters
+        known = run.last or run.begun
+        board_time, counters = known.board_time, known.counters
         try:
             sorter.disarm()
             # What was not begun is amended at once; the cells that flow on are not this run's.
-            board_time, counters = self._counters()
+            board_time, counters, exact = self._last_counters(run)
             self._drain(keep)
         except IcsortError as error:
-            exact, problem, why = False, problem or error, why or str(error)
-        ended = self._ended(seconds, board_time, counters, why, done, exact)
+            exact, unasked, problem = False, True, problem or error
+        ended = self._ended(seconds, board_time, counters, why, done, exact, unasked)
         run.last = ended
         try:
             self._journal.add(ended)
         except IcsortError as error:
             problem = problem or error
-        self._told(
-            {name: counts_before.get(name, 0) + count for name, count in run.counts.items()}, seconds_before + seconds
-        )
+        self._tell(run, earlier)
         if problem is not None:
             raise problem from None
         return ended
+
+    def _arm(self, run: "RunState", sorted_before: dict[int, int]) -> None:
+        """With what is left of the targets. Which schedule is then in force is written down."""
+        from icsort.formats.journal import Armed
+
+        loaded, sorter = self._checked.loaded, self._sorter
+        with sorter.turn():  # whoever disarms and arms does so behind the serials
+            sorter.arm(
+                loaded.instrument.front(self._checked.manifest),  # a package with another trigger
+                loaded.schedule(sorted_before),
+                self._build_id,
+                loaded.job.heartbeat_s,
+            )
+            serials = self._serials()
+        run.armed = Armed(time=_now(), run=self._number, serials=serials)
+        self._journal.add(run.armed)
+
+    def _follow(
+        self,
+        run: "RunState",
+        earlier: "JobState | None",
+        begun: float,
+        keep: Callable[[Message | None], None],
+        stopped: Callable[[], bool],
+    ) -> tuple[str, bool]:
+        """Until a rule is reached or it is stopped: why, and whether that is a rule. Raises IcsortError where the board
+        is not armed any more, or not as this run armed it."""
+        from icsort.formats.journal import Progress
+
+        sorter = self._sorter
+        told = begun
+        for message in sorter.events():
+            keep(message)
+            if stopped():
+                break
+            now = time.monotonic()
+            # One that waited since before says nothing new.
+            if isinstance(message, Statistics) and message.time >= (run.last or run.begun).board_time:
+                board_time, counters = message.time, message.counters
+            elif now - told >= SILENT_SECONDS:
+                sorter.check_armed()
+                board_time, counters = self._counters()
+            else:
+                continue
+            told = now
+            if not self._is_of(run, board_time, counters):
+                raise IcsortError(
+                    f"{sorter.port}: the board was reset, or another program armed it, while the job ran; look after it"
+                )
+            run.last = Progress(
+                time=_now(), run=self._number, seconds=now - begun, board_time=board_time, counters=counters
+            )
+            self._journal.add(run.last)
+            total, seconds = self._tell(run, earlier)
+            if rule := reached_rule(self._checked.loaded, total, seconds):
+                return rule, True
+        return "stopped by hand", False
+
+    def _tell(self, run: "RunState", earlier: "JobState | None") -> tuple[dict[str, int], float]:
+        """Counts and seconds of all runs, of which this is the last."""
+        before = earlier.counts if earlier else {}
+        total = {name: before.get(name, 0) + count for name, count in run.counts.items()}
+        seconds = (earlier.seconds if earlier else 0.0) + run.seconds
+        self._told(total, seconds)
+        return total, seconds
 
     def _begin(self) -> None:
         from icsort import __version__
@@ -252,28 +287,57 @@ class JobRun:
             gate_set=gate.identity,
             instrument=loaded.instrument,
             stop=loaded.job.stop,
-            schedule_serial=sorter.read("SCHEDULE_SERIAL"),
+            serials=self._serials(),
             board_time=board_time,
             counters=counters,
             recording=recording,
         )
 
     def _close_cut_run(self, run: "RunState") -> None:
-        """Of a run that no entry ends: what the board counted until it disarmed, where it can say so."""
-        board_time, counters = self._counters()
-        known = run.last or run.begun
-        serial, board = self._sorter.read("SCHEDULE_SERIAL"), self._sorter.identify()
-        # Each arming puts a schedule in force: the counts are this run's where none was since.
-        exact = (
-            board.build_id == run.begun.build_id
-            and board_time >= known.board_time
-            and serial in (run.begun.schedule_serial, run.begun.schedule_serial + 1)
-        )
+        """Of a run that no entry ends, or whose end the board did not tell: what it counted until it disarmed, where it
+        can say so."""
+        before = run.ended
+        board_time, counters, exact = self._last_counters(run)
+        why = before.why if before else "it was cut short"
         if not exact:
-            board_time, counters = known.board_time, known.counters
-        why = "it was cut short" if exact else "it was cut short, and the board was reset or armed since"
-        run.last = self._ended(run.seconds, board_time, counters, why, False, exact, run.begun.run)
+            why += ", and the board may have been reset or armed since"
+        run.last = self._ended(
+            run.seconds, board_time, counters, why, before is not None and before.done, exact, number=run.begun.run,
+            lost=before.lost if before else 0,
+        )  # fmt: skip
         self._journal.add(run.last)
+
+    def _last_counters(self, run: "RunState") -> tuple[int, dict[str, int], bool]:
+        """Of a run that is over, disarmed: the board's time and counters, and whether they are this run's for certain;
+        else those that are known."""
+        known = run.last or run.begun
+        board_time, counters = self._counters()
+        exact = self._is_of(run, board_time, counters)
+        if not exact or run.armed is None:  # what was not armed has sorted nothing
+            board_time, counters = known.board_time, known.counters
+        return board_time, counters, exact
+
+    def _is_of(self, run: "RunState", board_time: int, counters: dict[str, int]) -> bool:
+        """Whether what the board has just told is of this run: of the same build, neither reset nor armed since. Of a
+        run that is not known to have been armed: whether nothing was."""
+        from icsort.formats.journal import moved
+
+        known, since, serials = run.last or run.begun, (run.armed or run.begun).serials, self._serials()
+        return (
+            board_time >= known.board_time
+            # Each arming puts a schedule in force.
+            and serials.schedule == since.schedule
+            and serials.gate >= since.gate
+            and serials.front >= since.front
+            and f"{self._sorter.read64('BUILD_ID'):016x}" == run.begun.build_id
+            and all(count < 2**31 for name, count in moved(known.counters, counters).items() if "SORTED" in name)
+        )
+
+    def _serials(self) -> "Serials":
+        from icsort.formats.journal import Serials
+
+        read = self._sorter.read
+        return Serials(gate=read("GATE_SERIAL"), front=read("FRONT_SERIAL"), schedule=read("SCHEDULE_SERIAL"))
 
     def _ended(
         self,
@@ -283,13 +347,15 @@ class JobRun:
         why: str,
         done: bool,
         exact: bool,
+        unasked: bool = False,
         number: int | None = None,
+        lost: int | None = None,
     ) -> "Ended":
         from icsort.formats.journal import Ended
 
         return Ended(
             time=_now(), run=number or self._number, seconds=seconds, board_time=board_time, counters=counters, why=why,
-            done=done, exact=exact, lost=self._sorter.losses.events,
+            done=done, exact=exact, unasked=unasked, lost=self._sorter.losses.events if lost is None else lost,
         )  # fmt: skip
 
     def _counters(self) -> tuple[int, dict[str, int]]:

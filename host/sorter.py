@@ -4,6 +4,7 @@
 import contextlib
 import functools
 import json
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -218,7 +219,7 @@ class Sorter:
         self._events: deque[EventRecord | Amendment | Statistics | ImagePiece] = deque()
         self._heartbeat: float | None = None  # seconds, from before ARM is sent until DISARM is confirmed
         self._images: int | None = None  # what IMAGE_RULE is, where it was set here
-        self._alive = 0.0  # when the board last answered
+        self._looked = -math.inf  # when `events` last asked whether the board is still armed
         # Whatever half frame the board has seen so far ends here.
         transport.write(b"\0")
 
@@ -878,8 +879,10 @@ class Sorter:
         left = count
         last = time.monotonic()
         while left is None or left > 0:
-            if self._heartbeat is not None and time.monotonic() - self._alive > self._heartbeat / 8:
+            # Whatever else is asked for keeps the board alive, and says nothing of that.
+            if self._heartbeat is not None and time.monotonic() - self._looked > self._heartbeat / 8:
                 self.check_armed()
+                self._looked = time.monotonic()
             if not self._events:
                 self._receive()
             if self._events:
@@ -956,8 +959,6 @@ class Sorter:
             self._transport.write(frame)
             answer, received = self._wait(address, is_write, self._timeout)
             noise += received
-            if answer:
-                self._alive = time.monotonic()
             if isinstance(answer, Answer):
                 return answer.data
             if isinstance(answer, Nack) and answer.code == NackCode.BAD_ADDRESS:

@@ -27,6 +27,7 @@ JOURNAL_FILE: Final = "journal.jsonl"
 FORMAT: Final = "icsort-journal"
 VERSION: Final = 1
 _COUNTER_WRAP: Final = 2**32
+_MAY_CHANGE: Final = ("stop", "instrument", "folder", "heartbeat_s")
 
 
 class Begun(Strict):
@@ -45,9 +46,17 @@ class Begun(Strict):
     identity: str
 
 
+class Serials(Strict):
+    """How often the board took a gate set, a trigger's settings, a schedule since its reset."""
+
+    gate: int
+    front: int
+    schedule: int
+
+
 class Run(Strict):
-    """The board is about to be armed. counters: before that; board_time: of then, cycles since its reset.
-    schedule_serial: of the board, before this run's schedule. recording: the first file of this run."""
+    """The board is about to be armed. counters: before that; board_time: of then, cycles since its reset. serials: of
+    then, before this run's trigger and schedule. recording: the first file of this run."""
 
     entry: Literal["run"] = "run"
     time: str
@@ -57,10 +66,19 @@ class Run(Strict):
     gate_set: str
     instrument: Instrument
     stop: Stop
-    schedule_serial: int
+    serials: Serials
     board_time: int
     counters: dict[str, int]
     recording: str | None
+
+
+class Armed(Strict):
+    """It was armed. serials: of then; each other arming puts another schedule in force."""
+
+    entry: Literal["armed"] = "armed"
+    time: str
+    run: int
+    serials: Serials
 
 
 class Progress(Strict):
@@ -76,8 +94,9 @@ class Progress(Strict):
 
 class Ended(Strict):
     """The end of a run. done: a rule of the job ended it. exact: the counters are the board's own of behind its end;
-    else those that were known last, and what it did later is not in them. lost: records of this run that did not reach
-    the host."""
+    else those that were known last, and what it did later is not in them. unasked: because the board did not answer,
+    which may still tell; then a second entry says what it told. lost: records of this run that did not reach the host.
+    """
 
     entry: Literal["ended"] = "ended"
     time: str
@@ -88,25 +107,32 @@ class Ended(Strict):
     why: str
     done: bool
     exact: bool
+    unasked: bool = False
     lost: int = 0
 
 
-Entry = Annotated[Begun | Run | Progress | Ended, Field(discriminator="entry")]
-_ENTRIES: Final[TypeAdapter[Begun | Run | Progress | Ended]] = TypeAdapter(Entry)
+AnyEntry = Begun | Run | Armed | Progress | Ended
+_ENTRIES: Final[TypeAdapter[AnyEntry]] = TypeAdapter(Annotated[AnyEntry, Field(discriminator="entry")])
 
 
 @dataclass
 class RunState:
-    """A run by its entries. last: the newest of what happened; None where nothing did yet. course: all of it, as it
-    stands in the journal."""
+    """A run by its entries. armed: None where it is not known that it was. last: the newest of what happened; None
+    where nothing did yet. course: all of it, as it stands in the journal."""
 
     begun: Run
+    armed: Armed | None = None
     last: Progress | Ended | None = None
     course: list[Progress | Ended] = field(default_factory=list)
 
     @property
     def ended(self) -> Ended | None:
         return self.last if isinstance(self.last, Ended) else None
+
+    @property
+    def open(self) -> bool:
+        """Whether the board may still tell how it ended."""
+        return self.ended is None or self.ended.unasked
 
     @property
     def seconds(self) -> float:
@@ -165,8 +191,9 @@ def sorts(counts: Mapping[str, int]) -> dict[int, int]:
 
 
 def identity_of(loaded: LoadedJob, model_id: str) -> str:
-    """Of what a job sorts: 16 hex digits over job, gate set and model. When it stops and the instrument may change."""
-    job = {key: value for key, value in loaded.job.to_json().items() if key not in ("stop", "instrument", "folder")}
+    """Of what a job sorts: 16 hex digits over job, gate set and model. When it stops, the instrument and the heartbeat
+    may change."""
+    job = {key: value for key, value in loaded.job.to_json().items() if key not in _MAY_CHANGE}
     whole = {"job": job, "gates": loaded.gates.to_json(), "model_id": model_id}
     return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -204,10 +231,17 @@ def read_journal(folder: Path) -> JobState:
             if torn and not isinstance(entry, Ended):
                 break
             torn = 0
-            if not state.runs or state.runs[-1].begun.run != entry.run or state.runs[-1].ended:
+            run = state.runs[-1] if state.runs else None
+            again = isinstance(entry, Ended) and run is not None and run.open
+            if run is None or run.begun.run != entry.run or (run.ended and not again):
                 raise IcsortError(f"{path}: line {number} is of a run that is not under way; begin the job anew")
-            state.runs[-1].last = entry
-            state.runs[-1].course.append(entry)
+            if isinstance(entry, Armed):
+                run.armed = entry
+                continue
+            if run.ended:
+                run.course.pop()  # the board has told more since
+            run.last = entry
+            run.course.append(entry)
     if state is None:
         raise IcsortError(f"{path}: is empty; remove its folder, and begin the job anew")
     if torn and any(lines[torn:]):
@@ -234,7 +268,7 @@ class JournalWriter:
         except OSError as error:
             raise IcsortError(f"{self._path}: cannot be written ({error.strerror}); name another folder") from None
 
-    def add(self, entry: Begun | Run | Progress | Ended) -> None:
+    def add(self, entry: AnyEntry) -> None:
         """It is on the disk when this returns."""
         line = entry.model_dump_json().encode() + b"\n"
         try:

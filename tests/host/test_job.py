@@ -5,6 +5,7 @@ import json
 import os
 import re
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
@@ -21,6 +22,7 @@ from typer.testing import CliRunner
 from icsort.cli.root import app
 from icsort.errors import IcsortError
 from icsort.formats.journal import JOURNAL_FILE, Ended, JournalWriter, read_journal
+from icsort.host import job as host_job
 from icsort.host.session import connect, stop
 from tests.host import fake_board
 from tests.host.fake_board import HEARTBEAT, STATUS, FakeBoard
@@ -240,6 +242,93 @@ def test_a_job_that_is_killed_goes_on(board: FakeBoard, job: Path, since: str) -
     assert ("reset or armed since" in cut.why) != exact
 
 
+def test_a_power_cut_and_the_board_is_up_for_longer(board: FakeBoard, job: Path) -> None:
+    """Its counters, from 0 again, are not those of the job that was the first since it was switched on."""
+    board.counters.update(dict.fromkeys(board.counters, 0))
+    process = start("sort", str(job), "--port", board.port, "--json")
+    wait_for_arm(board)
+    count(board, ACCEPTED=200, SORTED=30, SORTED_0=30)
+    progressed(process, 200)
+    process.kill()
+    process.communicate()
+    reset(board, up=9)
+    happens = world(board, lambda: count(board, SORTED=20, SORTED_0=20))
+    *_, ended = documents(sort(job, "--port", board.port, "--json", "--resume"))
+    happens.join()
+    assert board.registers[DIRECTION_0_TARGET] == 20
+    assert (ended["directions"][0]["sorted"], ended["exact"]) == (50, False)
+
+
+@pytest.mark.parametrize("register", [fake_board.FRONT_COMMIT, fake_board.ARM])
+@pytest.mark.parametrize("armed", [False, True])
+def test_killed_while_it_prepares(board: FakeBoard, job: Path, register: int, armed: bool) -> None:
+    """What another program sorted since is not this job's; whether it was armed at all is only known by its entry."""
+    write = struct.pack("<BxH", 2, register)
+    killed: list[subprocess.Popen[str]] = []
+
+    def kill() -> None:
+        if killed and board.requests[-1][:1] + b"\0" + board.requests[-1][2:4] == write:
+            killed[0].kill()
+            killed[0].wait()
+
+    board.on_request = kill
+    killed.append(start("sort", str(job), "--port", board.port, "--json"))
+    killed[0].communicate()
+    killed.clear()
+    board.on_request = lambda: None
+    if armed:
+        with connect(board.port) as sorter:
+            from tests.host.recordings import example
+
+            sorter.arm(example())
+            count(board, ACCEPTED=100, SORTED=40, SORTED_0=40)
+    board.disarm(fake_board.SILENCE)
+    happens = world(board, lambda: count(board, SORTED=50, SORTED_0=50))
+    *_, ended = documents(sort(job, "--port", board.port, "--json", "--resume"))
+    happens.join()
+    assert board.registers[DIRECTION_0_TARGET] == 50
+    assert ended["directions"][0]["sorted"] == 50
+    assert ended["exact"] == (register == fake_board.FRONT_COMMIT and not armed)
+
+
+@pytest.mark.parametrize("since", ["nothing", "reset"])
+def test_a_lost_link_is_made_good(board: FakeBoard, job: Path, since: str) -> None:
+    """By what the board counted until it disarmed itself, where it can still say so; once."""
+    owner = connect(board.port)
+    process = start("sort", str(job), "--port", board.port, "--json")
+    wait_for_arm(board)
+    count(board, ACCEPTED=200, SORTED=20, SORTED_0=20)
+    progressed(process, 200)
+    count(board, ACCEPTED=10, SORTED=5, SORTED_0=5)
+    owner.close()
+    process.communicate()
+    assert process.returncode == 2
+    state = read_journal(job.parent / "monday")
+    assert (state.exact, state.sorted[0]) == (False, 20)
+    if since == "reset":
+        reset(board, up=9)
+    left = 25 if since == "nothing" else 30
+    why = state.runs[0].ended
+    assert why is not None
+    happens = world(board, lambda: stop(board.port))
+    refusal(job, "--port", board.port, "--resume")
+    happens.join()
+    assert board.registers[DIRECTION_0_TARGET] == left
+    state = read_journal(job.parent / "monday")
+    assert (state.exact, state.sorted[0], len(state.runs[0].course)) == (since == "nothing", 50 - left, 2)
+    ended = state.runs[0].ended
+    assert ended is not None
+    assert ended.why == why.why + ("" if since == "nothing" else ", and the board may have been reset or armed since")
+    happens = world(board, lambda: count(board, SORTED=left, SORTED_0=left))
+    *_, document = documents(sort(job, "--port", board.port, "--json", "--resume"))
+    happens.join()
+    assert (document["exact"], document["directions"][0]["sorted"]) == (since == "nothing", 50)
+    entries = [json.loads(line) for line in (job.parent / "monday" / JOURNAL_FILE).read_text().splitlines()]
+    assert [(entry["run"], entry["unasked"]) for entry in entries if entry["entry"] == "ended"] == [
+        (1, True), (1, False), (2, False), (3, False),
+    ]  # fmt: skip
+
+
 def test_the_target_that_was_reached_behind_the_crash(board: FakeBoard, job: Path) -> None:
     process = start("sort", str(job), "--port", board.port, "--json")
     wait_for_arm(board)
@@ -265,6 +354,96 @@ def keeping_time(board: FakeBoard) -> Callable[[int, int], None]:
         board.registers[fake_board.TIMESTAMP + 4] = 0
 
     return written
+
+
+def reset(board: FakeBoard, up: int = 0) -> None:
+    """up: 2^32 cycles that it has been on since. It counts from 0, and forgets what it was told."""
+    write = board._write
+
+    def written(address: int, data: int) -> None:
+        write(address, data)
+        board.registers[fake_board.TIMESTAMP + 4] = up
+
+    board._write = written  # type: ignore[method-assign]
+    for serial in (fake_board.SCHEDULE_SERIAL, fake_board.GATE_SERIAL, fake_board.FRONT_SERIAL):
+        board.registers[serial] = 0
+    board.registers[STATUS] = fake_board.INTERLOCK | IDLE
+    board.counters.update(dict.fromkeys(board.counters, 0))
+
+
+def told(job: Path, events: int) -> Callable[[], None]:
+    """Until the journal has so many."""
+
+    def waits() -> None:
+        while (job.parent / "monday" / JOURNAL_FILE).exists() and (
+            read_journal(job.parent / "monday").counts.get("ACCEPTED", 0) < events
+        ):
+            time.sleep(0.05)
+
+    return waits
+
+
+@pytest.mark.parametrize("first", [False, True])
+def test_a_board_that_resets_under_a_job(board: FakeBoard, job: Path, first: bool) -> None:
+    """What was known until then counts, and is not called exact; first: since the board was switched on."""
+    if first:
+        board.counters.update(dict.fromkeys(board.counters, 0))
+    happens = world(
+        board,
+        lambda: count(board, ACCEPTED=300, SORTED=30, SORTED_0=30),
+        told(job, 300),
+        lambda: reset(board),
+    )
+    line = refusal(job, "--port", board.port)
+    happens.join()
+    assert "the board is not armed: it was reset" in line
+    state = read_journal(job.parent / "monday")
+    assert (state.sorted[0], state.counts["ACCEPTED"], state.exact) == (30, 300, False)
+    plan = json.loads(sort(job, "--dry-run", "--json", "--resume").stdout)
+    assert plan["schedule"]["directions"]["0"]["target"] == 20
+
+
+def test_a_board_that_was_reset_and_armed_by_another(board: FakeBoard, job: Path) -> None:
+    """It is armed, and that is not this job's doing: what it counts is another's."""
+
+    def other() -> None:
+        board.registers[fake_board.SCHEDULE_SERIAL] += 1
+        count(board, ACCEPTED=500, SORTED=500, SORTED_0=500)
+
+    happens = world(board, lambda: count(board, ACCEPTED=300, SORTED=30, SORTED_0=30), told(job, 300), other)
+    line = refusal(job, "--port", board.port)
+    happens.join()
+    assert "the board was reset, or another program armed it, while the job ran; look after it" in line
+    state = read_journal(job.parent / "monday")
+    assert (state.sorted[0], state.exact) == (30, False)
+    assert not board.armed
+
+
+def test_somebody_disarms_a_job_that_has_long_to_be_silent(board: FakeBoard, job: Path) -> None:
+    """Counters that are asked for in between keep nobody from seeing it."""
+    job.write_text(JOB.replace("mode =", "heartbeat_s = 40\nmode =").replace("{events = 1000}", "{minutes = 0.3}"))
+    happens = world(board, lambda: stop(board.port))
+    assert "the board is not armed: " in refusal(job, "--port", board.port)
+    happens.join()
+
+
+def test_ctrl_c_before_it_is_armed(board: FakeBoard, job: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is only being prepared is not armed any more."""
+    take = host_job.take
+
+    def taken(*words: Any) -> None:
+        take(*words)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr("icsort.host.job.take", taken)
+    arms: list[bytes] = []
+    arm = bytes([fake_board.ARM, 0])
+    board.on_request = lambda: arms.extend(at for at in board.requests[-1:] if at[0] == 2 and at[2:4] == arm)
+    begun, *_, ended = documents(sort(job, "--port", board.port, "--json"))
+    assert (begun["job"], ended["ended"], ended["done"], ended["exact"]) == (
+        "mitotic cells", "stopped by hand", False, True,
+    )  # fmt: skip
+    assert arms == []
 
 
 def test_ctrl_c_and_on(board: FakeBoard, job: Path) -> None:

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from icsort.cli.root import app
 from icsort.errors import IcsortError
 from icsort.formats.job import load_job
-from icsort.formats.journal import Begun, Ended, JournalWriter, Progress, Run, identity_of
+from icsort.formats.journal import Begun, Ended, JournalWriter, Progress, Run, Serials, identity_of
 from icsort.host.link.registers import COUNTERS
 from icsort.host.recorder import Recorder
 from icsort.host.sort_report import JSON_FILE, gather, page, write_report
@@ -69,7 +69,8 @@ def job(package: Path) -> Path:
             at, begun = {"time": "2026-11-30T10:00:01+00:00", "run": run}, 10**9 * run
             journal.add(
                 Run(**at, build_id="b" * 16, clock_hz=CLOCK_HZ, gate_set="0123abcd", instrument=loaded.instrument,
-                    stop=loaded.job.stop, schedule_serial=run, board_time=begun, counters=counters(), recording=None)
+                    stop=loaded.job.stop, serials=Serials(gate=1, front=1, schedule=run), board_time=begun,
+                    counters=counters(), recording=None)
             )  # fmt: skip
             moved = {"ACCEPTED": 1000, "SORTED": 30, "SORTED_0": 20, "SORTED_1": 10, "LATE": 40, "MISSED": 500}
             for second in (1, 2, 3):

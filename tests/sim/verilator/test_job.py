@@ -119,7 +119,11 @@ def test_killed_and_taken_up(system: System, stream: Flow, board: VirtualBoard, 
     job = write_job(system, tmp_path, "{minutes = 0.05}")
     sorting = start("sort", job, "--port", board.port, "--json")
     limit = time.monotonic() + 120
-    while not (tmp_path / "job" / "events.fcs").exists() or not read_journal(tmp_path / "job").runs:
+    while (
+        not (tmp_path / "job" / "events.fcs").exists()
+        or not (runs := read_journal(tmp_path / "job").runs)
+        or runs[-1].armed is None
+    ):
         assert time.monotonic() < limit
         time.sleep(0.05)
     with connect(str(board.port)) as sorter:
