@@ -22,6 +22,8 @@ from icsort.sim.bit_true import features
 
 KEYWORDS: Final = ("$SPILLOVER", "SPILL", "$SPILL", "SPILLOVER")
 """Where files have it: FCS 3.1's keyword, and what programs before it wrote."""
+UNIT_TOLERANCE: Final = 1e-3
+"""Of what a dye gives in its own channel, from 1."""
 CONDITION_MAX: Final = 1e6
 """Above, an error of a millionth in the matrix, as in one of figures that were rounded, is as large as the result."""
 
@@ -56,7 +58,8 @@ def compensate(source: Spillover, acquisition: Acquisition, renamed: Mapping[str
     """The features' settings of a package with this compensation; channels that the matrix does not name stay as
     measured. renamed: names of the matrix -> of the package's channels.
 
-    Raises IcsortError for a channel that the package does not have, a matrix without an inverse, and values that the
+    Raises IcsortError for a channel that the package does not have, a matrix that does not give a dye's own channel 1
+    or is without an inverse, and values that the
     hardware does not hold.
     """
     channels = acquisition.channels
@@ -76,6 +79,12 @@ def compensate(source: Spillover, acquisition: Acquisition, renamed: Mapping[str
             )
         if names.count(name) > 1:
             raise IcsortError(f"two channels of the matrix are {name}; rename one of them to another channel")
+    for name, own in zip(source.names, np.diagonal(source.values).tolist(), strict=True):
+        if abs(own - 1) > UNIT_TOLERANCE:
+            raise IcsortError(
+                f"the spillover matrix says {own:g} of {name} for its own dye, which must be 1; divide by it if it is "
+                "in percent, or each row by what it has on the diagonal"
+            )
     whole = np.eye(len(channels))
     at = [channels.index(name) for name in names]
     whole[np.ix_(at, at)] = source.values

@@ -117,8 +117,17 @@ class Instrument(Document):
                 if getattr(timing, key) is not None:
                     kind = 'drop_clock = "none"' if self.drop_clock == "none" else "a drop clock"
                     raise ValueError(f"{where}: {key} does not go with {kind}")
+            unused = "dead_drops" if self.drop_clock == "none" else "dead_us"
+            if getattr(timing, unused):
+                kind = 'drop_clock = "none"' if self.drop_clock == "none" else "a drop clock"
+                used = "dead_us" if self.drop_clock == "none" else "dead_drops"
+                raise ValueError(f"{where}: {unused} does not go with {kind}, which takes {used}")
             if timing.delay_drops is not None and (timing.delay_drops * 16) % 1:
                 raise ValueError(f"{where}: delay_drops is {timing.delay_drops}: it must be a multiple of 1/16")
+        if self.drop_clock != "none":
+            for key in ("before_us", "after_us"):
+                if getattr(self, key) is not None:
+                    raise ValueError(f"{key} does not go with a drop clock, which takes drop_clock.margin")
         return self
 
     @property
@@ -158,7 +167,7 @@ def with_delay(text: str, where: Path, output: int, key: DelayKey, value: float)
         index
         for index, part in enumerate(parts)
         if re.match(r"[ \t]*\[\[\s*outputs\s*\]\]", part)
-        and re.search(rf"^[ \t]*output[ \t]*=[ \t]*{output}[ \t]*(#.*)?$", part, flags=re.MULTILINE)
+        and re.search(rf"^[ \t]*output[ \t]*=[ \t]*{output}[ \t]*(#.*)?\r?$", part, flags=re.MULTILINE)
     ]
     line = re.compile(rf"^([ \t]*{key}[ \t]*=[ \t]*)[^\s#]+", flags=re.MULTILINE)
     if len(places) != 1 or len(line.findall(parts[places[0]])) != 1:

@@ -61,8 +61,8 @@ def test_what_dyes_give_in_all_channels_is_taken_back(seed: int) -> None:
 
 
 def test_channels_that_are_not_named_stay_as_measured() -> None:
-    spec = compensation.compensate(Spillover(("A",), np.asarray([[2.0]])), example(), {"A": "PI"})
-    assert spec.compensation == ((2**MATRIX_BITS, 0), (0, 2 ** (MATRIX_BITS - 1)))
+    spec = compensation.compensate(Spillover(("A",), np.asarray([[1.0005]])), example(), {"A": "PI"})
+    assert spec.compensation == ((2**MATRIX_BITS, 0), (0, round(2**MATRIX_BITS / 1.0005)))
     assert (spec.background, spec.threshold) == (
         example().feature_settings.background,
         example().feature_settings.threshold,
@@ -116,8 +116,10 @@ def test_files_that_are_none(tmp_path: Path) -> None:
         (("A", "PI"), [[1, 0], [0, 1]], {"A": "PI"}, "two channels of the matrix are PI"),
         (("PI",), [[1]], {"A": "PI"}, "--rename A: the matrix has no such channel; it has PI"),
         (("Brightfield", "PI"), [[1, 0.5], [2, 1]], {}, "has no inverse, or hardly one"),
-        (("Brightfield", "PI"), [[1, 0.9], [0.9, 0.9]], {}, "the hardware up to 8"),
-        (("PI",), [[0]], {}, "has no inverse"),
+        (("Brightfield", "PI"), [[1, 0.95], [0.95, 1]], {}, "the hardware up to 8"),
+        (("PI",), [[0]], {}, "says 0 of PI for its own dye, which must be 1"),
+        (("Brightfield", "PI"), [[100, 10], [10, 100]], {}, "says 100 of Brightfield for its own dye, which must be 1"),
+        (("Brightfield", "A"), [[1, 0.1], [0.1, 1.01]], {"A": "PI"}, "says 1.01 of A for its own dye, which must be 1"),
     ],
 )
 def test_matrices_that_do_not_fit(

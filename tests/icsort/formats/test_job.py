@@ -127,6 +127,20 @@ def test_files_that_do_not_go_together(tmp_path: Path) -> None:
         (DROPLETS, "envelope = 1.5", "envelope = 1.7", r"envelope is 1\.7: it must be 1, 1\.5 or 2"),
         (DROPLETS, "delay_drops = 31.25", "delay_drops = 31.3", r"delay_drops is 31\.3: it must be a multiple of 1/16"),
         (DROPLETS, "dead_drops = 2", "pulse_us = 20", r"output 0: pulse_us does not go with a drop clock"),
+        (
+            DROPLETS,
+            "dead_drops = 2",
+            "dead_us = 50000",
+            r"output 0: dead_us does not go with a drop clock",
+        ),
+        (
+            INSTRUMENT,
+            "pulse_us = 20",
+            "pulse_us = 20\ndead_drops = 5",
+            r"dead_drops does not go with drop_clock",
+        ),
+        (DROPLETS, "[drop_clock]", "before_us = 100\n[drop_clock]", r"before_us does not go with a drop clock, which"),
+        (DROPLETS, "[drop_clock]", "after_us = 0\n[drop_clock]", r"after_us does not go with a drop clock, which"),
     ],
 )
 def test_an_instrument_that_cannot_be(tmp_path: Path, text: str, find: str, replace: str, problem: str) -> None:
@@ -147,6 +161,9 @@ def test_a_delay_is_written_and_all_else_stays(tmp_path: Path) -> None:
     assert text == INSTRUMENT.replace("812.5 ", "100 ")
     path.write_text(text)
     assert load_instrument(path).output(0).delay_us == 100
+    windows = INSTRUMENT.replace("\n", "\r\n")
+    text = with_delay(windows, path, 1, "delay_us", 823.4567)
+    assert text == windows.replace("delay_us = 818", "delay_us = 823.4567")
     inline = "outputs = [{output = 0, delay_us = 1, pulse_us = 2}]"
     for held, output in ((inline, 0), (INSTRUMENT, 3), (INSTRUMENT.replace("delay_us = 818", ""), 1)):
         with pytest.raises(IcsortError, match=r"does not stand in a line of its own; write 5\.5 there"):
