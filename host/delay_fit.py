@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+MOST_COUNTED: Final = 10**9
 LEAST_DELAYS: Final = 5
 """Different ones: the model has four parameters."""
 _T_95: Final = (
@@ -96,6 +97,8 @@ def count_of(word: str) -> int:
         raise ValueError(f"{word.strip()!r} is no count; give a whole number") from None
     if count < 0:
         raise ValueError(f"{count} is no count; give 0 or more")
+    if count > MOST_COUNTED:
+        raise ValueError(f"a count of {len(str(count))} digits is none; give at most {MOST_COUNTED:,}")
     return count
 
 

@@ -55,6 +55,7 @@ def check(loaded: "LoadedJob", manifest: "Manifest", features: bool, clock_hz: i
     """All that can be wrong before a board is asked. features: whether the build has them. Raises IcsortError."""
     from icsort.formats.compile_gate import board_values, compile_gate
     from icsort.formats.journal import identity_of, read_journal
+    from icsort.formats.schedule import cycles
 
     folder = loaded.folder
     compiled = compile_gate(loaded.gates, board_values(manifest, clock_hz, features))
@@ -64,8 +65,9 @@ def check(loaded: "LoadedJob", manifest: "Manifest", features: bool, clock_hz: i
         loaded.instrument.front(manifest)
     except IcsortError as error:
         raise IcsortError(f"{loaded.path.parent / loaded.job.instrument}: {error}") from None
+    cycles("heartbeat", loaded.job.heartbeat_s * 1e6, clock_hz, 32, least=1)
     if not resume:
-        if folder.exists():
+        if _is_there(folder):
             raise IcsortError(f"{folder}: exists already; go on with it by --resume, or name another folder in the job")
         _may_be_made(folder)
         return Checked(loaded, manifest, compiled, loaded.schedule({}).cycles(clock_hz), None)
@@ -78,6 +80,16 @@ def check(loaded: "LoadedJob", manifest: "Manifest", features: bool, clock_hz: i
     if reached := reached_rule(loaded, state.counts, state.seconds):
         raise IcsortError(f"{folder}: the job has ended, {reached}; change its [stop], or begin another one")
     return Checked(loaded, manifest, compiled, loaded.schedule(state.sorted).cycles(clock_hz), state)
+
+
+def _is_there(folder: Path) -> bool:
+    try:
+        return folder.exists()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise IcsortError(
+            f"{str(folder)[:100]!r}..: cannot be made ({reason}); name another folder in the job"
+        ) from None
 
 
 def _may_be_made(folder: Path) -> None:
@@ -105,9 +117,13 @@ def reached_rule(loaded: "LoadedJob", counts: dict[str, int], seconds: float) ->
 
 
 def take(sorter: "Sorter", checked: Checked, build_id: str | None, clear_faults: bool = False) -> None:
-    """Make the board this job's, disarmed. Raises IcsortError where another program has armed it, or it holds another
-    model or build."""
-    sorter.check_model(checked.manifest, build_id)
+    """Make the board this job's, disarmed. Raises IcsortError where another program has armed it, it holds another
+    model or build, or its clock is too fast for the job's times."""
+    from icsort.formats.schedule import cycles
+
+    clock_hz = sorter.check_model(checked.manifest, build_id).clock_hz
+    cycles("heartbeat", checked.loaded.job.heartbeat_s * 1e6, clock_hz, 32, least=1)
+    checked.loaded.schedule(checked.sorted_before).cycles(clock_hz)
     sorter.claim(checked.loaded.job.heartbeat_s)
     sorter.disarm()
     if clear_faults:

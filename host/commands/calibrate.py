@@ -287,11 +287,11 @@ def _write(path: Path, output: int, setting: "Instrument", delay: float) -> None
 
     if load_instrument(path) != setting:
         raise IcsortError(f"{path}: was changed meanwhile; write {delay:g} into {setting.delay_key} of output {output}")
-    text = with_delay(path.read_text(encoding="utf-8"), path, output, setting.delay_key, delay)
+    text = with_delay(path.read_bytes().decode("utf-8"), path, output, setting.delay_key, delay)
     real = Path(os.path.realpath(path))
     try:
         descriptor, name = tempfile.mkstemp(dir=real.parent, prefix=f".{real.name}-")
-        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as stream:
             stream.write(text)
             stream.flush()
             os.fsync(stream.fileno())

@@ -97,6 +97,8 @@ def test_dry_run_sends_nothing(board: FakeBoard, job: Path) -> None:
         ("job.toml", 'model = "package"', 'model = "gates.toml"', "there is no such folder"),
         ("job.toml", 'folder = "monday"', 'folder = "package"', "exists already; go on with it by --resume"),
         ("job.toml", 'folder = "monday"', 'folder = "gates.toml/x"', "gates.toml; name another folder in the job"),
+        ("job.toml", 'folder = "monday"', f'folder = "{"m" * 300}"', "File name too long); name another folder"),
+        ("job.toml", "mode =", "heartbeat_s = 60\nmode =", "heartbeat of 60000000.0 us is not within"),
     ],
 )
 def test_what_is_wrong_is_told_before_anything_is_sent(
@@ -464,6 +466,16 @@ def test_ctrl_c_and_on(board: FakeBoard, job: Path) -> None:
         path.write_text(before.replace(text, text.replace("5", "6")))
         assert "job, gates or model are not those that" in refusal(job, "--port", board.port, "--resume")
         path.write_text(before)
+    job.write_text(JOB.replace("mode =", "heartbeat_s = 3\nmode ="))
+    assert sort(job, "--dry-run", "--resume").exit_code == 0
+
+
+def test_a_board_with_a_faster_clock(board: FakeBoard, job: Path) -> None:
+    """Than the one that was checked with: nothing is made that could not go on."""
+    board.registers[fake_board.CLOCK_HZ] = 400_000_000
+    job.write_text(JOB.replace("mode =", "heartbeat_s = 20\nmode ="))
+    assert "heartbeat of 20000000.0 us is not within" in refusal(job, "--port", board.port)
+    assert not (job.parent / "monday").exists()
 
 
 def test_somebody_disarms(board: FakeBoard, job: Path) -> None:

@@ -101,6 +101,20 @@ def test_bad_counts_change_nothing(instrument: Path, tmp_path: Path) -> None:
     assert instrument.read_text() == INSTRUMENT
 
 
+def test_the_line_ends_of_a_file_stay(instrument: Path, tmp_path: Path) -> None:
+    before = INSTRUMENT.replace("\n", "\r\n").encode()
+    instrument.write_bytes(before)
+    calibrate(instrument, "--counts", table(tmp_path / "counts.csv"), "--yes")
+    delay = load_instrument(instrument).output(0).delay_us
+    assert delay != 812.5
+    assert instrument.read_bytes() == before.replace(b"812.5", f"{delay:g}".encode())
+
+
+def test_a_count_that_nobody_counts(instrument: Path, tmp_path: Path) -> None:
+    counts = table(tmp_path / "counts.csv", [1, 10**400, *PEAK])
+    assert "line 3: a count of 401 digits is none; give at most" in refusal(instrument, "--counts", counts)
+
+
 def test_a_file_that_cannot_be_written(instrument: Path, tmp_path: Path) -> None:
     counts = table(tmp_path / "counts.csv")
     inline = INSTRUMENT[: INSTRUMENT.index("[[outputs]]")] + "outputs = [{output = 0, delay_us = 800, pulse_us = 9}]\n"
