@@ -169,6 +169,7 @@ class JobRun:
         """Arm, follow, disarm. keep: takes what `Sorter.events` gives. Returns the entry of the run's end. Raises
         IcsortError where it is disarmed by somebody or something else; that is written down too."""
         from icsort.formats.journal import JobState, RunState
+        from icsort.host.sorter import StoppedError
 
         sorter, before = self._sorter, self._checked.state
         earlier = JobState(before.begun, list(before.runs)) if before else None
@@ -180,9 +181,11 @@ class JobRun:
         try:
             sorter.set_statistics(STATISTICS_SECONDS)
             if not stopped():
-                self._arm(run, earlier.sorted if earlier else {})
+                self._arm(run, earlier.sorted if earlier else {}, stopped)
                 begun = time.monotonic()
                 why, done = self._follow(run, earlier, begun, keep, stopped)
+        except StoppedError:
+            pass
         except IcsortError as error:
             problem, why = error, str(error)
         seconds = time.monotonic() - begun
@@ -206,7 +209,7 @@ class JobRun:
             raise problem from None
         return ended
 
-    def _arm(self, run: "RunState", sorted_before: dict[int, int]) -> None:
+    def _arm(self, run: "RunState", sorted_before: dict[int, int], stopped: Callable[[], bool]) -> None:
         """With what is left of the targets. Which schedule is then in force is written down."""
         from icsort.formats.journal import Armed
 
@@ -217,6 +220,7 @@ class JobRun:
                 loaded.schedule(sorted_before),
                 self._build_id,
                 loaded.job.heartbeat_s,
+                stopped=stopped,
             )
             serials = self._serials()
         run.armed = Armed(time=_now(), run=self._number, serials=serials)

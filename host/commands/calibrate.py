@@ -168,7 +168,7 @@ def _sort_some(sorter: "Sorter", schedule: "Schedule", output: int, sorts: int, 
     with stop_signals() as stopped:
         before = sorter.counters()[counter]
         if not stopped():
-            sorter.arm_test(schedule, output, events=True, heartbeat=heartbeat)
+            sorter.arm_test(schedule, output, events=True, heartbeat=heartbeat, stopped=stopped)
         limit = polled = time.monotonic()
         limit += wait
         came = 0
