@@ -153,10 +153,10 @@ def test_somebody_disarms(system: System, board: VirtualBoard, tmp_path: Path) -
                 armed = sorter.status().armed
         time.sleep(0.05)
     assert stop(str(board.port)) is True
-    with connect(str(board.port)) as sorter:
-        sorted_then = sorter.counters()["SORTED"]
     _, errors = sorting.communicate(timeout=60)
     assert sorting.returncode == 2
+    with connect(str(board.port)) as sorter:
+        sorted_then = sorter.counters()["SORTED"]
     assert "stopped it; arm again when it may sort; `icsort sort " in errors
     state = read_journal(tmp_path / "job")
     assert state.counts["SORTED"] == sorted_then == sum(pulses(board).values())
