@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`icsort calibrate delay`."""
 
-import csv
+import contextlib
 import os
 import sys
 import tempfile
@@ -15,11 +15,20 @@ from icsort.cli import console
 from icsort.cli.options import Json
 from icsort.cli.options import out as out_option
 from icsort.errors import IcsortError
-from icsort.host.commands.connection import Baud, ClearFaults, Heartbeat, Port, Timeout, open_sorter, read_target
+from icsort.host.commands.connection import (
+    Baud,
+    ClearFaults,
+    Heartbeat,
+    Port,
+    Timeout,
+    line_file,
+    open_sorter,
+    read_target,
+)
 from icsort.host.commands.stopping import stop_signals
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from icsort.formats.instrument import Instrument
     from icsort.formats.schedule import Schedule
@@ -93,7 +102,11 @@ def calibrate_delay(
         counted = []
         target = read_target(model)
         front = setting.front(target.manifest)
-        with _table(out) as write, open_sorter(port, baud, timeout, target) as sorter:
+        with contextlib.ExitStack() as stack:
+            write = stack.enter_context(line_file(out)) if out else None
+            if write:
+                write("delay,count")
+            sorter = stack.enter_context(open_sorter(port, baud, timeout, target))
             sorter.check_model(target.manifest, target.build_id)
             sorter.listen_only_to()
             sorter.claim(heartbeat)
@@ -104,7 +117,8 @@ def calibrate_delay(
             for delay, schedule in zip(delays, schedules, strict=True):
                 came = _sort_some(sorter, schedule, output, sorts, wait, heartbeat)
                 count = _ask(f"{delay:g} {unit}: {came} sorted; counted", came)
-                write(delay, count)
+                if write:
+                    write(f"{delay},{count}")
                 counted.append(count)
     fit = fit_delay(delays, counted, unit)
     found = round(fit.delay * SIXTEENTHS) / SIXTEENTHS if unit == "drops" else round(fit.delay, 3)
@@ -213,41 +227,6 @@ def _ask(question: str, most: int) -> int:
         if count <= most:
             return count
         print(f"{count} cannot be, only {most} were sorted; count again", file=sys.stderr)
-
-
-class _Rows:
-    """A CSV file that grows line by line, or nothing."""
-
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
-
-    def __call__(self, *values: object) -> None:
-        if self._stream is not None:
-            csv.writer(self._stream).writerow(values)
-            self._stream.flush()
-
-
-def _table(path: Path | None) -> Any:
-    """A block with a new file of counts. Raises IcsortError where it exists or cannot be."""
-    import contextlib
-
-    @contextlib.contextmanager
-    def opened() -> "Iterator[_Rows]":
-        if path is None:
-            yield _Rows(None)
-            return
-        try:
-            stream = path.open("x", newline="", encoding="utf-8")
-        except FileExistsError:
-            raise IcsortError(f"{path}: exists already; give another name, or remove it first") from None
-        except OSError as error:
-            raise IcsortError(f"{path}: cannot be written ({error.strerror}); give another path with --out") from None
-        with stream:
-            rows = _Rows(stream)
-            rows("delay", "count")
-            yield rows
-
-    return opened()
 
 
 def _show(

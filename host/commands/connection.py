@@ -4,12 +4,15 @@
 pyserial, rich and numpy are imported by the functions that need them, so that `icsort --help` answers at once.
 """
 
+import contextlib
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from icsort.errors import IcsortError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -129,6 +132,37 @@ def messages(
         if gap is None:
             return
         console.warn(f"{sorter.port}: back; {gap.text()}")
+
+
+@contextlib.contextmanager
+def line_file(path: Path) -> "Iterator[Callable[[str], None]]":
+    """A new file of lines, each flushed as it is written; a pipe or a device may be there. IcsortError where there is
+    a file already, or the disk is full."""
+    there = path.exists() and not path.is_file()
+    try:
+        stream = path.open("w" if there else "x", encoding="utf-8")
+    except FileExistsError:
+        raise IcsortError(f"{path}: exists already; give another name, or remove it first") from None
+    except OSError as error:
+        raise IcsortError(f"{path}: cannot be written ({error.strerror}); give another path with --out") from None
+    lines = 0
+
+    def write(line: str) -> None:
+        nonlocal lines
+        try:
+            stream.write(line + "\n")
+            stream.flush()
+        except OSError as error:
+            raise IcsortError(
+                f"{path}: {error.strerror} after {lines} lines; free space or choose another disk with --out"
+            ) from None
+        lines += 1
+
+    try:
+        yield write
+    finally:
+        with contextlib.suppress(OSError):  # what could not be flushed was reported by write
+            stream.close()
 
 
 def rates(baud: int | None, target: Target | None = None) -> tuple[int, ...] | None:

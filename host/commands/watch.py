@@ -9,9 +9,8 @@ import json
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TextIO
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -36,6 +35,7 @@ from icsort.host.commands.connection import (
     Timeout,
     class_name,
     disarmed,
+    line_file,
     messages,
     open_sorter,
     optional_target,
@@ -132,7 +132,7 @@ def watch(
             sorter.check_model(target.manifest, target.build_id)
             if not arm_first:
                 sorter.check_settings(target.manifest)
-        write = stack.enter_context(_event_file(out)) if out else None
+        write = stack.enter_context(line_file(out)) if out else None
         if statistics is not None:
             sorter.set_statistics(statistics)
         tally = _Tally(sorter, manifest, StatisticsLog(sorter.read("CLOCK_HZ")))
@@ -280,35 +280,6 @@ class _Tally:
             f"at {latest.time / log.clock_hz:,.3f} s: {state}{faults}; {rates}; statistics: {log.frames} frames, "
             f"{log.missing} missing, {log.restarts} restarts"
         )
-
-
-@contextlib.contextmanager
-def _event_file(path: Path) -> Iterator[Callable[[str], None]]:
-    """A new file of JSON lines, each flushed as it is written. IcsortError where it exists or the disk is full."""
-    if path.is_file():
-        raise IcsortError(f"{path}: exists already; give another name, or remove it first")
-    try:
-        stream: TextIO = path.open("w", encoding="utf-8")
-    except OSError as error:
-        raise IcsortError(f"{path}: cannot be written ({error.strerror}); give another path with --out") from None
-    lines = 0
-
-    def write(line: str) -> None:
-        nonlocal lines
-        try:
-            stream.write(line + "\n")
-            stream.flush()
-        except OSError as error:
-            raise IcsortError(
-                f"{path}: {error.strerror} after {lines} events; free space or choose another disk with --out"
-            ) from None
-        lines += 1
-
-    try:
-        yield write
-    finally:
-        with contextlib.suppress(OSError):  # what could not be flushed was reported by write
-            stream.close()
 
 
 def _amendment_json(amendment: Amendment) -> dict[str, Any]:

@@ -359,7 +359,7 @@ def test_full_disk(board: FakeBoard) -> None:
     once = iter([board.event(1)])
     board.on_request = lambda: board.put(next(once, b""))
     line = refusal("watch", "--count", "1", "--port", board.port, "--out", "/dev/full")
-    assert line == "/dev/full: No space left on device after 0 events; free space or choose another disk with --out"
+    assert line == "/dev/full: No space left on device after 0 lines; free space or choose another disk with --out"
 
 
 def test_watch_does_not_overwrite(board: FakeBoard, tmp_path: Path) -> None:

@@ -133,9 +133,18 @@ def test_what_is_asked_for(instrument: Path, package: Path, tmp_path: Path, boar
         (("--counts", counts, "--from", 3), "leave out --from, --to and --out"),
         (("--output", 4, "--counts", counts), "the instrument file has no output 4, only 0, 1"),
         (("--from", 780, "--to", 850, "--out", counts, *at), "exists already; give another name"),
+        (("--from", 780, "--to", 850, "--out", tmp_path, *at), "cannot be written (Is a directory)"),
         (("--counts", tmp_path / "none.csv"), "No such file"),
     ):
         assert problem in refusal(instrument, *words)
+    assert board.requests == []
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, a disk that is always full")
+def test_a_full_disk_is_told_in_a_line(instrument: Path, package: Path, board: FakeBoard) -> None:
+    words = ("--from", 780, "--to", 850, "--model", package, "--port", board.port, "--out", "/dev/full")
+    line = "/dev/full: No space left on device after 0 lines; free space or choose another disk with --out"
+    assert refusal(instrument, *words) == line
     assert board.requests == []
 
 
