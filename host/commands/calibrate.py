@@ -4,7 +4,6 @@
 import contextlib
 import os
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -262,21 +261,15 @@ def _agreed(instrument: Path, found: float, unit: str) -> bool:
 
 def _write(path: Path, output: int, setting: "Instrument", delay: float) -> None:
     """The file with this delay, whole or as it was, if it still says what it did."""
-    from icsort.formats.instrument import load_instrument, with_delay
+    from icsort.formats.document import parse_toml, replace
+    from icsort.formats.instrument import REMEDY, Instrument, load_instrument, with_delay
 
     if load_instrument(path) != setting:
         raise IcsortError(f"{path}: was changed meanwhile; write {delay:g} into {setting.delay_key} of output {output}")
     text = with_delay(path.read_bytes().decode("utf-8"), path, output, setting.delay_key, delay)
+    parse_toml(Instrument, text, str(path), REMEDY)
     real = Path(os.path.realpath(path))
     try:
-        descriptor, name = tempfile.mkstemp(dir=real.parent, prefix=f".{real.name}-")
-        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary = Path(name)
-        temporary.chmod(real.stat().st_mode & 0o777)
-        load_instrument(temporary)
-        temporary.replace(real)
+        replace(real, text, real.stat().st_mode & 0o777)
     except OSError as error:
         raise IcsortError(f"{path}: cannot be written ({error.strerror}); write {delay:g} there") from None

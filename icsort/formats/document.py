@@ -78,30 +78,45 @@ def read(kind: type[D], path: Path, remedy: str) -> D:
 def read_toml(kind: type[S], path: Path, remedy: str) -> S:
     """Read a TOML file. Raises IcsortError as `read`."""
     try:
-        plain = json.dumps(tomllib.loads(path.read_text(encoding="utf-8")))
+        text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise IcsortError(f"{path}: cannot be read ({error.strerror}); {remedy}") from None
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except UnicodeDecodeError as error:
         raise IcsortError(f"{path}: not a TOML file ({error}); {remedy}") from None
+    return parse_toml(kind, text, str(path), remedy)
+
+
+def parse_toml(kind: type[S], text: str, where: str, remedy: str) -> S:
+    """That of a TOML file's text. where: what messages begin with. Raises IcsortError as `read`."""
+    try:
+        plain = json.dumps(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise IcsortError(f"{where}: not a TOML file ({error}); {remedy}") from None
     except TypeError:
-        raise IcsortError(f"{path}: dates and times have no place in it; {remedy}") from None
-    with refusals(str(path), remedy):
+        raise IcsortError(f"{where}: dates and times have no place in it; {remedy}") from None
+    with refusals(where, remedy):
         document = kind.model_validate_json(plain)
         for key in kind.STATED if issubclass(kind, Document) else ():
             if key not in document.model_fields_set:
-                raise IcsortError(f"{path}: {key} is missing; {remedy}")
+                raise IcsortError(f"{where}: {key} is missing; {remedy}")
         return document
 
 
 def write(document: Document, path: Path) -> None:
     """Write a file, whole or not at all. Raises OSError."""
+    replace(path, json.dumps(document.to_json(), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def replace(path: Path, text: str, mode: int = 0o644) -> None:
+    """Write a text, line ends as they are, whole or not at all. mode: of the file. Raises OSError."""
     descriptor, temporary_name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
     temporary = Path(temporary_name)
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-            json.dump(document.to_json(), stream, indent=2, ensure_ascii=False, allow_nan=False)
-            stream.write("\n")
-        temporary.chmod(0o644)
+        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.chmod(mode)
         temporary.replace(path)
     except BaseException:
         temporary.unlink()

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """`icsort calibrate delay`: steps, counts typed in or read, the instrument file written once somebody says so."""
 
+import errno
 import json
+import os
 import tempfile
 import threading
 import time
@@ -121,6 +123,24 @@ def test_a_file_that_cannot_be_written(instrument: Path, tmp_path: Path) -> None
     instrument.write_text(inline)
     assert "does not stand in a line of its own; write 808." in refusal(instrument, "--counts", counts, "--yes")
     assert instrument.read_text() == inline
+
+
+def test_a_failed_write_leaves_all_as_it_was(instrument: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    counts = table(tmp_path / "counts.csv")
+    there = sorted(tmp_path.iterdir())
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", full)
+        line = refusal(instrument, "--counts", counts, "--yes")
+    assert "instrument.toml: cannot be written (No space left on device); write 808." in line
+    assert instrument.read_text() == INSTRUMENT
+    assert sorted(tmp_path.iterdir()) == there
+    instrument.chmod(0o600)
+    assert calibrate(instrument, "--counts", counts, "--yes").exit_code == 0
+    assert instrument.stat().st_mode & 0o777 == 0o600
 
 
 def test_what_is_asked_for(instrument: Path, package: Path, tmp_path: Path, board: FakeBoard) -> None:
