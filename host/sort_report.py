@@ -88,14 +88,16 @@ def gather(source: Path, gates: Path | None = None) -> Sort:
     from icsort.formats.recording import segments
     from icsort.host.job import recordings
 
-    given = None if gates is None else load(gates)
     if source.is_dir():
+        if gates is not None:
+            raise IcsortError("--gates is of a recording; a job has its own: leave it out")
         state = read_journal(source)
         files = tuple(recordings(source))
         return Sort(source, files, state, _recorded(files) if files else None, state.begun.gates)
     if not source.exists():
         raise IcsortError(f"{source}: there is no such file; give a job's folder, or a recording (FCS)")
     files = tuple(segments(source))
+    given = None if gates is None else load(gates)
     return Sort(source, files, None, _recorded(files), given)
 
 

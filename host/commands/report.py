@@ -15,7 +15,7 @@ from icsort.output import result_folder
 def report(
     source: Annotated[Path, typer.Argument(help="A job's folder, or a recording, FILE.fcs.", show_default=False)],
     gates: Annotated[
-        Path | None, typer.Option(help="Gate set of a recording, for its plots; a job has its own.")
+        Path | None, typer.Option(help="Gate set of a recording, for its plots; not of a job, which has its own.")
     ] = None,
     out: Annotated[
         Path | None, out_option("Folder to make; without it `report` in the job's folder, or beside the recording.")

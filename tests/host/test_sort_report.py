@@ -129,6 +129,13 @@ def test_a_job(job: Path) -> None:
     assert re.fullmatch(rf".*report\.html: signature {document['signature'][:16]}\n", shown.stdout)  # the same sort
 
 
+def test_a_job_has_its_own_gates(job: Path) -> None:
+    result = report(job, "--gates", job.parent / "gates.toml")
+    assert isinstance(result.exception, IcsortError)
+    assert str(result.exception) == "--gates is of a recording; a job has its own: leave it out"
+    assert not (job / "report").exists()
+
+
 def test_a_recording_alone(tmp_path: Path) -> None:
     path, gates = tmp_path / "monday.fcs", tmp_path / "gates.toml"
     record(path)
