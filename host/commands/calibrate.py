@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -147,30 +147,14 @@ def _delays(first: float, last: float, steps: int, unit: str) -> list[float]:
 
 def _schedule(setting: "Instrument", output: int, delay: float, sorts: int) -> "Schedule":
     """Of one output alone, at this delay, for so many. Cells that are near others are left out."""
-    from icsort.formats.schedule import DirectionSchedule, Droplets, Schedule
+    from icsort.formats.schedule import Schedule
 
-    timing, clock = setting.output(output), setting.drop_clock
-    given: dict[str, Any] = {setting.delay_key: delay}
-    if timing.pulse_us is not None:
-        given["pulse_us"] = timing.pulse_us
-    direction = DirectionSchedule(
-        **given,
-        dead_us=timing.dead_us,
-        dead_drops=timing.dead_drops,
-        target=sorts,
-        duty=timing.duty,
-        burst_us=timing.burst_us,
-    )
-    droplets = None
-    if clock != "none":
-        values = clock.model_dump()
-        droplets = Droplets(clock=values.pop("source"), **values)
     return Schedule(
-        directions={output: direction},
+        directions={output: setting.direction(output, target=sorts, **{setting.delay_key: delay})},
         mode="single",
         before_us=setting.before_us,
         after_us=setting.after_us,
-        droplets=droplets,
+        droplets=setting.droplets(),
     )
 
 

@@ -7,13 +7,13 @@ docs/sorting.md has the file with its keys. `icsort calibrate delay` writes drop
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, Self, TypeVar
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from icsort.errors import IcsortError
 from icsort.formats.document import Document, Name, Strict, read_toml
-from icsort.formats.schedule import ENVELOPES
+from icsort.formats.schedule import ENVELOPES, DirectionSchedule, Droplets
 
 if TYPE_CHECKING:
     from icsort.formats.acquisition import Acquisition
@@ -142,6 +142,19 @@ class Instrument(Document):
                 return timing
         known = ", ".join(str(timing.output) for timing in self.outputs)
         raise IcsortError(f"the instrument file has no output {number}, only {known}; add its delay to it")
+
+    def direction(self, output: int, **changes: Any) -> DirectionSchedule:
+        """What a schedule says of an output. changes: that are not the instrument's, or in place of its own. Raises
+        IcsortError as `output`."""
+        timing = self.output(output).model_dump(exclude={"output"}, exclude_none=True)
+        return DirectionSchedule(**timing | changes)
+
+    def droplets(self) -> Droplets | None:
+        """What a schedule says of the drops; None of a valve or pulse sorter."""
+        if self.drop_clock == "none":
+            return None
+        values = self.drop_clock.model_dump()
+        return Droplets(clock=values.pop("source"), **values)
 
     def front(self, package: "A") -> "A":
         """What a package sets in front of the network, with this instrument's trigger. Raises IcsortError for levels

@@ -12,7 +12,7 @@ from icsort.formats.document import Document, Name, Strict, read_toml
 from icsort.formats.gate_set import GateSet
 from icsort.formats.gate_set import load as load_gates
 from icsort.formats.instrument import Instrument, Output, Positive, load_instrument
-from icsort.formats.schedule import DirectionSchedule, Droplets, Schedule
+from icsort.formats.schedule import DirectionSchedule, Schedule
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -112,43 +112,18 @@ class LoadedJob:
         """What the board is given. sorted_before: sorts of earlier runs by output; an output that has all of its target
         is not used any more."""
         job, instrument = self.job, self.instrument
-        clock = instrument.drop_clock
         directions: dict[int, DirectionSchedule] = {}
         for direction in job.directions:
             left = 0 if direction.target is None else direction.target - sorted_before.get(direction.output, 0)
             if direction.target is not None and left <= 0:
                 continue
-            timing = instrument.output(direction.output)
-            given = {
-                key: getattr(timing, key)
-                for key in ("delay_us", "delay_drops", "pulse_us")
-                if getattr(timing, key) is not None
-            }
-            directions[direction.output] = DirectionSchedule(
-                **given,
-                dead_us=timing.dead_us,
-                dead_drops=timing.dead_drops,
-                every=direction.every,
-                target=left,
-                duty=timing.duty,
-                burst_us=timing.burst_us,
-            )
-        droplets = None
-        if clock != "none":
-            droplets = Droplets(
-                frequency_hz=clock.frequency_hz,
-                clock=clock.source,
-                envelope=clock.envelope,
-                first_phase=clock.first_phase,
-                last_phase=clock.last_phase,
-                margin=clock.margin,
-            )
+            directions[direction.output] = instrument.direction(direction.output, every=direction.every, target=left)
         return Schedule(
             directions=directions,
             mode=job.mode,
             before_us=instrument.before_us,
             after_us=instrument.after_us,
-            droplets=droplets,
+            droplets=instrument.droplets(),
             doublets=job.doublets,
             overlong=job.overlong,
         )

@@ -52,6 +52,7 @@ def test_a_job_becomes_a_schedule(tmp_path: Path) -> None:
         },
         mode="purity",
     )
+    assert loaded.instrument.droplets() is None
     assert loaded.schedule({0: 30, 1: 7}).directions[0].target == 20
     assert set(loaded.schedule({0: 50}).directions) == {1}  # nothing more goes there: 0 would be without end
 
@@ -63,6 +64,8 @@ def test_a_droplet_sorter(tmp_path: Path) -> None:
         frequency_hz=92000, clock="external", envelope=1.5, first_phase=2, last_phase=13, margin=3
     )
     assert schedule.directions[1] == DirectionSchedule(delay_drops=31.3125, duty=0.1, burst_us=200)
+    assert schedule.directions[0] == loaded.instrument.direction(0, target=50)
+    assert loaded.instrument.direction(1, delay_drops=30) == DirectionSchedule(delay_drops=30, duty=0.1, burst_us=200)
     assert loaded.instrument.delay_key == "delay_drops"
     assert schedule.cycles(100_000_000).directions[0].delay == 500
     front = loaded.instrument.front(example())
