@@ -2,7 +2,7 @@
 """What a gate set makes of recorded events: the gate engine's bit-true model on the integers that the board had."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from icsort.formats.gate_set import GateSet
     from icsort.formats.package import Manifest
 
+EventProgress = Callable[[str, int, int], None]
 CHUNK: Final = 100_000
 """Events that are in memory at a time."""
 
@@ -68,11 +69,18 @@ class Preview:
         return shares
 
 
-def preview(source: "GateSet", recordings: Sequence[Recording], manifest: "Manifest", features: bool) -> Preview:
+def preview(
+    source: "GateSet",
+    recordings: Sequence[Recording],
+    manifest: "Manifest",
+    features: bool,
+    progress: EventProgress = lambda *_: None,
+) -> Preview:
     """Count what the gate set makes of these recordings, of one board.
 
-    features: whether the board's build has them. Raises IcsortError as `compile_gate`, and for recordings that lack a
-    value that the set asks for, or are of boards with other clocks.
+    features: whether the board's build has them. progress: told a step, the events looked at and all. Raises
+    IcsortError as `compile_gate`, and for recordings that lack a value that the set asks for, or are of boards with
+    other clocks.
     """
     from icsort.formats.compile_gate import board_values, compile_gate
     from icsort.formats.gate_set import order
@@ -88,14 +96,17 @@ def preview(source: "GateSet", recordings: Sequence[Recording], manifest: "Manif
         {output: Counted() for output in sorted(outputs)},
         outputs,
     )
+    done, total = 0, sum(recording.events for recording in recordings)
     for recording in recordings:
         events = _Events(recording, manifest, compiled)
         before: NDArray[np.float64] | None = None
         for first in range(0, recording.events, CHUNK):
+            progress("events", done + first, total)
             rows = recording.rows(first, CHUNK)
             _pace(counted, recording, rows, before)
             before = rows[-1:]
             _count(counted, compiled, board, events, rows)
+        done += recording.events
     counted.rate = counted._ids / counted._seconds if counted._seconds else 0.0
     return counted
 

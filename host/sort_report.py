@@ -8,7 +8,7 @@ Needs jinja2 and matplotlib (icsort[report]), which are imported when a report i
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from icsort.formats.journal import JobState
     from icsort.report.page import Page, Section
 
+ReportProgress = Callable[[str, int, int], None]
 JSON_FILE: Final = "report.json"
 CHUNK: Final = 200_000
 SHOWN: Final = 50_000
@@ -81,8 +82,9 @@ class Sort:
     gates: "GateSet | None"
 
 
-def gather(source: Path, gates: Path | None = None) -> Sort:
-    """Of a job's folder or a recording. gates: the gate set of a recording. Raises IcsortError for anything else."""
+def gather(source: Path, gates: Path | None = None, progress: ReportProgress = lambda *_: None) -> Sort:
+    """Of a job's folder or a recording. gates: the gate set of a recording. progress: told a step, the events that were
+    read and all. Raises IcsortError for anything else."""
     from icsort.formats.gate_set import load
     from icsort.formats.journal import read_journal
     from icsort.formats.recording import segments
@@ -93,15 +95,15 @@ def gather(source: Path, gates: Path | None = None) -> Sort:
             raise IcsortError("--gates is of a recording; a job has its own: leave it out")
         state = read_journal(source)
         files = tuple(recordings(source))
-        return Sort(source, files, state, _recorded(files) if files else None, state.begun.gates)
+        return Sort(source, files, state, _recorded(files, progress) if files else None, state.begun.gates)
     if not source.exists():
         raise IcsortError(f"{source}: there is no such file; give a job's folder, or a recording (FCS)")
     files = tuple(segments(source))
     given = None if gates is None else load(gates)
-    return Sort(source, files, None, _recorded(files), given)
+    return Sort(source, files, None, _recorded(files, progress), given)
 
 
-def _recorded(files: Sequence[Path]) -> Recorded:
+def _recorded(files: Sequence[Path], progress: ReportProgress) -> Recorded:
     """Raises IcsortError for files that are no recording, or not of one model and board."""
     import numpy as np
 
@@ -127,6 +129,7 @@ def _recorded(files: Sequence[Path]) -> Recorded:
         recorded.lost += int(file.keywords.get("$LOST", "0"))
         before: tuple[float, float] | None = None
         for rows in _chunks(file):
+            progress("read", recorded.events, total)
             numbers, directions = rows[:, at[OUTCOME]].astype(int), rows[:, at[DIRECTION]].astype(int)
             pairs, counts = np.unique(np.stack([directions, numbers], axis=1), axis=0, return_counts=True)
             for (direction, number), count in zip(pairs.tolist(), counts.tolist(), strict=True):
@@ -284,7 +287,7 @@ def _expected(sort: Sort, counts: Mapping[str, int]) -> dict[int, float]:
     return seen.aborted(settings, run.clock_hz, recorded.rate * max(1.0, cells))
 
 
-def page(sort: Sort, document: dict[str, Any]) -> "Page":
+def page(sort: Sort, document: dict[str, Any], progress: ReportProgress = lambda *_: None) -> "Page":
     """For people."""
     from icsort.report.page import Page, Tile, percent
 
@@ -308,7 +311,7 @@ def page(sort: Sort, document: dict[str, Any]) -> "Page":
         notices.append(
             "A run was cut short and its last counts are not known: more may have been sorted than stands here."
         )
-    sections = [*_settings(sort, document), *_results(sort, document), *_plots(sort), _versions(document)]
+    sections = [*_settings(sort, document), *_results(sort, document), *_plots(sort, progress), _versions(document)]
     begun = (
         document.get("begun") or f"{sort.recorded.keywords.get('$DATE', '')}" if sort.recorded else document["begun"]
     )
@@ -409,10 +412,11 @@ def _results(sort: Sort, document: dict[str, Any]) -> "list[Section]":
     return sections
 
 
-def _plots(sort: Sort) -> "list[Section]":
+def _plots(sort: Sort, progress: ReportProgress) -> "list[Section]":
     from icsort.report.figures import png
     from icsort.report.page import Section
 
+    progress("draw", 0, 0)
     sections = []
     if sort.state is not None and (drawn := _course(sort.state)) is not None:
         sections.append(Section("Course", "Rates between the board's statistics.", [png(drawn)]))
@@ -420,7 +424,8 @@ def _plots(sort: Sort) -> "list[Section]":
     if recorded is None or not recorded.events:
         return sections
     if sort.gates is not None:
-        for test in sort.gates.tests:
+        for number, test in enumerate(sort.gates.tests):
+            progress("draw", number, len(sort.gates.tests))
             if (drawn := _test_plot(test, sort.gates, recorded)) is not None:
                 text = f"{test.kind} test, on {'all' if recorded.events <= SHOWN else 'some'} of the recorded events."
                 sections.append(Section(f"Test {test.name}", text, [png(drawn)]))
@@ -583,10 +588,11 @@ def _versions(document: dict[str, Any]) -> "Section":
     )  # fmt: skip
 
 
-def write_report(sort: Sort, folder: Path) -> dict[str, Any]:
-    """report.html and report.json into a folder. Returns the figures."""
+def write_report(sort: Sort, folder: Path, progress: ReportProgress = lambda *_: None) -> dict[str, Any]:
+    """report.html and report.json into a folder. progress: told a step, the plots that were made and all. Returns the
+    figures."""
     from icsort.report.page import write
 
     document = figures(sort)
-    write(folder, page(sort, document), JSON_FILE, document)
+    write(folder, page(sort, document, progress), JSON_FILE, document)
     return document

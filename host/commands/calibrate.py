@@ -5,6 +5,7 @@ import contextlib
 import os
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -27,7 +28,7 @@ from icsort.host.commands.connection import (
 from icsort.host.commands.stopping import stop_signals
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from icsort.formats.instrument import Instrument
     from icsort.formats.schedule import Schedule
@@ -114,7 +115,9 @@ def calibrate_delay(
                 sorter.clear_faults()
             sorter.set_front(front)
             for delay, schedule in zip(delays, schedules, strict=True):
-                came = _sort_some(sorter, schedule, output, sorts, wait, heartbeat)
+                with console.progress("calibrate") as progress:  # over when the count is asked for
+                    told = partial(progress, f"{delay:g} {unit}")
+                    came = _sort_some(sorter, schedule, output, sorts, wait, heartbeat, told)
                 count = _ask(f"{delay:g} {unit}: {came} sorted; counted", came)
                 if write:
                     write(f"{delay},{count}")
@@ -158,9 +161,18 @@ def _schedule(setting: "Instrument", output: int, delay: float, sorts: int) -> "
     )
 
 
-def _sort_some(sorter: "Sorter", schedule: "Schedule", output: int, sorts: int, wait: float, heartbeat: float) -> int:
-    """Test mode until so many were sorted; returns how many. From then on whoever disarms forbids the next one. Raises
-    IcsortError where they do not come in time, or it is disarmed by somebody or something else."""
+def _sort_some(
+    sorter: "Sorter",
+    schedule: "Schedule",
+    output: int,
+    sorts: int,
+    wait: float,
+    heartbeat: float,
+    told: "Callable[[int, int], None]",
+) -> int:
+    """Test mode until so many were sorted; returns how many. told: now and then, with how many of all. From then on
+    whoever disarms forbids the next one. Raises IcsortError where they do not come in time, or it is disarmed by
+    somebody or something else."""
     counter = f"SORTED_{output}"
     with stop_signals() as stopped:
         before = sorter.counters()[counter]
@@ -174,6 +186,7 @@ def _sort_some(sorter: "Sorter", schedule: "Schedule", output: int, sorts: int, 
             if now - polled >= POLL_SECONDS:
                 sorter.check_armed()
                 came, polled = (sorter.counters()[counter] - before) % 2**32, now
+                told(came, sorts)
             if came >= sorts or now > limit or stopped():
                 break
         if not stopped():

@@ -49,7 +49,8 @@ def gate_preview(
 
     source, target = load(file), read_target(model)
     recordings = [Recording(FcsFile(path), target.manifest) for one in events for path in segments(one)]
-    seen = preview(source, recordings, target.manifest, target.features)
+    with console.progress("preview") as progress:
+        seen = preview(source, recordings, target.manifest, target.features, progress)
     clock_hz = recordings[0].clock_hz
     settings = read_schedule(schedule_file, 500.0, pulse_us, mode, coincidence_us, 0).cycles(clock_hz)
     at = seen.rate if rate is None else rate

@@ -30,10 +30,11 @@ def report(
     from icsort.host.sort_report import JSON_FILE, gather, write_report
     from icsort.report.page import PAGE_FILE  # what is missing is told before the work
 
-    sort = gather(source, gates)
-    folder = out or (source / "report" if source.is_dir() else source.with_name(f"{source.stem}-report"))
-    with result_folder(folder, JSON_FILE, force) as partial:
-        document = write_report(sort, partial)
+    with console.progress("report") as progress:
+        sort = gather(source, gates, progress)
+        folder = out or (source / "report" if source.is_dir() else source.with_name(f"{source.stem}-report"))
+        with result_folder(folder, JSON_FILE, force) as partial:
+            document = write_report(sort, partial, progress)
     if as_json:
         console.show_json(document | {"page": str(folder / PAGE_FILE)})
     else:

@@ -142,7 +142,9 @@ def test_it_is_what_the_hardware_gives(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(module, "CHUNK", 777)
     events = events_of(range(6000))
     recording = record(tmp_path / "a.fcs", events)
-    seen = preview(source(), [recording], example(), True)
+    told: list[tuple[str, int, int]] = []
+    seen = preview(source(), [recording], example(), True, lambda *step: told.append(step))
+    assert told == [("events", first, 6000) for first in range(0, 6000, 777)]
     expected = decided(events, source())
     assert seen.events == 6000
     assert seen.left_out == 0

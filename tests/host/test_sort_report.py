@@ -155,6 +155,9 @@ def test_a_recording_alone(tmp_path: Path) -> None:
     assert text.count("data:image/png") == 6  # of the six tests one is over a channel that is not there; latency
     assert "Test drawn" in text
     assert "Test other" not in text
+    told: list[tuple[str, int, int]] = []
+    page(gather(path, gates), document, lambda *step: told.append(step))
+    assert told == [("draw", 0, 0), *(("draw", number, 6) for number in range(6))]
 
 
 def test_a_job_that_was_not_begun(package: Path) -> None:
@@ -193,7 +196,9 @@ def test_many_events_are_shown_evenly(tmp_path: Path, monkeypatch: pytest.Monkey
     record(tmp_path / "a.fcs")
     monkeypatch.setattr("icsort.host.sort_report.SHOWN", 100)
     monkeypatch.setattr("icsort.host.sort_report.CHUNK", 37)
-    recorded = gather(tmp_path / "a.fcs").recorded
+    told: list[tuple[str, int, int]] = []
+    recorded = gather(tmp_path / "a.fcs", progress=lambda *step: told.append(step)).recorded
+    assert told == [("read", first, EVENTS) for first in range(0, EVENTS, 37)]
     assert recorded is not None
     assert (recorded.events, recorded.outcomes.total(), recorded.accepted) == (EVENTS, EVENTS, EVENTS - 1)
     column = recorded.column("event")

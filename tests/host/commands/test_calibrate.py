@@ -201,6 +201,7 @@ def test_steps(board: FakeBoard, instrument: Path, package: Path, tmp_path: Path
     assert shown.exit_code == 0, shown.exception
     assert beads.delays == [78_000 + 500 * step for step in range(15)]
     assert "795 us: 100 sorted; counted: 'many' is no count; give a whole number" in shown.stderr
+    assert "calibrate: 780 us, 100 of 100" in shown.stderr
     assert "101 cannot be, only 100 were sorted; count again" in shown.stderr
     assert not board.registers[STATUS] & TESTING
     assert load_instrument(instrument).output(0).delay_us == pytest.approx(808.5, abs=1)
