@@ -169,7 +169,7 @@ def _numbered(words: str) -> dict[int, str]:
 def figures(sort: Sort) -> dict[str, Any]:
     """All that the page says, for machines."""
     from icsort.formats.journal import events
-    from icsort.host.statistics import ABORTS, LOSSES
+    from icsort.host.statistics import causes
 
     document: dict[str, Any] = {"source": sort.source.name}
     counts: Mapping[str, int] = {}
@@ -200,8 +200,7 @@ def figures(sort: Sort) -> dict[str, Any]:
                 for run in state.runs
             ],
             "events": events(counts),
-            "aborts": {name: counts[name] for name in ABORTS if counts.get(name)},
-            "losses": {name: counts[name] for name in LOSSES if counts.get(name)},
+            **causes(counts),
         }
     recorded = sort.recorded
     if recorded is not None:
@@ -229,11 +228,8 @@ def _sources(sort: Sort) -> list[Path]:
 
 
 def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
     with path.open("rb") as stream:
-        while block := stream.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _directions(sort: Sort, counts: Mapping[str, int]) -> list[dict[str, Any]]:
@@ -440,6 +436,7 @@ def _course(state: "JobState") -> "Figure | None":
     """Events and sorts a second, over the time of sorting, of the runs one after the other."""
     from matplotlib.figure import Figure
 
+    from icsort.formats.journal import moved
     from icsort.report.figures import BAR, GOOD
 
     times: list[float] = []
@@ -450,9 +447,8 @@ def _course(state: "JobState") -> "Figure | None":
             if cycles > 0:
                 seconds = cycles / run.begun.clock_hz
                 times.append((times[-1] if times else 0.0) + seconds)
-                rates.append(
-                    [(after.counters[name] - before.counters[name]) % 2**32 / seconds for name in ("ACCEPTED", SORTED)]
-                )
+                counts = moved(before.counters, after.counters)
+                rates.append([counts[name] / seconds for name in ("ACCEPTED", SORTED)])
     if len(times) < 2:
         return None
     figure = Figure(figsize=(8, 3), layout="constrained")

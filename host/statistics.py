@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What consecutive frames of statistics say of the time between them: rates, gaps, restarts of the board."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,6 +19,14 @@ LOSSES: Final = (
 """Counters of what did not become an event, did not reach the host, or did not come from it, by kind."""
 _TIME_WRAP: Final = 2**48
 _COUNTER_WRAP: Final = 2**32
+
+
+def causes(counts: Mapping[str, int]) -> dict[str, dict[str, int]]:
+    """Aborts and losses among counts by the counters' names, those that are none left out."""
+    return {
+        "aborts": {name: counts[name] for name in ABORTS if counts.get(name)},
+        "losses": {name: counts[name] for name in LOSSES if counts.get(name)},
+    }
 
 
 @dataclass(frozen=True)

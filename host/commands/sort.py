@@ -158,7 +158,7 @@ class _Totals:
 def totals_json(loaded: "LoadedJob", counts: dict[str, int], seconds: float) -> dict[str, Any]:
     """Of all runs of a job: time, events, sorts by direction, aborts by cause."""
     from icsort.formats.journal import events, sorts
-    from icsort.host.statistics import ABORTS, LOSSES
+    from icsort.host.statistics import causes
 
     done = sorts(counts)
     return {
@@ -168,8 +168,7 @@ def totals_json(loaded: "LoadedJob", counts: dict[str, int], seconds: float) -> 
             {"output": d.output, "name": d.name, "sorted": done[d.output], "target": d.target}
             for d in loaded.job.directions
         ],
-        "aborts": {name: counts[name] for name in ABORTS if counts.get(name)},
-        "losses": {name: counts[name] for name in LOSSES if counts.get(name)},
+        **causes(counts),
     }
 
 

@@ -9,7 +9,7 @@ import pytest
 from icsort.host.link.protocol import Statistics
 from icsort.host.link.registers import COUNTERS
 from icsort.host.sorter import Sorter
-from icsort.host.statistics import ABORTS, LOSSES, StatisticsLog
+from icsort.host.statistics import ABORTS, LOSSES, StatisticsLog, causes
 from tests.host.fake_board import STATISTICS_PERIOD, FakeBoard
 
 CLOCK_HZ = 100_000_000
@@ -89,3 +89,9 @@ def test_they_come_between_events(board: FakeBoard) -> None:
     assert [(one.number, one.time, one.counters["ACCEPTED"]) for one in frames] == [(0, 50, 1), (2, 150, 7)]
     assert frames[1].counters["STATISTICS_LOST"] == 1
     assert sorter.losses.statistics == 1
+
+
+def test_causes_that_are_none_are_left_out() -> None:
+    counts = {"LATE": 3, "COINCIDENCE": 0, "SORTED": 9, "MISSED": 2, "RECORDS_LOST": 0}
+    assert causes(counts) == {"aborts": {"LATE": 3}, "losses": {"MISSED": 2}}
+    assert causes({}) == {"aborts": {}, "losses": {}}
