@@ -2,8 +2,8 @@
 """What a gate set makes of recorded events: the gate engine's bit-true model on the integers that the board had."""
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from icsort.errors import IcsortError
@@ -51,22 +51,35 @@ class Preview:
     ambiguous: int = 0
     changed: int = 0
     rate: float = 0.0
-    _ids: int = field(default=0, repr=False)
-    _seconds: float = field(default=0.0, repr=False)
 
-    def aborted(self, settings: Settings, clock_hz: int, rate: float) -> dict[int, float]:
-        """Share of each direction's events that a neighbour aborts, where events come at random, `rate` a second.
+    @property
+    def shares(self) -> dict[int, float]:
+        """Of each direction's events among all."""
+        return {output: counted.events / max(1, self.events) for output, counted in self.directions.items()}
 
-        settings: of the schedule. A neighbour aborts that comes within reach of the pulse (valve) or of the charged
-        drops (droplet); with purity only one that does not go the same way.
-        """
-        shares = {}
-        for output, counted in self.directions.items():
-            own = counted.events / self.events if self.events else 0.0
-            others = {Purity.YIELD: 0.0, Purity.PURITY: 1.0 - own, Purity.SINGLE: 1.0}[settings.purity] * rate
-            alone = [math.exp(-others * seconds) for seconds in _reach(settings, clock_hz)]
-            shares[output] = 1 - sum(alone) / len(alone)
-        return shares
+
+def aborted(settings: Settings, clock_hz: int, rate: float, shares: Mapping[int, float]) -> dict[int, float]:
+    """Share of each direction's events that a neighbour aborts, where events come at random, `rate` a second.
+
+    settings: of the schedule. shares: of each direction among all events. A neighbour aborts that comes within reach of
+    the pulse (valve) or of the charged drops (droplet); with purity only one that does not go the same way.
+    """
+    lost = {}
+    for output, own in shares.items():
+        others = {Purity.YIELD: 0.0, Purity.PURITY: 1.0 - own, Purity.SINGLE: 1.0}[settings.purity] * rate
+        alone = [math.exp(-others * seconds) for seconds in _reach(settings, clock_hz)]
+        lost[output] = 1 - sum(alone) / len(alone)
+    return lost
+
+
+def pace(ids: "NDArray[np.float64]", times: "NDArray[np.float64]", clock_hz: int) -> tuple[int, float]:
+    """How many events came from the first of these to the last, lost ones too, and in which seconds; not across a reset
+    of the board."""
+    import numpy as np
+
+    apart, cycles = np.diff(ids), np.diff(times)
+    on = (apart > 0) & (cycles >= 0)
+    return int(apart[on].sum()), float(cycles[on].sum()) / clock_hz
 
 
 def preview(
@@ -82,6 +95,8 @@ def preview(
     IcsortError as `compile_gate`, and for recordings that lack a value that the set asks for, or are of boards with
     other clocks.
     """
+    import numpy as np
+
     from icsort.formats.compile_gate import board_values, compile_gate
     from icsort.formats.gate_set import order
 
@@ -96,6 +111,7 @@ def preview(
         {output: Counted() for output in sorted(outputs)},
         outputs,
     )
+    came, seconds = 0, 0.0
     done, total = 0, sum(recording.events for recording in recordings)
     for recording in recordings:
         events = _Events(recording, manifest, compiled)
@@ -103,11 +119,12 @@ def preview(
         for first in range(0, recording.events, CHUNK):
             progress("events", done + first, total)
             rows = recording.rows(first, CHUNK)
-            _pace(counted, recording, rows, before)
-            before = rows[-1:]
+            timed = rows if before is None else np.concatenate([before, rows])
+            more, took = pace(recording.column(timed, EVENT), recording.column(timed, TIME), recording.clock_hz)
+            came, seconds, before = came + more, seconds + took, rows[-1:]
             _count(counted, compiled, board, events, rows)
         done += recording.events
-    counted.rate = counted._ids / counted._seconds if counted._seconds else 0.0
+    counted.rate = came / seconds if seconds else 0.0
     return counted
 
 
@@ -180,19 +197,6 @@ def _count(
         wished, as_drawn = sorter.direction == output, drawn.direction == output
         direction.events += int(wished.sum())
         direction.changed += int((wished != as_drawn).sum())
-
-
-def _pace(
-    counted: Preview, recording: Recording, rows: "NDArray[np.float64]", before: "NDArray[np.float64] | None"
-) -> None:
-    """Add the events between these rows, lost ones too, and the time they took; not across a reset of the board."""
-    import numpy as np
-
-    rows = rows if before is None else np.concatenate([before, rows])
-    ids, times = np.diff(recording.column(rows, EVENT)), np.diff(recording.column(rows, TIME))
-    on = (ids > 0) & (times >= 0)
-    counted._ids += int(ids[on].sum())
-    counted._seconds += float(times[on].sum()) / recording.clock_hz
 
 
 def _reach(settings: Settings, clock_hz: int) -> list[float]:

@@ -109,6 +109,7 @@ def _recorded(files: Sequence[Path], progress: ReportProgress) -> Recorded:
 
     from icsort.formats.fcs import FcsFile, parameter_name
     from icsort.formats.recording import DIRECTION, EVENT, OUTCOME, TIME
+    from icsort.host.preview import pace
 
     opened = [FcsFile(path) for path in files]
     first = opened[0]
@@ -145,9 +146,9 @@ def _recorded(files: Sequence[Path], progress: ReportProgress) -> Recorded:
             ids, times = rows[:, at[EVENT]], rows[:, at[TIME]]
             if before is not None:
                 ids, times = np.append(before[0], ids), np.append(before[1], times)
-            on = (np.diff(ids) > 0) & (np.diff(times) >= 0)
-            recorded.accepted += int(np.diff(ids)[on].sum())
-            recorded.seconds += float(np.diff(times)[on].sum()) / recorded.clock_hz
+            came, seconds = pace(ids, times, recorded.clock_hz)
+            recorded.accepted += came
+            recorded.seconds += seconds
             before = float(ids[-1]), float(times[-1])
             shown.append(rows[-recorded.events % stride :: stride])
             recorded.events += len(rows)
@@ -263,7 +264,7 @@ def _directions(sort: Sort, counts: Mapping[str, int]) -> list[dict[str, Any]]:
 def _expected(sort: Sort, counts: Mapping[str, int]) -> dict[int, float]:
     """Share of each direction's events that a neighbour aborts where cells come at random: 1 - exp(-rate x window)."""
     from icsort.formats.job import LoadedJob
-    from icsort.host.preview import Counted, Preview
+    from icsort.host.preview import aborted
 
     state, recorded = sort.state, sort.recorded
     if state is None or recorded is None or not state.runs or not recorded.events:
@@ -272,15 +273,10 @@ def _expected(sort: Sort, counts: Mapping[str, int]) -> dict[int, float]:
     settings = (
         LoadedJob(sort.source, state.begun.job, run.instrument, state.begun.gates).schedule({}).cycles(run.clock_hz)
     )
-    seen = Preview(
-        {},
-        {output: Counted(outcomes.total()) for output, outcomes in recorded.wished.items()},
-        {},
-        events=recorded.events,
-    )
+    shares = {output: outcomes.total() / recorded.events for output, outcomes in recorded.wished.items()}
     # Neighbours are all cells that the light has seen, at the rate of those that became events.
     cells = sum(counts.get(name, 0) for name in CELLS) / max(1, counts.get("ACCEPTED", 0))
-    return seen.aborted(settings, run.clock_hz, recorded.rate * max(1.0, cells))
+    return aborted(settings, run.clock_hz, recorded.rate * max(1.0, cells), shares)
 
 
 def page(sort: Sort, document: dict[str, Any], progress: ReportProgress = lambda *_: None) -> "Page":

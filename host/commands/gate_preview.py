@@ -45,7 +45,7 @@ def gate_preview(
     from icsort.formats.fcs import FcsFile
     from icsort.formats.gate_set import load
     from icsort.formats.recording import Recording, segments
-    from icsort.host.preview import preview
+    from icsort.host.preview import aborted, preview
 
     source, target = load(file), read_target(model)
     recordings = [Recording(FcsFile(path), target.manifest) for one in events for path in segments(one)]
@@ -54,7 +54,7 @@ def gate_preview(
     clock_hz = recordings[0].clock_hz
     settings = read_schedule(schedule_file, 500.0, pulse_us, mode, coincidence_us, 0).cycles(clock_hz)
     at = seen.rate if rate is None else rate
-    aborted = seen.aborted(settings, clock_hz, at)
+    lost = aborted(settings, clock_hz, at, seen.shares)
     if as_json:
         console.show_json(
             {
@@ -65,7 +65,7 @@ def gate_preview(
                 "rate": at,
                 "gates": {name: vars(counted) for name, counted in seen.gates.items()},
                 "directions": {
-                    str(output): {"gate": seen.gate_of[output], **vars(counted), "aborted": aborted[output]}
+                    str(output): {"gate": seen.gate_of[output], **vars(counted), "aborted": lost[output]}
                     for output, counted in seen.directions.items()
                 },
             }
@@ -80,7 +80,7 @@ def gate_preview(
         part = counted.events * share
         outputs.add_row(
             *(str(output), seen.gate_of[output], f"{counted.events:,}", f"{part:.3%}", f"{part * at:,.1f}"),
-            *(f"{aborted[output]:.2%}", f"{counted.changed:,}"),
+            *(f"{lost[output]:.2%}", f"{counted.changed:,}"),
         )
     left = f", {seen.left_out:,} left out: the event before them was lost" if seen.left_out else ""
     console.show(

@@ -17,7 +17,7 @@ from icsort.formats.gate_set import GateSet, order, parse
 from icsort.formats.recording import Recording
 from icsort.host import preview as module
 from icsort.host.link.protocol import EventRecord
-from icsort.host.preview import Counted, Preview, preview
+from icsort.host.preview import aborted, preview
 from icsort.sim.bit_true import gate_engine as engine
 from icsort.sim.bit_true.event_flag import EventFlag
 from icsort.sim.bit_true.scheduler import Cell, Direction, Drops, Envelope, Outcome, Purity, Result, Scheduler, Settings
@@ -238,11 +238,10 @@ def test_aborts_are_those_of_the_scheduler(seed: int, purity: Purity, droplet: E
     results = [Result(time + 3000, 0 if wish else None) for time, wish in zip(times.tolist(), wished, strict=True)]
     final = Scheduler(settings, ((0, NEVER),), drops).run(cells, results).final
     ours = [outcome for outcome, wish in zip(final, wished, strict=True) if wish]
-    aborted = ours.count(Outcome.COINCIDENCE) / len(ours)
-    counted = Preview({}, {0: Counted(int(wished.sum()))}, {0: "g"}, events=number)
-    expected = counted.aborted(settings, CLOCK_HZ, rate)[0]
+    share = ours.count(Outcome.COINCIDENCE) / len(ours)
+    expected = aborted(settings, CLOCK_HZ, rate, {0: wished.mean()})[0]
     assert (expected > 0) == (purity is not Purity.YIELD)
-    assert abs(aborted - expected) <= 5 * (expected * (1 - expected) / len(ours)) ** 0.5 + 0.004
+    assert abs(share - expected) <= 5 * (expected * (1 - expected) / len(ours)) ** 0.5 + 0.004
 
 
 def test_preview(package: Path, tmp_path: Path) -> None:
