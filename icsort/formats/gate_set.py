@@ -13,14 +13,12 @@ its T, M, W and A:
 
 import json
 import math
-import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
-from icsort.errors import IcsortError
-from icsort.formats.document import Document, Name, Strict, refusals
+from icsort.formats.document import Document, Name, Strict, parse_toml, read_toml, refusals
 from icsort.formats.gate import posterior_threshold
 
 if TYPE_CHECKING:
@@ -283,8 +281,6 @@ class Direction(Strict):
 class GateSet(Document):
     """A gate set. Names of tests and gates are one set of names; each gate drives at most one direction."""
 
-    STATED: ClassVar = ("format", "version")
-
     format: Literal["icsort-gate-set"] = FORMAT
     version: Annotated[int, Field(ge=VERSION, le=VERSION)] = VERSION
     name: str = ""
@@ -369,27 +365,12 @@ def order(gates: tuple[GateSpec, ...]) -> list[GateSpec]:
 
 def load(path: Path) -> GateSet:
     """Read a gate set. Raises IcsortError, one line with file, key and remedy, for a file that is none."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise IcsortError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or 'not UTF-8'})") from None
-    return parse(text, str(path))
+    return read_toml(GateSet, path, REMEDY)
 
 
 def parse(text: str, where: str) -> GateSet:
     """A gate set from TOML. where: what messages begin with. Raises IcsortError."""
-    try:
-        plain = json.dumps(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
-        raise IcsortError(f"{where}: not TOML ({error}); {REMEDY}") from None
-    except TypeError:
-        raise IcsortError(f"{where}: dates have no place in a gate set; {REMEDY}") from None
-    with refusals(where, REMEDY):
-        document = GateSet.model_validate_json(plain)
-        for key in GateSet.STATED:
-            if key not in document.model_fields_set:
-                raise IcsortError(f"{where}: {key} is missing; {REMEDY}")
-        return document
+    return parse_toml(GateSet, text, where, REMEDY)
 
 
 def to_toml(document: GateSet) -> str:

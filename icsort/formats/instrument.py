@@ -7,7 +7,7 @@ docs/sorting.md has the file with its keys. `icsort calibrate delay` writes drop
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self, TypeVar
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
@@ -83,8 +83,6 @@ class Instrument(Document):
     """drop_clock: "none" of a valve or pulse sorter. trigger: "package" for the levels that the model package has.
     before_us, after_us: around a cell's light in which a neighbour is too near (valve); without them the longest pulse.
     """
-
-    STATED: ClassVar = ("format", "version")
 
     format: Literal["icsort-instrument"] = FORMAT
     version: Annotated[int, Field(ge=VERSION, le=VERSION)] = VERSION

@@ -3,7 +3,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -55,8 +55,6 @@ class Job(Document):
     sort: nothing (yield); aborts it unless it goes the same way (purity); aborts it (single). doublets, overlong: such
     events are not aborted. heartbeat_s: silence of the host after which the board disarms itself.
     """
-
-    STATED: ClassVar = ("format", "version")
 
     format: Literal["icsort-job"] = FORMAT
     version: Annotated[int, Field(ge=VERSION, le=VERSION)] = VERSION

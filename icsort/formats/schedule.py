@@ -5,13 +5,13 @@ A schedule is an object here, a TOML file on disk (`load`) and the scheduler's i
 """
 
 import math
-import tomllib
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import Field, field_validator
 
 from icsort.errors import IcsortError
+from icsort.formats.document import Strict, read_toml, refusals
 from icsort.sim.bit_true.scheduler import Direction, Envelope, Purity, Settings
 
 DEFAULT_DROP_DELAY_US: Final = 500.0
@@ -19,15 +19,12 @@ DEFAULT_DROP_DELAY_US: Final = 500.0
 DEFAULT_PULSE_US: Final = 5.0
 """Assumption, as above: the actuator decides."""
 ENVELOPES: Final = {1.0: Envelope.ONE, 1.5: Envelope.ONE_AND_A_HALF, 2.0: Envelope.TWO}
+REMEDY: Final = "docs/sorter.md has what may be set"
 
-Microseconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-
-
-class _Set(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+Microseconds = Annotated[float, Field(ge=0)]
 
 
-class DirectionSchedule(_Set):
+class DirectionSchedule(Strict):
     """One direction. delay_us (valve) or delay_drops (droplet, a multiple of 1/16): from a cell's light to its pulse.
     pulse_us: length of a pulse (valve). dead_us or dead_drops: that the output stays low behind a pulse at least.
     every: sort each n-th wish. target: sorts, counted from ARM, then no more; 0: no end. duty: share of the time that
@@ -35,7 +32,7 @@ class DirectionSchedule(_Set):
     """
 
     delay_us: Microseconds | None = None
-    delay_drops: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    delay_drops: float | None = Field(default=None, ge=0)
     pulse_us: Microseconds = DEFAULT_PULSE_US
     dead_us: Microseconds = 0.0
     dead_drops: int = Field(default=0, ge=0)
@@ -45,13 +42,13 @@ class DirectionSchedule(_Set):
     burst_us: Microseconds = 0.0
 
 
-class Droplets(_Set):
+class Droplets(Strict):
     """Droplet sorting. frequency_hz: of the drops; with an external clock what is expected. envelope: drops charged
     for a cell, 1, 1.5 or 2. first_phase, last_phase: sixteenths of its drop between which a cell may be. margin:
     sixteenths of a drop beside the charged ones in which a neighbour is too near.
     """
 
-    frequency_hz: float = Field(gt=0, allow_inf_nan=False)
+    frequency_hz: float = Field(gt=0)
     clock: Literal["internal", "external"] = "external"
     envelope: float = 1.0
     first_phase: int = Field(default=0, ge=0, le=15)
@@ -66,14 +63,14 @@ class Droplets(_Set):
         return value
 
 
-class Schedule(_Set):
+class Schedule(Strict):
     """All of it. directions: by number, 0 to 5; one that is not there is not used. mode: what a neighbour does to a
     sort: nothing (yield); aborts it unless it goes the same way (purity); aborts it whatever it is (single).
     before_us, after_us: around a cell's light in which a neighbour is too near (valve); None: the longest pulse.
     doublets, overlong: such events are not aborted.
     """
 
-    directions: dict[Annotated[int, Field(ge=0, le=5)], DirectionSchedule] = {0: DirectionSchedule()}
+    directions: dict[Annotated[int, Field(ge=0, le=5)], DirectionSchedule] = Field(default={0: DirectionSchedule()})
     mode: Literal["yield", "purity", "single"] = "purity"
     before_us: Microseconds | None = None
     after_us: Microseconds | None = None
@@ -153,30 +150,15 @@ def simple(
     target: int = 0,
 ) -> Schedule:
     """A schedule of one direction, 0. Raises IcsortError for what cannot be."""
-    try:
+    with refusals("schedule", REMEDY):
         direction = DirectionSchedule(delay_us=delay_us, pulse_us=pulse_us, target=target)
         return Schedule(directions={0: direction}, mode=mode, before_us=coincidence_us, after_us=coincidence_us)
-    except ValidationError as error:
-        raise IcsortError(_one_line("schedule", error)) from None
 
 
 def load(path: Path) -> Schedule:
-    """The schedule in a TOML file, the fields of `Schedule` by name. Raises IcsortError with the first that is
-    wrong."""
-    try:
-        return Schedule.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except OSError as error:
-        raise IcsortError(f"{path}: cannot be read ({error.strerror}); give a schedule, a TOML file") from None
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise IcsortError(f"{path}: not a TOML file: {error}") from None
-    except ValidationError as error:
-        raise IcsortError(_one_line(str(path), error)) from None
-
-
-def _one_line(where: str, error: ValidationError) -> str:
-    first = error.errors()[0]
-    name = ".".join(map(str, first["loc"])) or "schedule"
-    return f"{where}: {name}: {first['msg']}; docs/sorter.md has what may be set"
+    """The schedule in a TOML file, the fields of `Schedule` by name. Raises IcsortError, one line with file, key and
+    remedy, for a file that is none."""
+    return read_toml(Schedule, path, REMEDY)
 
 
 def cycles(what: str, microseconds: float, clock_hz: int, bits: int, least: int = 0) -> int:

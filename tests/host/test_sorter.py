@@ -430,7 +430,7 @@ def test_arm_refuses_another_build(board: FakeBoard, sorter: Sorter, model: Mani
 )
 def test_arm_refuses_times_that_do_not_fit(sorter: Sorter, model: Manifest, delay: float, pulse: float) -> None:
     sorter.set_gate(["S"], 0.0, model)
-    with pytest.raises(IcsortError, match=r"not within 1\.\.\d+ cycles of the board's 100 MHz clock|Input should be"):
+    with pytest.raises(IcsortError, match=r"not within 1\.\.\d+ cycles of the board's 100 MHz clock|it must be"):
         sorter.arm(model, simple(delay, pulse))
     assert not sorter.status().armed
 

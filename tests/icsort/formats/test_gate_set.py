@@ -121,13 +121,13 @@ def test_a_file_there_and_back() -> None:
     [
         ('format = "icsort-gate-set"\n', "", "format is missing"),
         ("version = 1", "version = 2", "version is 2, and this icsort reads version 1"),
-        ("[[tests]]", "[[tests]", "not TOML"),
+        ("[[tests]]", "[[tests]", "not a TOML file"),
         (
             "posterior = 0.8",
             "posterior = 1.8",
             r"tests\[0\].class.posterior is 1.8: it must be less than or equal to 1",
         ),
-        ("posterior = 0.8", "posterior = 2020-01-01", "dates have no place"),
+        ("posterior = 0.8", "posterior = 2020-01-01", "dates and times have no place"),
         ("posterior = 0.8", "posterior = nan", "posterior"),
         ('classes = ["M", "A"]\nposterior', "classes = []\nposterior", "at least 1"),
         ('kind = "class"', 'kind = "cloud"', "tests"),
