@@ -32,7 +32,7 @@ depth {depth}
 [script]
 read_slang --threads 1 --top {top} {parameters} {files}
 prep -top {top}
-
+{given}
 [files]
 {paths}
 """
@@ -46,10 +46,12 @@ def prove(
     *,
     bounded: bool = False,
     parameters: Mapping[str, int] | None = None,
+    given: bool = False,
 ) -> None:
     """Prove every assertion of `top` by induction over `depth` cycles, or where `bounded` for the first `depth` cycles
     alone.
 
+    given: what the sources assert themselves is assumed, for what follows from it; a proof of that is another one.
     top: a property module of this folder (TOP.sv) or one of the sources. A proof is kept by the content of all of
     that, so that it is made once. Raises AssertionError with SymbiYosys's last lines, the counterexample's folder
     among them, where one fails.
@@ -61,6 +63,7 @@ def prove(
         depth=depth,
         engine=engine,
         top=top,
+        given=f"chformal -assert2assume a:src=*{top}.sv* %n\n" if given else "",
         parameters=" ".join(f"-G {name}={value}" for name, value in (parameters or {}).items()),
         files=" ".join(path.name for path in paths),
         paths="\n".join(map(str, paths)),

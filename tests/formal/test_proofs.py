@@ -41,10 +41,36 @@ def test_cobs() -> None:
     prove("cobs_properties", sorter("cobs_encoder", "cobs_decoder"), 16, bounded=True)
 
 
+SCHEDULER = ("sort_scheduler", "sort_output", "sort_queues", "fifo")
+
+
 @pytest.mark.full
-def test_sort_scheduler() -> None:
-    sources = sorter("sort_scheduler", "sort_output", "sort_queues", "fifo")
-    prove("sort_scheduler_properties", sources, 10, bounded=True)
+def test_each_sort_has_one_end() -> None:
+    """In the first cycles: too few for an event to be decided as SORTED behind reset."""
+    prove("sort_scheduler_properties", sorter(*SCHEDULER), 10, bounded=True)
+
+
+def test_nothing_is_sorted_while_disarmed() -> None:
+    """Decided as SORTED, loaded into an output, fired: at any time, provided that no queue runs over."""
+    prove("sort_scheduler_properties", sorter(*SCHEDULER), 2, parameters={"ACCOUNTS": 0}, given=True)
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ("if (disarmed_q || !enabled) outcome", "if (disarmed_q) outcome"),
+        ("in_time_q && !disarmed_q && enabled;", "in_time_q && !disarmed_q;"),
+        (".enabled,", ".enabled (1'b1),"),  # of the outputs
+    ],
+)
+def test_no_proof_of_a_scheduler_that_sorts_while_disarmed(tmp_path: Path, right: str, wrong: str) -> None:
+    package, scheduler, *others = sorter(*SCHEDULER)
+    text = scheduler.read_text()
+    assert text.count(right) == 1
+    (tmp_path / scheduler.name).write_text(text.replace(right, wrong))
+    sources = [package, tmp_path / scheduler.name, *others]
+    with pytest.raises(AssertionError, match="not proven"):
+        prove("sort_scheduler_properties", sources, 2, parameters={"ACCOUNTS": 0}, given=True)
 
 
 MUTANTS = [  # block, what stands in it, what stands there instead, cycles of the proof, whether it is bounded
