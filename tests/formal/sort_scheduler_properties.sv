@@ -51,6 +51,9 @@ module sort_scheduler_properties
   logic       begun_q = 1'b0;
   logic       was_enabled_q;
   logic [5:0] was_high_q;
+  logic [TIME_BITS+2:0]   cell_q;      // offered, and not taken
+  logic [EVENT_FLAGS+7:0] decision_q;
+  logic [7:0] undecided_q;     // events that were taken
   logic [7:0] outstanding_q;   // decided as SORTED, and not ended yet
   logic [7:0] held;
 
@@ -70,11 +73,21 @@ module sort_scheduler_properties
     begun_q       <= 1'b1;
     if (!begun_q) assume (rst);
     assume (!(armed && testing));
-    assume (!(s_cell_valid && s_cell_event && s_cell_ready) || dut.event_room);
+    // What is offered stays until it is taken.
+    cell_q     <= {s_cell_valid && !s_cell_ready && !rst, s_cell_event, s_cell_doubtful, s_cell_position};
+    decision_q <= {s_decision_tvalid && !s_decision_tready && !rst, s_decision_hit, s_decision_flags, s_decision_fault};
+    assume (!cell_q[$high(cell_q)] || {s_cell_valid, s_cell_event, s_cell_doubtful, s_cell_position} == cell_q);
+    assume (!decision_q[$high(decision_q)]
+            || {s_decision_tvalid, s_decision_hit, s_decision_flags, s_decision_fault} == decision_q);
+    assume (!(s_cell_valid && s_cell_event && s_cell_ready) || undecided_q < 8'd2);
+    undecided_q   <= undecided_q + 8'(s_cell_valid && s_cell_event && s_cell_ready) - 8'(decided);
     was_enabled_q <= armed || testing;
     was_high_q    <= sort_out;
     outstanding_q <= outstanding_q + 8'(decided && outcome == SORTED) - 8'($countones(fired)) - 8'(m_amend_valid && m_amend_ready);
     if (rst) begin
+      cell_q        <= '0;
+      decision_q    <= '0;
+      undecided_q   <= '0;
       outstanding_q <= '0;
       was_high_q    <= '0;
     end
