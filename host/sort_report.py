@@ -107,7 +107,7 @@ def _recorded(files: Sequence[Path], progress: ReportProgress) -> Recorded:
     """Raises IcsortError for files that are no recording, or not of one model and board."""
     import numpy as np
 
-    from icsort.formats.fcs import FcsFile, parameter_name
+    from icsort.formats.fcs import FcsFile
     from icsort.formats.recording import DIRECTION, EVENT, OUTCOME, TIME
     from icsort.host.preview import pace
 
@@ -115,19 +115,17 @@ def _recorded(files: Sequence[Path], progress: ReportProgress) -> Recorded:
     first = opened[0]
     for file in opened:
         for key in ("ICSORT MODEL ID", "ICSORT CLOCK HZ"):
-            if key not in file.keywords:
-                raise IcsortError(f"{file.path}: is no recording of `icsort record`; give one, or a job's folder")
-            if file.keywords[key] != first.keywords[key] or file.names != first.names:
+            if file.keyword(key) != first.keyword(key) or file.names != first.names:
                 raise IcsortError(f"{file.path}: is of another model, board or gate set than {first.path}")
-    recorded = Recorded(first.keywords, tuple(first.names), int(first.keywords["ICSORT CLOCK HZ"]))
-    outcomes = _numbered(first.keywords["ICSORT OUTCOMES"])
+    recorded = Recorded(first.keywords, tuple(first.names), first.integer("ICSORT CLOCK HZ", 1))
+    outcomes = _outcomes(first)
     total = sum(file.events for file in opened)
     stride = max(1, -(-total // SHOWN))
-    at = {name: first.names.index(parameter_name(name)) for name in (TIME, EVENT, OUTCOME, DIRECTION)}
+    at = {name: first.column(name) for name in (TIME, EVENT, OUTCOME, DIRECTION)}
     gate_names = [name for name in first.names if name.startswith("gate ") and name != "gate serial"]
     shown: list[NDArray[np.float64]] = []
     for file in opened:
-        recorded.lost += int(file.keywords.get("$LOST", "0"))
+        recorded.lost += file.integer("$LOST")
         before: tuple[float, float] | None = None
         for rows in _chunks(file):
             progress("read", recorded.events, total)
@@ -161,10 +159,10 @@ def _chunks(file: "FcsFile") -> "Iterator[NDArray[np.float64]]":
         yield file.rows(first, CHUNK)
 
 
-def _numbered(words: str) -> dict[int, str]:
-    """ "0 SORTED, 1 REJECTED" by number."""
-    parts = (word.strip().partition(" ") for word in words.split(","))
-    return {int(number): name for number, _, name in parts}
+def _outcomes(file: "FcsFile") -> dict[int, str]:
+    """Names by number, of "0 SORTED, 1 REJECTED"."""
+    parts = (word.strip().partition(" ") for word in file.keyword("ICSORT OUTCOMES").split(","))
+    return {int(number): name for number, _, name in parts if number.isdecimal()}
 
 
 def figures(sort: Sort) -> dict[str, Any]:
@@ -211,7 +209,7 @@ def figures(sort: Sort) -> dict[str, Any]:
             "rate": recorded.rate,
             "outcomes": dict(recorded.outcomes),
             "gates": dict(recorded.gates),
-            "model": recorded.keywords["ICSORT MODEL"],
+            "model": recorded.keywords.get("ICSORT MODEL"),
             "model_id": recorded.keywords["ICSORT MODEL ID"],
             "build_id": recorded.keywords.get("ICSORT BUILD ID"),
             "gate_set": recorded.keywords.get("ICSORT GATE SET"),

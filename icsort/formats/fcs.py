@@ -27,6 +27,7 @@ VALUE_BYTES: Final = 8
 _TEXT_AT: Final = 64
 _SEPARATOR: Final = "\x0c"
 _DIGITS: Final = 12
+_LARGEST: Final = 2.0**63
 _HEADER_MAX: Final = 99_999_999
 """Offsets above stand in TEXT alone, the header has 0 for them."""
 _TRAILER: Final = b"0" * 8
@@ -157,22 +158,53 @@ class FcsFile:
         try:
             if self.keywords["$DATATYPE"] != "D" or self.keywords["$BYTEORD"] != "1,2,3,4":
                 raise ValueError
-            self.events = int(self.keywords["$TOT"])
-            self.names = [self.keywords[f"$P{n}N"] for n in range(1, int(self.keywords["$PAR"]) + 1)]
-            self._data_at = int(self.keywords["$BEGINDATA"])
+            self.events = self.integer("$TOT")
+            self.names = [self.keywords[f"$P{n}N"] for n in range(1, self.integer("$PAR") + 1)]
+            self._data_at = self.integer("$BEGINDATA")
+            if not self.names:
+                raise ValueError
         except (KeyError, ValueError):
             raise IcsortError(f"{path}: is no recording of `icsort record`, whose values are $DATATYPE D") from None
 
+    def keyword(self, name: str) -> str:
+        """What the file says of this name. Raises IcsortError where it says nothing."""
+        if not (value := self.keywords.get(name)):
+            raise IcsortError(f"{self.path}: has no keyword {name}; give a recording of `icsort record`")
+        return value
+
+    def integer(self, name: str, least: int = 0) -> int:
+        """A keyword that is a number, of so much at least. Raises IcsortError where it is none."""
+        if not (value := self.keyword(name)).isdecimal() or len(value) > _DIGITS or int(value) < least:
+            raise IcsortError(f"{self.path}: its keyword {name} is {value!r}, which is no number; copy it again")
+        return int(value)
+
+    def column(self, name: str) -> int:
+        """Place of a parameter. Raises IcsortError where there is none of this name."""
+        try:
+            return self.names.index(parameter_name(name))
+        except ValueError:
+            raise IcsortError(f"{self.path}: has no parameter {name!r}") from None
+
     def rows(self, first: int, count: int) -> "NDArray[Any]":
-        """At most so many events from that one on, (E, P) float64."""
+        """At most so many events from that one on, (E, P) float64. Raises IcsortError for a file that ends before, and
+        for values that no board sends."""
         import numpy as np
 
         count = max(0, min(count, self.events - first))
+        values = count * len(self.names)
         at = self._data_at + first * len(self.names) * VALUE_BYTES
-        rows = np.fromfile(self.path, "<f8", count * len(self.names), offset=at)
-        if len(rows) < count * len(self.names):
-            raise IcsortError(f"{self.path}: ends before event {first + count}; copy it again")
-        return rows.reshape(count, len(self.names))
+        try:
+            if at + values * VALUE_BYTES > self.path.stat().st_size:
+                raise IcsortError(f"{self.path}: ends before event {first + count}; copy it again")
+            rows = np.fromfile(self.path, "<f8", values, offset=at)
+        except OSError as error:
+            raise IcsortError(f"{self.path}: cannot be read ({error.strerror}); give another file") from None
+        rows = rows.reshape(count, len(self.names))
+        if not (sound := np.abs(rows) <= _LARGEST).all():
+            event, column = np.argwhere(~sound)[0].tolist()
+            where = f"event {first + event + 1}: {self.names[column]}"
+            raise IcsortError(f"{self.path}: {where} is {rows[event, column]:g}, damaged; copy the file again")
+        return rows
 
 
 def _fixed(parameters: Sequence[Parameter]) -> dict[str, str]:

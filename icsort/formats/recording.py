@@ -135,7 +135,7 @@ class Recording:
                 "give the model that the events were recorded with"
             )
         self.events = file.events
-        self.clock_hz = int(file.keywords["ICSORT CLOCK HZ"])
+        self.clock_hz = file.integer("ICSORT CLOCK HZ", 1)
         self._columns = {name: column for column, name in enumerate(file.names)}
 
     def has(self, name: str) -> bool:

@@ -18,6 +18,7 @@ from icsort.formats.recording import Recording
 from icsort.host import preview as module
 from icsort.host.link.protocol import EventRecord
 from icsort.host.preview import aborted, preview
+from icsort.host.sort_report import figures, gather
 from icsort.sim.bit_true import gate_engine as engine
 from icsort.sim.bit_true.event_flag import EventFlag
 from icsort.sim.bit_true.scheduler import Cell, Direction, Drops, Envelope, Outcome, Purity, Result, Scheduler, Settings
@@ -198,21 +199,31 @@ def test_what_the_recording_lacks(tmp_path: Path) -> None:
 
 
 def test_damaged_recordings_are_refused_or_read(tmp_path: Path, seed: int) -> None:
-    """Cut anywhere, or with bytes of its header and keywords changed: an IcsortError, never another one."""
+    """Cut anywhere, with bytes changed, a keyword gone or another number in it: read, or an IcsortError."""
     path, draw = tmp_path / "a.fcs", random.Random(seed)
     put(path, events_of(range(5)))
-    whole = path.read_bytes()
+    whole, fields = path.read_bytes(), FcsFile(path).keywords
     # TEXT behind the end of the file.
-    damaged = [whole[:10] + b"99999999" * 2 + whole[26:], *(whole[:end] for end in range(0, 1500, 37))]
-    for _ in range(300):
-        changed = bytearray(whole)
-        for _ in range(draw.randrange(1, 4)):
-            changed[draw.randrange(3000)] = draw.choice(b"\x0c019 -$\xff")
-        damaged.append(bytes(changed))
+    damaged = [whole[:10] + b"99999999" * 2 + whole[26:], *(whole[:end] for end in range(0, 1500, 97))]
+    for name, value in fields.items():
+        key = b"\x0c%s\x0c" % name.encode()
+        damaged.append(whole.replace(key, key.replace(name[-1:].encode(), b"_")))
+        if name in ("$TOT", "$PAR", "$BEGINDATA", "$LOST", "ICSORT CLOCK HZ"):
+            at = whole.index(key) + len(key)
+            for number in (b"-1", b"9" * len(value), b"0", b"1e9", b"nan", b"+1"):
+                damaged.append(whole[:at] + number[: len(value)].rjust(len(value)) + whole[at + len(value) :])
+    for bound in (len(whole), 3000):
+        for _ in range(50):
+            changed = bytearray(whole)
+            for _ in range(draw.randrange(1, 4)):
+                changed[draw.randrange(bound)] = draw.choice(b"\x0c019 -$\xff")
+            damaged.append(bytes(changed))
     for content in damaged:
         path.write_bytes(content)
         with contextlib.suppress(IcsortError):
             preview(source(), [Recording(FcsFile(path), example())], example(), True)
+        with contextlib.suppress(IcsortError):
+            figures(gather(path, None))
     path.write_bytes(whole[:10] + b"99999999" * 2 + whole[26:])
     with pytest.raises(IcsortError, match="is no FCS file"):
         FcsFile(path)
