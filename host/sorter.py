@@ -310,7 +310,8 @@ class Sorter:
 
     def reconnect(self, seconds: float | None = None, stopped: Callable[[], bool] = lambda: False) -> Gap | None:
         """Wait until the port is back, for so many seconds or for ever. Returns what the board did since it last told
-        its counters; None where `stopped` said so first.
+        its counters (`counters`, a frame of statistics), or since its reset where it never did; None where `stopped`
+        said so first.
 
         Nothing is armed. `losses` goes on: the next event tells exactly how many have no record. Raises IcsortError
         where it does not come back in time, or is another board.
@@ -1021,19 +1022,22 @@ def _why_no_answer(port: str, noise: int, request: str) -> str:
     return f"{port}: no answer to {request}; check that an icsort board is on this port, its power, and --baud"
 
 
-def build_key(folder: Path) -> tuple[str, int, bool] | None:
-    """Build id, baud rate and whether it has features, in build.json of a build folder; None for a model package, which
-    has no such file."""
+def build_key(folder: Path) -> tuple[str, int, bool, int] | None:
+    """Build id, baud rate, whether it has features, and clock in Hz, in build.json of a build folder; None for a model
+    package, which has no such file."""
     path = folder / "build.json"
     if not path.exists():
         return None
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
         build_id, baud, features = data["build_id"], data["baud"], data["features"]
-        if int(build_id, 16) >= 0 and len(build_id) == 16 and type(baud) is int and baud > 0 and type(features) is int:
-            return str(build_id).lower(), baud, features > 0
-    except (OSError, ValueError, TypeError, KeyError):
+        clock_hz = round(data["clock_mhz"] * 1e6)
+        sound = type(baud) is int and type(features) is int and min(baud, clock_hz) > 0
+        if sound and int(build_id, 16) >= 0 and len(build_id) == 16:
+            return str(build_id).lower(), baud, features > 0, clock_hz
+    except (OSError, ValueError, TypeError, KeyError, OverflowError):
         pass
     raise IcsortError(
-        f"{path}: no build id and baud rate in it, or not whether it has features; compile again with `icsort compile`"
+        f"{path}: no build id, baud rate and clock in it, or not whether it has features; compile again with "
+        "`icsort compile`"
     )

@@ -82,20 +82,22 @@ Heartbeat = Annotated[
 ]
 
 
-CHECK_CLOCK_HZ = 100e6
-"""Where no board says its clock: times in a gate set are microseconds, and a board counts cycles."""
+CHECK_CLOCK_HZ = 100_000_000
+"""Where no build says its clock: times in a gate set are microseconds, and a board counts cycles."""
 UNITS = (("us", 1e-6), ("ms", 1e-3), ("s", 1.0))
 
 
 @dataclass(frozen=True)
 class Target:
     """What the board must hold: a model, and where a build folder was given that build, at its baud rate. features:
-    whether the build has them; of a model alone, whether a build of it can."""
+    whether the build has them; of a model alone, whether a build of it can. clock_hz: the build's; of a model alone one
+    to check with."""
 
     manifest: "Manifest"
     build_id: str | None
     baud: int | None
     features: bool
+    clock_hz: int
 
 
 def open_sorter(
@@ -117,6 +119,8 @@ def messages(
     from icsort.host.link.transport import PortGoneError
 
     left = count
+    if reconnect:
+        sorter.counters()  # from here on the gap of a lost port is counted
     while True:
         try:
             for message in sorter.events(left, idle):
@@ -183,7 +187,7 @@ def read_target(folder: Path) -> Target:
     key = build_key(folder)
     manifest = package.load(folder)
     possible = features.possible(manifest.line.width, manifest.input.channels)
-    return Target(manifest, *(key or (None, None, possible)))
+    return Target(manifest, *(key or (None, None, possible, CHECK_CLOCK_HZ)))
 
 
 def read_schedule(

@@ -10,7 +10,6 @@ import typer
 from icsort.cli import console
 from icsort.cli.options import Json
 from icsort.host.commands.connection import (
-    CHECK_CLOCK_HZ,
     Baud,
     Model,
     Port,
@@ -62,7 +61,7 @@ def gate_set(
     source = _source(gate, posterior)
     target = read_target(model)
     # What is wrong with the request is said before the board is asked.
-    compile_gate(source, board_values(target.manifest, CHECK_CLOCK_HZ, target.features))
+    compile_gate(source, board_values(target.manifest, target.clock_hz, target.features))
     with open_sorter(port, baud, timeout, target, share=False) as sorter:
         board = sorter.check_model(target.manifest, target.build_id)
         in_force = sorter.set_gates(source, target.manifest)
@@ -115,7 +114,7 @@ def gate_check(
     from icsort.formats.gate_set import load
 
     target = read_target(model)
-    compiled = compile_gate(load(file), board_values(target.manifest, CHECK_CLOCK_HZ, target.features))
+    compiled = compile_gate(load(file), board_values(target.manifest, target.clock_hz, target.features))
     if as_json:
         console.show_json(_report(compiled))
     else:

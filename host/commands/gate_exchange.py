@@ -9,7 +9,7 @@ import typer
 from icsort.cli import console
 from icsort.cli.options import Force, Json, out
 from icsort.errors import IcsortError
-from icsort.host.commands.connection import CHECK_CLOCK_HZ, Model, OptionalModel, optional_target, read_target
+from icsort.host.commands.connection import Model, OptionalModel, optional_target, read_target
 
 
 def gate_export(
@@ -31,7 +31,7 @@ def gate_export(
 
     source, target = load(file), optional_target(model)
     if target is not None:
-        compile_gate(source, board_values(target.manifest, CHECK_CLOCK_HZ, target.features))
+        compile_gate(source, board_values(target.manifest, target.clock_hz, target.features))
     text = to_gating_ml(source, target.manifest.classes if target else None)
     with result_file(out, HEAD, force) as stream:
         stream.write(text)
@@ -66,7 +66,7 @@ def gate_import(
     from icsort.output import result_file
 
     target = read_target(model)
-    board = board_values(target.manifest, CHECK_CLOCK_HZ, target.features)
+    board = board_values(target.manifest, target.clock_hz, target.features)
     directions = [(_output(word), gate) for word, gate in map(pair, direction or ())]
     source = from_gating_ml(file, board, directions=directions, renamed=dict(map(pair, rename or ())))
     compiled = compile_gate(source, board)

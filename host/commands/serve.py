@@ -40,6 +40,7 @@ def serve(port: Port = None, baud: Baud = None, timeout: Timeout = 1.0, as_json:
     with stop_signals() as stopped, open_sorter(port, baud, timeout) as sorter:
         _must_own(sorter)
         board = sorter.identify()
+        sorter.counters()  # from here on the gap of a lost port is counted
         name, log, restarts = sorter.port, StatisticsLog(board.clock_hz), 0
         say(
             {"port": name, "build_id": board.build_id, "model_id": board.model_id},

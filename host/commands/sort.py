@@ -15,7 +15,6 @@ from icsort.cli import console
 from icsort.cli.options import Json
 from icsort.errors import IcsortError
 from icsort.host.commands.connection import (
-    CHECK_CLOCK_HZ,
     Baud,
     ClearFaults,
     Port,
@@ -83,7 +82,7 @@ def sort(
 
     loaded = load_job(job)
     target = read_target(loaded.model)
-    checked = check(loaded, target.manifest, target.features, _clock_hz(loaded.model), resume)
+    checked = check(loaded, target.manifest, target.features, target.clock_hz, resume)
     if dry_run:
         _show_plan(checked, target, as_json)
         return
@@ -203,16 +202,6 @@ def _kept(sorter: Any, checked: "Checked", target: Target) -> Any:
         yield _Kept(add, segment(file, first).name)
 
 
-def _clock_hz(model: Path) -> int:
-    """Of the build, where the model is one; else one to check with."""
-    from icsort.formats.build import BUILD_FILE, load_build
-
-    if (model / BUILD_FILE).is_file():
-        with contextlib.suppress(IcsortError):  # what is wrong with a build is told by those who need it
-            return round(load_build(model).clock_mhz * 1e6)
-    return round(CHECK_CLOCK_HZ)
-
-
 def _show_plan(checked: "Checked", target: Target, as_json: bool) -> None:
     loaded, manifest = checked.loaded, target.manifest
     job, done = loaded.job, checked.sorted_before
@@ -243,7 +232,7 @@ def _show_plan(checked: "Checked", target: Target, as_json: bool) -> None:
         "model": f"{manifest.name}, {manifest.model_id}" + (f", build {target.build_id}" if target.build_id else ""),
         "instrument": loaded.instrument.name,
         "gate set": f"{job.gates}, {checked.compiled.identity}",
-        "schedule": schedule_text(checked.settings, _clock_hz(loaded.model)),
+        "schedule": schedule_text(checked.settings, target.clock_hz),
         "trigger": "that of the package"
         if loaded.instrument.trigger == "package"
         else f"on {loaded.instrument.trigger.on}, off {loaded.instrument.trigger.off}",

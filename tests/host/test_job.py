@@ -107,7 +107,7 @@ def test_what_is_wrong_is_told_before_anything_is_sent(
     path = job.parent / file
     assert find in path.read_text()
     (job.parent / "package" / "build.json").write_text(
-        json.dumps({"build_id": "0123456789abcdef", "baud": 4_000_000, "features": 0})
+        json.dumps({"build_id": "0123456789abcdef", "baud": 4_000_000, "features": 0, "clock_mhz": 100.0})
     )
     path.write_text(path.read_text().replace(find, replace, 1))
     for words in ((), ("--dry-run",)):

@@ -905,9 +905,11 @@ def test_serve_and_watch_through_a_pulled_cable(tmp_path: Path, model: Manifest)
             time.sleep(0.3)
         board.put(board.event(3))
         assert line_of(watch)["event"] == 3
-        again = plug({ACCEPTED: 0, 0x88: 1})
+        again = plug({ACCEPTED: 100 + ACCEPTED + 41, 0x88: 100 + 0x88 + 5})
         assert "the port is gone" in line_of(serve)["lost"]
-        assert line_of(serve)["counts"]["SORTED"] >= 0
+        back = line_of(serve)
+        assert back["restarted"] is False
+        assert {name: count for name, count in back["counts"].items() if count} == {"ACCEPTED": 41, "SORTED": 5}
         with connect(str(port)) as sorter:
             transport = sorter._transport
             assert isinstance(transport, shared.SharedTransport)

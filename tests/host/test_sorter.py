@@ -559,14 +559,15 @@ def test_port_without_rights(board: FakeBoard, monkeypatch: pytest.MonkeyPatch) 
 
 def test_build_key_of_a_folder(tmp_path: Path) -> None:
     assert build_key(tmp_path) is None
-    key = {"build_id": "00000000DEADBEEF", "baud": 4_000_000, "features": 33}
+    key = {"build_id": "00000000DEADBEEF", "baud": 4_000_000, "features": 33, "clock_mhz": 41.6666}
     (tmp_path / "build.json").write_text(json.dumps(key))
-    assert build_key(tmp_path) == ("00000000deadbeef", 4_000_000, True)
-    ids = [{"build_id": build_id, "baud": 9600, "features": 0} for build_id in (5, "xyz", "12")]
-    bauds = [{"build_id": "00000000DEADBEEF", "baud": baud, "features": 0} for baud in (0, "9600", True)]
-    for content in ("", "[]", "{}", *map(json.dumps, ids + bauds)):
+    assert build_key(tmp_path) == ("00000000deadbeef", 4_000_000, True, 41_666_600)
+    wrong = [key | {"build_id": build_id} for build_id in (5, "xyz", "12")]
+    wrong += [key | {"baud": baud} for baud in (0, "9600", True)]
+    wrong += [key | {"clock_mhz": clock} for clock in (0, "100", float("inf"), float("nan"))]
+    for content in ("", "[]", "{}", *map(json.dumps, wrong)):
         (tmp_path / "build.json").write_text(content)
-        with pytest.raises(IcsortError, match="no build id and baud rate in it"):
+        with pytest.raises(IcsortError, match="no build id, baud rate and clock in it"):
             build_key(tmp_path)
 
 

@@ -79,7 +79,7 @@ def document(done: subprocess.CompletedProcess[str]) -> dict:
 
 def build(package: Path, build_id: str) -> str:
     """The package as a build folder."""
-    document = {"format": "icsort-build", "build_id": build_id, "baud": 4_000_000, "features": 0}
+    document = {"format": "icsort-build", "build_id": build_id, "baud": 4_000_000, "features": 0, "clock_mhz": 100.0}
     (package / "build.json").write_text(json.dumps(document))
     return str(package)
 
