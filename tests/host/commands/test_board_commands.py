@@ -77,9 +77,15 @@ def document(done: subprocess.CompletedProcess[str]) -> dict:
     return json.loads(done.stdout)
 
 
-def build(package: Path, build_id: str) -> str:
+def build(package: Path, build_id: str, clock_mhz: float = 100.0) -> str:
     """The package as a build folder."""
-    document = {"format": "icsort-build", "build_id": build_id, "baud": 4_000_000, "features": 0, "clock_mhz": 100.0}
+    document = {
+        "format": "icsort-build",
+        "build_id": build_id,
+        "baud": 4_000_000,
+        "features": 0,
+        "clock_mhz": clock_mhz,
+    }
     (package / "build.json").write_text(json.dumps(document))
     return str(package)
 
@@ -150,6 +156,16 @@ def test_gate_set_of_a_file(board: FakeBoard, package: Path, tmp_path: Path) -> 
         f"{file}: gate 'sort' names 'short', which is no test and no gate of this set; "
         "docs/gates.md says what a gate set holds"
     )
+
+
+def test_times_of_a_gate_are_checked_at_the_clock_of_the_build(package: Path, tmp_path: Path) -> None:
+    file = tmp_path / "gates.toml"
+    file.write_text(GATES.replace("event length", "time since the event before").replace("5.5", "10"))
+    for clock_mhz, counts in ((None, 1000), (40.0, 400), (200.0, 2000)):
+        if clock_mhz is not None:
+            build(package, "0123456789abcdef", clock_mhz)
+        (change,) = document(icsort("gate", "check", str(file), "--model", str(package), "--json"))["changes"]
+        assert f"({counts} to " in change
 
 
 @pytest.mark.parametrize("words", [("arm",), ("watch", "--arm", "--json")])
