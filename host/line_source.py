@@ -5,7 +5,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from icsort.errors import IcsortError
-from icsort.host.link.registers import REGISTERS
 from icsort.host.sorter import Sorter
 
 if TYPE_CHECKING:  # the command line starts without numpy
@@ -31,11 +30,7 @@ class LineSource:
     @property
     def capacity(self) -> int:
         """Lines that the board can hold."""
-        return self._status("lines")
-
-    @property
-    def playing(self) -> bool:
-        return bool(self._status("playing"))
+        return self._sorter.fields("LINE_SOURCE_STATUS")["lines"]
 
     def store(self, lines: "NDArray[np.uint16]", progress: Callable[[int], None] = lambda _: None) -> None:
         """Store lines (L, LINE_W, C). progress: called with the number of lines done.
@@ -62,7 +57,3 @@ class LineSource:
         self._sorter.write_checked("LINE_SOURCE_GAP", cycles_per_line)
         self._sorter.write_checked("LINE_SOURCE_REPEATS", repeats)
         self._sorter.write("LINE_SOURCE_START", 1)
-
-    def _status(self, field: str) -> int:
-        place = REGISTERS["LINE_SOURCE_STATUS"].fields[field]
-        return self._sorter.read("LINE_SOURCE_STATUS") >> place.low & (1 << place.bits) - 1

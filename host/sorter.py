@@ -417,7 +417,7 @@ class Sorter:
     def identify(self) -> Identity:
         """Ids, geometry and clock of the board."""
         self.check_protocol()
-        geometry = self._fields("GEOMETRY")
+        geometry = self.fields("GEOMETRY")
         self._build_id = f"{self.read64('BUILD_ID'):016x}"
         return Identity(
             build_id=self._build_id,
@@ -475,13 +475,13 @@ class Sorter:
 
     def status(self) -> Status:
         """Armed, testing, what is in force, idle, and what disarmed it last."""
-        fields = self._fields("STATUS")
+        fields = self.fields("STATUS")
         disarmed_by = DisarmedBy(fields.pop("disarmed_by"))
         return Status(**{name: bool(value) for name, value in fields.items()}, disarmed_by=disarmed_by)
 
     def faults(self) -> list[str]:
         """What went wrong since the faults were last cleared: names of the fields of FAULTS."""
-        return [name for name, value in self._fields("FAULTS").items() if value]
+        return [name for name, value in self.fields("FAULTS").items() if value]
 
     def clear_faults(self) -> list[str]:
         """Clear all faults, which somebody has looked after. Returns those whose cause lasts."""
@@ -540,7 +540,7 @@ class Sorter:
         counts, identity = words.values()
         tests, gates = counts & 255, counts >> 8 & 255
         gate = Gate(serial, f"{identity:08x}", tests, gates)
-        classes = self._fields("GEOMETRY")["classes"]
+        classes = self.fields("GEOMETRY")["classes"]
         if counts != engine.of_classes(0, 0, classes).words()[engine.INDEX_COUNTS]:
             return gate
         words |= self._gate_words(list(engine.of_classes(0, 0, classes).words()))
@@ -585,7 +585,7 @@ class Sorter:
                 )
 
     def _check_size(self, compiled: "Compiled") -> None:
-        size = self._fields("GATE_SIZE")
+        size = self.fields("GATE_SIZE")
         program = compiled.program
         corners = max((len(test.edges) for test in program.tests), default=0)
         asked = {
@@ -899,7 +899,8 @@ class Sorter:
 
     # Below: one exchange on the link
 
-    def _fields(self, name: str) -> dict[str, int]:
+    def fields(self, name: str) -> dict[str, int]:
+        """Fields of the register of that name."""
         value = self.read(name)
         return {key: value >> f.low & (1 << f.bits) - 1 for key, f in REGISTERS[name].fields.items()}
 

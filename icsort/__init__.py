@@ -2,19 +2,19 @@
 """Sort cells by their images with a quantized neural network in an FPGA, and prove it without vendor tools.
 
 `icsort.train`, `export`, `package`, `classify`, `compile`, `simulate` and `board` are the commands of these names as
-functions, `connect` (or `sorter`) is the board at a port (see icsort.api). They are imported when they are first asked
+functions, `connect` is the board at a port (see icsort.api). They are imported when they are first asked
 for: a lab PC has neither torch nor FINN.
 """
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from icsort.api import board, classify, compile, connect, export, package, simulate, sorter, train  # noqa: A004
+    from icsort.api import board, classify, compile, connect, export, package, simulate, train  # noqa: A004
 
     __version__: str
 
 __all__ = [
-    "__version__", "board", "classify", "compile", "connect", "export", "package", "simulate", "sorter", "train",
+    "__version__", "board", "classify", "compile", "connect", "export", "package", "simulate", "train",
 ]  # fmt: skip
 
 

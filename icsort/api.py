@@ -208,14 +208,6 @@ def connect(port: str | None = None, *, timeout: float = 1.0) -> "Sorter":
     return connect_to(port, timeout=timeout)
 
 
-def sorter(port: str, *, timeout: float = 1.0) -> "Sorter":
-    """`connect`, with a port.
-
-    timeout: as there.
-    """
-    return connect(port, timeout=timeout)
-
-
 def _build(build: "Build | AnyPath") -> "Build":
     from icsort.formats.build import Build, load_build
 

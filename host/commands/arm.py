@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`icsort arm`."""
 
-import json
-
+from icsort.cli import console
 from icsort.cli.options import Json
 from icsort.host.commands.connection import (
     Baud,
@@ -66,7 +65,7 @@ def arm(
                 "schedule": schedule_json(settings),
                 "gate": gate_json(gate, board.classes, manifest),
             }
-            print(json.dumps(document), flush=True)
+            console.show_json(document, lines=False)
         else:
             print(
                 f"armed: {manifest.name}, gate {gate_text(gate, board.classes, manifest)}, "
@@ -80,7 +79,7 @@ def arm(
         sorter.disarm()
         counters = sorter.counters()
     if as_json:
-        print(json.dumps({"armed": False, "counters": counters}), flush=True)
+        console.show_json({"armed": False, "counters": counters}, lines=False)
     else:
         print(disarmed(counters))
     stopped.end()

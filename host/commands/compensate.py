@@ -36,18 +36,13 @@ def compensate(
     """
     import shutil
 
-    from icsort.errors import IcsortError
     from icsort.formats import compensation
     from icsort.formats import package as packages
     from icsort.output import result_folder
     from icsort.sim.bit_true.features import MATRIX_BITS
 
     before = packages.load(package)
-    try:
-        spec = compensation.compensate(compensation.load(matrix), before, dict(map(pair, rename or ())))
-    except IcsortError as error:
-        text = str(error)
-        raise error if text.startswith(f"{matrix}:") else IcsortError(f"{matrix}: {text}") from None
+    spec = compensation.compensate(compensation.load(matrix), before, dict(map(pair, rename or ())))
     kept = {name: value for name, value in before if name not in ("features", "model_id")}
     after = packages.Manifest(**kept, features=spec)
     with result_folder(out, packages.MANIFEST_FILE, force) as folder:

@@ -3,7 +3,6 @@
 
 import errno
 import os
-from types import TracebackType
 from typing import Final, Protocol
 
 import serial
@@ -88,14 +87,6 @@ class SerialTransport:
 
     def close(self) -> None:
         self._serial.close()
-
-    def __enter__(self) -> "SerialTransport":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _gone(self) -> PortGoneError:
         return PortGoneError(

@@ -30,10 +30,12 @@ CONDITION_MAX: Final = 1e6
 
 @dataclass(frozen=True)
 class Spillover:
-    """names: of the channels. values: (K, K), a row a dye, a column a channel, in the order of the names."""
+    """names: of the channels. values: (K, K), a row a dye, a column a channel, in the order of the names. where: what
+    messages call it."""
 
     names: tuple[str, ...]
     values: NDArray[np.float64]
+    where: str = "the spillover matrix"
 
 
 def load(path: Path) -> Spillover:
@@ -51,7 +53,7 @@ def load(path: Path) -> Spillover:
     if len(set(names)) != len(names):
         raise IcsortError(f"{path}: names the channel {max(names, key=names.count)} twice")
     values = np.asarray([[_number(path, word) for word in row] for row in rows])
-    return Spillover(tuple(names), values)
+    return Spillover(tuple(names), values, str(path))
 
 
 def compensate(source: Spillover, acquisition: Acquisition, renamed: Mapping[str, str]) -> FeatureSpec:
@@ -74,15 +76,15 @@ def compensate(source: Spillover, acquisition: Acquisition, renamed: Mapping[str
     for name, original in zip(names, source.names, strict=True):
         if name not in channels:
             raise IcsortError(
-                f"the matrix's channel {original} is none of the package's: {', '.join(channels)}; say which with "
-                f"--rename '{original}=CHANNEL'"
+                f"{source.where}: its channel {original} is none of the package's: {', '.join(channels)}; say which "
+                f"with --rename '{original}=CHANNEL'"
             )
         if names.count(name) > 1:
-            raise IcsortError(f"two channels of the matrix are {name}; rename one of them to another channel")
+            raise IcsortError(f"{source.where}: two of its channels are {name}; rename one of them to another channel")
     for name, own in zip(source.names, np.diagonal(source.values).tolist(), strict=True):
         if abs(own - 1) > UNIT_TOLERANCE:
             raise IcsortError(
-                f"the spillover matrix says {own:g} of {name} for its own dye, which must be 1; divide by it if it is "
+                f"{source.where}: says {own:g} of {name} for its own dye, which must be 1; divide by it if it is "
                 "in percent, or each row by what it has on the diagonal"
             )
     whole = np.eye(len(channels))
@@ -90,15 +92,16 @@ def compensate(source: Spillover, acquisition: Acquisition, renamed: Mapping[str
     whole[np.ix_(at, at)] = source.values
     if not np.linalg.cond(whole) <= CONDITION_MAX:
         raise IcsortError(
-            "the spillover matrix has no inverse, or hardly one: two of its dyes look the same in all channels; "
+            f"{source.where}: has no inverse, or hardly one: two of its dyes look the same in all channels; "
             "measure it again, or leave one out"
         )
     coefficients = np.rint(np.linalg.inv(whole).T * 2**features.MATRIX_BITS).astype(np.int64)
     for (row, column), value in np.ndenumerate(coefficients):
         if not -features.MATRIX_MAX - 1 <= value <= features.MATRIX_MAX:
             raise IcsortError(
-                f"compensation takes {value / 2**features.MATRIX_BITS:.4g} of {channels[column]} for {channels[row]}, "
-                f"the hardware up to {(features.MATRIX_MAX + 1) / 2**features.MATRIX_BITS:g}: they spill over too much"
+                f"{source.where}: takes {value / 2**features.MATRIX_BITS:.4g} of {channels[column]} for "
+                f"{channels[row]}, the hardware up to {(features.MATRIX_MAX + 1) / 2**features.MATRIX_BITS:g}: they "
+                "spill over too much"
             )
     settings = acquisition.feature_settings
     return FeatureSpec(

@@ -63,4 +63,4 @@ def test_compile_and_simulate(tmp_path: Path, seed: int) -> None:
 
 def test_sorter_without_a_board(tmp_path: Path) -> None:
     with pytest.raises(IcsortError, match="no such port"):
-        icsort.sorter(str(tmp_path / "none"))
+        icsort.connect(str(tmp_path / "none"))

@@ -113,7 +113,7 @@ def test_files_that_are_none(tmp_path: Path) -> None:
             {},
             "FITC-A is none of the package's: Brightfield, PI; say which with --rename",
         ),
-        (("A", "PI"), [[1, 0], [0, 1]], {"A": "PI"}, "two channels of the matrix are PI"),
+        (("A", "PI"), [[1, 0], [0, 1]], {"A": "PI"}, "two of its channels are PI"),
         (("PI",), [[1]], {"A": "PI"}, "--rename A: the matrix has no such channel; it has PI"),
         (("Brightfield", "PI"), [[1, 0.5], [2, 1]], {}, "has no inverse, or hardly one"),
         (("Brightfield", "PI"), [[1, 0.95], [0.95, 1]], {}, "the hardware up to 8"),
