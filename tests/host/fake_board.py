@@ -153,6 +153,7 @@ class FakeBoard:
         os.set_blocking(self._master, False)
         self.port = os.ttyname(self._slave)
         self._plugged = True
+        self._writing = threading.Lock()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def __enter__(self) -> "FakeBoard":
@@ -171,9 +172,13 @@ class FakeBoard:
             self._thread.join()
 
     def put(self, data: bytes) -> None:
-        """Raw bytes to the host."""
-        if self._plugged:
-            os.write(self._master, data)
+        """Raw bytes to the host, all of them however slowly it reads."""
+        with self._writing:
+            while data and self._plugged:
+                try:
+                    data = data[os.write(self._master, data) :]
+                except BlockingIOError:
+                    select.select([], [self._master], [], 0.02)
 
     def event(self, event_id: int, **changes: object) -> bytes:
         """The next EVENT frame; sent by `put`, or not at all where a loss is wanted."""
@@ -216,7 +221,7 @@ class FakeBoard:
         received = b""
         while self._plugged:
             if self.chatter:
-                with contextlib.suppress(BlockingIOError):
+                with self._writing, contextlib.suppress(BlockingIOError):
                     os.write(self._master, self.chatter)
             if not select.select([self._master], [], [], 0.02)[0]:
                 continue
