@@ -71,9 +71,9 @@ def write_job(folder: Path, job: str = JOB, instrument: str = INSTRUMENT, gates:
 
 
 def count(board: FakeBoard, **counts: int) -> None:
-    """Let counters of the board go up."""
-    for name, number in counts.items():
-        board.counters[globals()[name]] += number
+    """Let counters of the board go up, all in one moment: the board is read from another thread."""
+    moved = {globals()[name]: number for name, number in counts.items()}
+    board.counters = board.counters | {address: board.counters[address] + number for address, number in moved.items()}
 
 
 def wait_for_arm(board: FakeBoard) -> None:
