@@ -44,6 +44,7 @@ def compile_package(
     line_pixels: int | None = None,
     features: bool | None = None,
     fill: float = 1.0,
+    all_in: bool = False,
     force: bool = False,
     checkpoints: Path | None = None,
     progress: Callable[[str], None] = lambda _: None,
@@ -52,7 +53,8 @@ def compile_package(
 
     out: must not exist; with `force` a build that is there is replaced, and nothing else is. folding: a folding file
     (see folding.folding) for what it names; the rest is chosen. rate, line_rate: cells and lines a second that must be
-    kept up with; fill: share of the board for the network (see folding.optimizer). pixels_per_beat: at the network's
+    kept up with; fill: share of the board for the network; all_in: the last cycle of latency is worth all of that (see
+    folding.optimizer). pixels_per_beat: at the network's
     input (see frontend.pixel_groups); line_pixels: at the sorter's, None: as few, a power of two, as keep up with
     line_rate, or with LINES_PER_SECOND. features: whether events have any, None: where they fit. checkpoints: folder,
     made where there is none, for the graph after each pass of the front end; it stays if a pass fails. progress: called
@@ -67,8 +69,8 @@ def compile_package(
         except OSError as error:
             raise IcsortError(f"{checkpoints}: cannot be made ({error.strerror}); give another folder") from None
     with result_folder(out, BUILD_FILE, force) as folder:
-        at_once = pixels_per_beat, line_pixels
-        _compile_into(folder, package, board, folding, rate, line_rate, at_once, features, fill, checkpoints, progress)
+        at_once, share = (pixels_per_beat, line_pixels), (fill, all_in)
+        _compile_into(folder, package, board, folding, rate, line_rate, at_once, features, share, checkpoints, progress)
     return load_build(out)
 
 
@@ -105,7 +107,7 @@ def _compile_into(
     line_rate: float | None,
     at_once: tuple[int, int | None],
     features: bool | None,
-    fill: float,
+    share: tuple[float, bool],
     checkpoints: Path | None,
     progress: Callable[[str], None],
 ) -> None:
@@ -123,7 +125,7 @@ def _compile_into(
     graph = front_end(package, model, pixels_per_beat, checkpoints, progress)
     progress("folding")
     layers = cycles.read(graph.model, graph.sources)
-    target = optimizer.target(description, layers, rate, line_rate, fill)
+    target = optimizer.target(description, layers, rate, line_rate, *share)
     chosen, effort = optimizer.fold(layers, target, lambda reached: progress(f"folding: {reached}"))
     if folding:
         chosen = fold.load(folding, layers, chosen, target.line_cycles)
@@ -173,7 +175,8 @@ def _compile_into(
         part=description.part,
         budget=description.budget,
         budget_is=description.budget_is,
-        fill=fill,
+        fill=share[0],
+        all_in=share[1],
         clock_mhz=description.clock_mhz,
         clock_is=description.clock_is,
         baud=description.baud,

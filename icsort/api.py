@@ -136,16 +136,18 @@ def compile(  # noqa: A001
     board: str = "virtual",
     rate: float | None = None,
     fill: float = 1.0,
+    all_in: bool = False,
     force: bool = False,
 ) -> "Build":
     """Compile a model package into SystemVerilog for a board; the build is the folder `out`.
 
     board: as `icsort compile --list-boards` names it, or a folder with a board.json. rate: cells a second to keep up
-    with; None: a pixel each cycle. fill: share of the board that the network may take. Needs icsort[hw].
+    with; None: a pixel each cycle. fill: share of the board that the network may take; all_in: all that
+    gains a cycle, not up to the knee alone. Needs icsort[hw].
     """
     from icsort.hw.compile import compile_package
 
-    return compile_package(Path(package), Path(out), board=board, rate=rate, fill=fill, force=force)
+    return compile_package(Path(package), Path(out), board=board, rate=rate, fill=fill, all_in=all_in, force=force)
 
 
 def simulate(

@@ -37,6 +37,9 @@ def compile_(
         ),
     ] = None,
     fill: FillOption = 1.0,
+    all_in: Annotated[
+        bool, typer.Option("--all-in", help="Take what saves a cycle of latency, however little; else up to the knee.")
+    ] = False,
     force: Force = False,
     keep_passes: Annotated[
         Path | None, typer.Option(help="Folder for the ONNX graph after each pass of the front end, to find errors.")
@@ -60,6 +63,7 @@ def compile_(
             line_pixels=line_pixels,
             features=features,
             fill=fill,
+            all_in=all_in,
             force=force,
             checkpoints=keep_passes,
             progress=progress,

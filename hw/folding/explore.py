@@ -25,17 +25,17 @@ FORMAT = "icsort-explore"
 VERSION = 1
 RESULT_FILE = "explore.json"
 PICTURE_FILE = "explore.png"
-OURS, EQUAL, FINN = "latency", "latency, with what FINN's takes", "FINN's throughput"
+OURS, ALL_IN, EQUAL, FINN = "latency", "latency, all in", "latency, with what FINN's takes", "FINN's throughput"
 
 
 @dataclass(frozen=True)
 class Point:
     """One network on one board, folded for a rate.
 
-    folding: OURS, EQUAL or FINN. wait_cycles, wait_us: from the last pixel to the logits. cells_per_s: what it keeps up
-    with; keeps_rate: whether that is the rate asked for. resources: LUT, DSP, BRAM_18K, URAM. fits: whether the board's
-    share has them. accuracy: of the package, on
-    held-out cells, None where it has not seen any.
+    folding: OURS (to the knee), ALL_IN (where the board is a limit), EQUAL or FINN. wait_cycles, wait_us: from the last
+    pixel to the logits. cells_per_s: what it keeps up with; keeps_rate: whether that is the rate asked for. resources:
+    LUT, DSP, BRAM_18K, URAM. fits: whether the board's share has them. accuracy: of the package, on held-out cells,
+    None where it has not seen any.
     """
 
     network: str
@@ -104,11 +104,13 @@ def explore(
                         budget={**points[-1].resources, "URAM": 0},
                         limited=True,
                         fill=1.0,
+                        all_in=True,
                         frame_cycles=max(
                             target.frame_cycles, cycles.predict(graph, throughput, target.line_cycles).interval
                         ),
                     )
-                    for kind, goal in ((OURS, target), (EQUAL, equal)):
+                    goals = [(OURS, target), (ALL_IN, replace(target, all_in=True)), (EQUAL, equal)]
+                    for kind, goal in goals if target.limited else (goals[0], goals[2]):
                         chosen, _ = optimizer.fold(graph, goal)
                         points.append(_point(graph, board, goal, chosen, (model.name, kind, accuracy), fill, asked))
                 except IcsortError as reason:
@@ -144,12 +146,12 @@ def _point(
 
 def draw(points: Sequence[Point], path: Path) -> None:
     """A picture: the wait over the rate and over the LUTs, a colour a network and board, FINN's folding hollow, ours
-    with the same resources half full."""
+    with the same resources half full, all in full below."""
     figure = Figure(figsize=(11, 4.5), layout="constrained")
     axes = figure.subplots(1, 2, sharey=True)
     names = sorted({(point.network, point.board) for point in points})
     for color, name in enumerate(names):
-        for folding, fill in ((OURS, "full"), (EQUAL, "left"), (FINN, "none")):
+        for folding, fill in ((OURS, "full"), (ALL_IN, "bottom"), (EQUAL, "left"), (FINN, "none")):
             mine = sorted(
                 (point for point in points if (point.network, point.board, point.folding) == (*name, folding)),
                 key=lambda point: point.cells_per_s,

@@ -7,9 +7,11 @@ line has come, and that is mostly the work of the last layers, whose rate is low
 1. gives every layer the PE and SIMD with which it keeps up with the required rate, such that the fullest
    resource of the board is as little full as can be;
 2. spends the rest where it gains most: what each option of each layer alone would save is followed by the cycle model
-   of the whole network, those that save most together within the budget are taken, and so on while it helps.
+   of the whole network, those that save most together within the budget are taken, and so on while it helps;
+3. gives back what gained next to nothing: of all foldings that wait hardly longer (`knee`), the one whose fullest
+   resource is least full, since a full board does not route.
 
-Both choices are multiple-choice knapsacks, which SciPy's HiGHS solves to within a gap or up to a number of nodes of its
+The choices are multiple-choice knapsacks, which SciPy's HiGHS solves to within a gap or up to a number of nodes of its
 search tree, never up to a time: the same network gets the same folding on every machine, however busy.
 
 Resources are those of every kernel, FIFO and width converter that the generator will place (folding.resources).
@@ -27,7 +29,7 @@ from scipy.optimize import Bounds, LinearConstraint, milp
 from icsort.errors import IcsortError
 from icsort.formats.board import Board
 from icsort.formats.netlist import Instance, Netlist
-from icsort.hw.folding.cycles import Flow, Graph, follow, latency
+from icsort.hw.folding.cycles import Flow, Graph, arrivals, follow, latency
 from icsort.hw.folding.folding import (
     FIFO_DEPTH,
     JOIN_FIFOS,
@@ -57,6 +59,9 @@ CYCLES = 10.0  # of latency that are worth the whole of a resource, where all fi
 GAP = 2e-3  # between the solution that is taken and the best one, of the costs
 NODES = 2000  # of a solution's search tree, after which the best that was found is taken
 OPTIMAL, INFEASIBLE = 0, 2  # states that milp ends in; any other: at the limit
+KNEE = 0.05, 20  # of the wait for the logits, or cycles, whichever is more: what the last resources must gain
+BESIDE = 0.1  # what a share of any resource counts, beside one of the fullest, where it is given back
+ROOM = 0.01  # of what is taken, that giving back must leave at least to go on
 ROUNDS = 5  # of solutions, each with what the one before needs between its layers
 
 
@@ -66,6 +71,7 @@ class Target:
     family: one of fabric.FAMILIES.
 
     limited: whether the budget is a limit. If not, a network that needs more is folded as cheaply as its rate allows.
+    all_in: every resource that gains a cycle is taken; else, where the budget is a limit, up to the knee alone.
     line_cycles: between the first pixels of two lines. frame_cycles: between two cells at the required rate.
     """
 
@@ -76,6 +82,7 @@ class Target:
     line_cycles: int
     frame_cycles: int
     fill: float = 1.0
+    all_in: bool = False
 
     @property
     def ultra(self) -> bool:
@@ -97,8 +104,10 @@ class Target:
         return f"board '{self.board}' has {self.limits[RESOURCES.index(key)]:.0f}{share}"
 
 
-def target(board: Board, graph: Graph, rate: float | None, line_rate: float | None, fill: float = 1.0) -> Target:
-    """What a board is to do. rate: cells a second; line_rate: lines a second.
+def target(
+    board: Board, graph: Graph, rate: float | None, line_rate: float | None, fill: float = 1.0, all_in: bool = False
+) -> Target:
+    """What a board is to do. rate: cells a second; line_rate: lines a second; all_in: as Target has it.
 
     Without a rate, a pixel each cycle without pause, as far as borders allow; without a line rate, lines as far apart
     as the rate leaves them. fill: share of the board's resources that the network may take. The sorter around it takes
@@ -131,7 +140,7 @@ def target(board: Board, graph: Graph, rate: float | None, line_rate: float | No
         )
     limited = board.budget_is == "limit"
     family = family_of(board.part)
-    return Target(board.name, family, board.budget, limited, line_cycles, frame_cycles, fill)
+    return Target(board.name, family, board.budget, limited, line_cycles, frame_cycles, fill, all_in)
 
 
 def resources(netlist: Netlist, family: str) -> tuple[dict[str, dict[str, int]], dict[str, int]]:
@@ -269,7 +278,8 @@ class Effort:
 
 
 def fold(graph: Graph, target: Target, progress: StepProgress = lambda _: None) -> tuple[Folding, Effort]:
-    """The folding with the lowest latency from the last line that the search finds within the target's budget.
+    """The folding with the lowest latency from the last line that the search finds within the target's budget, or the
+    one at its knee.
 
     Raises IcsortError where the budget does not allow the required rate: which resource is short, by how much, and
     the rate that would fit.
@@ -277,7 +287,20 @@ def fold(graph: Graph, target: Target, progress: StepProgress = lambda _: None) 
     search = _Search(Inventory(graph, target.family, target.ultra), target)
     if search.keep_up():
         search.spend(progress)
+        if target.limited and not target.all_in:
+            search.give_back(progress)
     return complete(graph, search.chosen(), target.line_cycles), search.effort()
+
+
+def knee(cycles: int) -> int:
+    """The longest wait for the logits that counts as good as one of so many cycles."""
+    share, least = KNEE
+    return cycles + max(int(share * cycles), least)
+
+
+def fullness(shares: Amounts) -> float:
+    """How full a board is with these shares of its resources: the largest, and a little of all."""
+    return float(shares.max() + BESIDE * shares.sum())
 
 
 class _Search:
@@ -384,10 +407,37 @@ class _Search:
                 changes //= 2
             self.at = best
 
+    def give_back(self, progress: StepProgress) -> None:
+        """Of all foldings that wait at most to the knee, take the one that fills the board least.
+
+        As in `spend`, several layers together may lose more than each alone: where a solution waits too long, the next
+        one may lose a quarter less.
+        """
+        able = self._able(self.target.frame_cycles)
+        knapsack = _Knapsack(able, self.target.limits)
+        last = int(arrivals(self.graph, self.target.line_cycles, 1)[0, -1, -1])
+        reached = self._latency()
+        longest = last + knee(reached - last)
+        best, least, slack = self.at, fullness(self._shares()), longest - reached
+        measured, gains = None, np.empty(0)
+        while slack > 0:
+            if measured is not best:
+                measured, (_, gains) = best, self._gains(able)
+            fits = self._settle(partial(knapsack.leanest, gains=gains, slack=slack))
+            if fits and self._latency() <= longest and fullness(self._shares()) < (1 - ROOM) * least:
+                best, least, slack = self.at, fullness(self._shares()), longest - self._latency()
+                progress(f"{self._latency()} cycles")
+            else:
+                slack = slack * 3 // 4
+            self.at = best
+
+    def _shares(self) -> Amounts:
+        """Of each resource."""
+        return self._total() / np.maximum(self.target.limits, 1.0)
+
     def _cost(self) -> float:
         """What is minimized: the latency, and CYCLES for the whole of each resource."""
-        shares = self._total() / np.maximum(self.target.limits, 1.0)
-        return self._latency() + CYCLES * float(shares.sum())
+        return self._latency() + CYCLES * float(self._shares().sum())
 
     def _follow(self) -> Flow:
         return follow(self.graph, derive(self.graph, self.chosen()), self.target.line_cycles)
@@ -453,6 +503,11 @@ class _Knapsack:
         kept = np.array([option is now[name] for name, option in self.options], float)
         costs = reached / len(self.able) - gains + CYCLES * self.shares.sum(axis=1)
         return self._solved(costs, 0.0, 1.0, between, [LinearConstraint(np.append(kept, 0), len(self.able) - changes)])
+
+    def leanest(self, between: Amounts, gains: Amounts, slack: int) -> _Solution:
+        """Fills the board least, and loses `slack` cycles at most."""
+        loses = LinearConstraint(np.append(-gains, 0), ub=slack)
+        return self._solved(BESIDE * self.shares.sum(axis=1), 1.0, 1.0, between, [loses])
 
     def _solved(
         self, costs: Amounts, fullest: float, limit: float, between: Amounts, more: Sequence[LinearConstraint] = ()

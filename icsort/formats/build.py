@@ -85,6 +85,7 @@ class Build(Document):
     budget: Budget
     budget_is: Literal["limit", "for comparison"]
     fill: Annotated[float, Field(gt=0, le=1)]
+    all_in: bool
     clock_mhz: Annotated[float, Field(gt=0)]
     clock_is: Literal["target", "reached"]
     baud: PositiveInt

@@ -87,7 +87,7 @@ def measure(network: Benchmarked, folder: Path, stall_runs: int) -> dict[str, An
     images = real_images(shape, network.images)
     np.save(folder / IMAGES_FILE, generated_images(shape, network.images) if images is None else images)
     with timed() as compiled:
-        target = ("--board", network.board, "--rate", network.rate, *network.compile)
+        target = ("--board", network.board, "--rate", network.rate, "--all-in", *network.compile)
         data = json.loads(shell.icsort("compile", package, "--out", build, *target, "--json", show=False))
     with timed() as simulated:
         runs = ("--images", folder / IMAGES_FILE, "--stalls", stall_runs, "--out", simulation)

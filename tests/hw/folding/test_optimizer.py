@@ -150,7 +150,7 @@ def test_no_folding_within_the_budget_is_better(tiny: Tiny, seed: int) -> None:
         goal = tiny.target(luts, int(random.integers(0, kept[:, 1].max() + 2)))
         roomy = tiny.within(goal, 0.97)
         try:
-            chosen, effort = optimizer.fold(tiny.graph, goal)
+            chosen, effort = optimizer.fold(tiny.graph, replace(goal, all_in=True))
         except IcsortError:
             assert not roomy.any()
             continue
@@ -165,6 +165,48 @@ def test_no_folding_within_the_budget_is_better(tiny: Tiny, seed: int) -> None:
             compared += 1
             assert cost <= 1.02 * costs[roomy].min(), (goal.budget, prediction.after_last_pixel)
     assert compared > 3
+
+
+def test_up_to_the_knee_nothing_leaves_more_room(tiny: Tiny, seed: int) -> None:
+    """Against all foldings that wait no longer than the knee allows: none takes clearly less, for budgets drawn from
+    what they take."""
+    random = np.random.default_rng(seed)
+    kept = tiny.amounts[tiny.intervals <= tiny.graph.height * tiny.line_cycles]
+    given_back = could = 0
+    for _ in range(12):
+        luts = int(random.integers(kept[:, 0].min(), 2 * kept[:, 0].max()))
+        goal = tiny.target(luts, int(random.integers(0, 2 * kept[:, 1].max() + 2)))
+        if not tiny.within(goal, 0.97).any():
+            continue
+        waits, takes = [], []
+        for all_in in (True, False):
+            chosen = fold(tiny.graph, replace(goal, all_in=all_in))
+            prediction, total = cycles.predict(tiny.graph, chosen, goal.line_cycles), tiny.inventory.total(chosen)
+            assert prediction.interval <= goal.frame_cycles
+            assert (total <= goal.limits).all()
+            waits.append(prediction.after_last_pixel)
+            takes.append(optimizer.fullness(total / np.maximum(goal.limits, 1)))
+        longest = waits[0] + max(waits[0] // 20, 20)
+        assert waits[1] <= longest
+        shares = tiny.amounts / np.maximum(goal.limits, 1)
+        full = shares.max(axis=1) + optimizer.BESIDE * shares.sum(axis=1)
+        fewest = full[tiny.within(goal) & (tiny.latencies <= longest)].min()
+        assert fewest - 1e-9 <= takes[1] <= takes[0]
+        assert takes[1] <= 1.1 * fewest, (goal.budget, waits, takes, fewest)
+        could += takes[0] > 1.1 * fewest
+        given_back += takes[1] < takes[0]
+    assert given_back > 3 or could == 0
+
+
+def test_the_knee_is_for_boards_that_are_a_limit(graph) -> None:
+    goal = target(graph, PLENTY, 4000)
+    inventory = optimizer.Inventory(graph, "xc7")
+    all_in, to_the_knee = fold(graph, replace(goal, all_in=True)), fold(graph, goal)
+    most, less = (cycles.predict(graph, found, goal.line_cycles).after_last_pixel for found in (all_in, to_the_knee))
+    assert most < less <= optimizer.knee(most)
+    luts = [inventory.total(found)[0] for found in (all_in, to_the_knee)]
+    assert luts[1] < 0.95 * luts[0]
+    assert fold(graph, replace(goal, limited=False)) == all_in
 
 
 def test_the_smallest_budget_is_kept_to_the_last_lut(tiny: Tiny) -> None:
@@ -203,7 +245,7 @@ def test_a_larger_budget_is_never_slower_and_is_kept(graph):
     reached = []
     for luts in (6_000, 9_000, 30_000):
         budget = {**PLENTY, "LUT": luts}
-        goal = target(graph, budget, 4000)
+        goal = replace(target(graph, budget, 4000), all_in=True)
         found = fold(graph, goal)
         assert (inventory.total(found) <= goal.limits).all()
         prediction = cycles.predict(graph, found, goal.line_cycles)
@@ -215,7 +257,7 @@ def test_a_larger_budget_is_never_slower_and_is_kept(graph):
 
 def test_with_plenty_nothing_faster_is_left_out(graph):
     """No single layer can be folded otherwise and gain a thirtieth: checked with every option of every layer."""
-    goal = target(graph, PLENTY, 4000)
+    goal = replace(target(graph, PLENTY, 4000), all_in=True)
     found = fold(graph, goal)
     inventory = optimizer.Inventory(graph, "xc7")
     chosen = {node.name: found[node.name] for node in graph.nodes if node.op in (*folding.MULTIPLIERS, "Thresholding")}
