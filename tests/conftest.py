@@ -2,6 +2,7 @@
 import os
 import random
 import subprocess
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,18 @@ os.environ["ICSORT_TEST_SEED"] = str(SEED)  # pytest-xdist's workers inherit it
 def pytest_configure(config: pytest.Config) -> None:
     if config.option.hypothesis_seed is None:
         config.option.hypothesis_seed = SEED
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """`quick(n)`: `make test` takes the first n of a test's parameters, `make test-full` all of them."""
+    taken: Counter[tuple[Path, str]] = Counter()
+    for item in items:
+        if marker := item.get_closest_marker("quick"):
+            test = item.path, item.name.partition("[")[0]
+            taken[test] += 1
+            if taken[test] > marker.args[0]:
+                item.add_marker(pytest.mark.full)
 
 
 functional_coverage.begin()  # in this process's environment, which the workers inherit too

@@ -110,6 +110,7 @@ def test_01_board_port_deletes_file(case: Callable[[str], Run], system: System) 
 
 @on_system
 @pytest.mark.parametrize("signal", ["HUP", "QUIT"])
+@pytest.mark.quick(1)
 def test_02_hangup_leaves_armed(
     signal: str,
     case: Callable[[str], Run],

@@ -18,6 +18,7 @@ NETWORKS = {
 
 
 @pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.quick(2)
 def test_equal_logits_in_fewer_cycles(name, tmp_path, seed):
     network = NETWORKS[name]
     package, images = make_package(tmp_path / "package", network, 3), random_images(network, 4, 5)

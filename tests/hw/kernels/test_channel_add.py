@@ -58,6 +58,7 @@ def run(values: tuple[int, ...], rng: np.random.Generator, folder: Path, seed: i
         (5, 1, 4, 0, 6, 0),
     ],
 )
+@pytest.mark.quick(3)
 def test_values_and_cycles(values: tuple[int, ...], tmp_path: Path, seed: int) -> None:
     run(values, np.random.default_rng(values), tmp_path, seed)
 

@@ -61,6 +61,7 @@ def run(
         ((3, 2, 4, 2, 5, 0, 0, 0, 0), True),  # no border
     ],
 )
+@pytest.mark.quick(4)
 def test_values_and_cycles(values: tuple[int, ...], signed: bool, tmp_path: Path, seed: int) -> None:
     run(values, signed, np.random.default_rng(seed), tmp_path, seed)
 

@@ -60,6 +60,7 @@ def run(channels: int, pe: int, image: tuple[int, int], bits: int, signed: bool,
         (4, 2, (7, 3), 1, False),
     ],
 )
+@pytest.mark.quick(4)
 def test_values_and_cycles(
     channels: int, pe: int, image: tuple[int, int], bits: int, signed: bool, tmp_path: Path, seed: int
 ) -> None:

@@ -52,6 +52,7 @@ def run(labels: int, pe: int, bits: int, signed: bool, out_bits: int, seed: int,
         (1, 1, 8, True, 1),
     ],
 )
+@pytest.mark.quick(4)
 def test_values_and_cycles(
     labels: int, pe: int, bits: int, signed: bool, out_bits: int, tmp_path: Path, seed: int
 ) -> None:

@@ -41,6 +41,7 @@ def run(channels: int, bits: int, signed: bool, kernel: tuple[int, int], seed: i
     ("channels", "bits", "signed", "kernel"),
     [(16, 4, False, (2, 2)), (3, 4, True, (3, 3)), (2, 8, True, (1, 1)), (5, 1, False, (2, 1)), (1, 6, True, (1, 5))],
 )
+@pytest.mark.quick(3)
 def test_values_and_cycles(
     channels: int, bits: int, signed: bool, kernel: tuple[int, int], tmp_path: Path, seed: int
 ) -> None:

@@ -42,6 +42,7 @@ def run(folds: int, pe: int, bits: int, signed: bool, kernel: tuple[int, int], s
     ("folds", "pe", "bits", "signed", "kernel"),
     [(4, 2, 4, False, (2, 2)), (2, 3, 4, True, (3, 3)), (3, 1, 8, True, (1, 1)), (1, 5, 1, False, (2, 1))],
 )
+@pytest.mark.quick(3)
 def test_values_and_cycles(
     folds: int, pe: int, bits: int, signed: bool, kernel: tuple[int, int], tmp_path: Path, seed: int
 ) -> None:

@@ -71,17 +71,18 @@ def run(
         (10, 7, 1, 1, "UINT3", "INT2"),  # one multiplier
         (5, 6, 5, 1, "INT8", "INT8"),  # SF = 1: the vector of one beat is replayed
         (20, 3, 4, 3, "UINT1", "INT4"),  # NF = 1; activations of one bit
+        (16, 6, 4, 3, "UINT2", "BIPOLAR"),
+        (15, 4, 5, 2, "BIPOLAR", "BIPOLAR"),  # counts equal pairs, 0 to 15: four bits are enough
+        (12, 6, 3, 2, "BIPOLAR", "INT4"),
         (1, 4, 1, 2, "UINT4", "INT4"),
         (1, 1, 1, 1, "INT2", "INT2"),
         (18, 8, 6, 4, "UINT4", "TERNARY"),
-        (16, 6, 4, 3, "UINT2", "BIPOLAR"),
         (9, 4, 9, 4, "INT8", "BIPOLAR"),
-        (15, 4, 5, 2, "BIPOLAR", "BIPOLAR"),  # counts equal pairs, 0 to 15: four bits are enough
         (64, 8, 64, 8, "BIPOLAR", "BIPOLAR"),
-        (12, 6, 3, 2, "BIPOLAR", "INT4"),
     ],
     ids=str,
 )
+@pytest.mark.quick(9)
 def test_values_and_cycles(layer: Layer, tmp_path: Path, seed: int) -> None:
     run(layer, np.random.default_rng(sum(map(ord, repr(layer)))), tmp_path, seed)
 
@@ -147,6 +148,7 @@ def test_xnor_mode(tmp_path: Path, seed: int) -> None:
 
 @pytest.mark.usefixtures("throwaway_models")
 @pytest.mark.parametrize("index", range(3))
+@pytest.mark.quick(1)
 def test_random_parameters(index: int, tmp_path: Path, seed: int) -> None:
     rng = np.random.default_rng((seed, index))
     sf, nf, simd, pe = (int(value) for value in rng.integers(1, [5, 5, 12, 6], endpoint=True))

@@ -62,12 +62,14 @@ NAMES = ("IFM_H", "IFM_W", "CHANNELS", "BITS", "K_H", "K_W", "STRIDE_H", "STRIDE
         (8, 7, 1, 5, 1, 1, 3, 4),  # stride larger than the window
     ],
 )
+@pytest.mark.quick(4)
 def test_values_and_cycles(values: tuple[int, ...], tmp_path: Path, seed: int) -> None:
     run(dict(zip(NAMES, values, strict=True)), np.random.default_rng(seed), tmp_path, seed)
 
 
 @pytest.mark.usefixtures("throwaway_models")
 @pytest.mark.parametrize("index", range(3))
+@pytest.mark.quick(1)
 def test_random_parameters(index: int, tmp_path: Path, seed: int) -> None:
     rng = np.random.default_rng((seed, index))
     height, width = rng.integers(1, 10, 2, endpoint=True)

@@ -109,12 +109,14 @@ def run(values: tuple[int, ...], rng: np.random.Generator, folder: Path, seed: i
         (1, 1, 4, 2, 4, 1, 1, 1, 1, 1),
     ],
 )
+@pytest.mark.quick(6)
 def test_values_and_cycles(values: tuple[int, ...], tmp_path: Path, seed: int) -> None:
     run(values, np.random.default_rng(seed), tmp_path, seed)
 
 
 @pytest.mark.usefixtures("throwaway_models")
 @pytest.mark.parametrize("index", range(3))
+@pytest.mark.quick(1)
 def test_random_parameters(index: int, tmp_path: Path, seed: int) -> None:
     rng = np.random.default_rng((seed, index))
     height, width = rng.integers(1, 7, 2, endpoint=True)

@@ -68,6 +68,7 @@ def run(channels: int, pe: int, lhs: Element, rhs: Element, seed: int, folder: P
         (5, 5, (1, False), (8, False)),
     ],
 )
+@pytest.mark.quick(3)
 def test_sums(channels: int, pe: int, lhs: Element, rhs: Element, tmp_path: Path, seed: int) -> None:
     run(channels, pe, lhs, rhs, seed, tmp_path)
 

@@ -46,6 +46,7 @@ def run(left: int, right: int, bits: int, signed: bool, seed: int, folder: Path)
     ("left", "right", "bits", "signed"),
     [(3, 5, 4, False), (4, 4, 4, True), (1, 7, 2, True), (16, 2, 8, False), (1, 1, 1, False)],
 )
+@pytest.mark.quick(3)
 def test_channels(left: int, right: int, bits: int, signed: bool, tmp_path: Path, seed: int) -> None:
     run(left, right, bits, signed, seed, tmp_path)
 

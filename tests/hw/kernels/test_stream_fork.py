@@ -12,6 +12,7 @@ from tests.hw.kernels import finn_node
 @pytest.mark.parametrize(
     ("outputs", "channels", "pe", "bits"), [(2, 6, 3, 4), (3, 2, 1, 8), (5, 4, 4, 1), (1, 3, 3, 2)]
 )
+@pytest.mark.quick(3)
 def test_copies(outputs: int, channels: int, pe: int, bits: int, tmp_path: Path, seed: int) -> None:
     rng = np.random.default_rng(seed)
     name = finn_node.datatype(bits, False)

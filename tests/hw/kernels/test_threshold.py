@@ -58,12 +58,13 @@ def run(
         (6, 1, 8, 0, 1, 1, 0, 0),
         (4, 2, 11, 1, 255, 8, -128, 0),
         (3, 3, 6, 0, 17, 5, 3, 0),  # one comparison more than one cycle counts
-        (2, 1, 1, 0, 16, 6, 0, 0),
         (12, 4, 9, 1, 15, 4, 0, 1),  # one row of thresholds for all channels
+        (2, 1, 1, 0, 16, 6, 0, 0),
         (6, 6, 7, 1, 3, 2, -2, 1),
         (4, 1, 12, 0, 40, 6, 0, 1),
     ],
 )
+@pytest.mark.quick(6)
 def test_values_and_cycles(values: tuple[int, ...], tmp_path: Path, seed: int) -> None:
     run(values, np.random.default_rng([abs(value) for value in values]), tmp_path, seed)
 
@@ -76,6 +77,7 @@ def test_bipolar_output(per_tensor: int, tmp_path: Path, seed: int) -> None:
 
 @pytest.mark.usefixtures("throwaway_models")
 @pytest.mark.parametrize("index", range(2))
+@pytest.mark.quick(1)
 def test_random_parameters(index: int, tmp_path: Path, seed: int) -> None:
     rng = np.random.default_rng((seed, index))
     folds, pe, in_bits, out_bits = (int(value) for value in rng.integers([1, 1, 2, 1], [4, 6, 16, 8], endpoint=True))

@@ -87,26 +87,28 @@ def run(layer: Layer, rng: np.random.Generator, folder: Path, seed: int) -> None
         Layer(4, (3, 3), 9, 4, "UINT4", "INT4"),  # one word of weights: they become constants
         Layer(3, (3, 3), 3, 1, "INT8", "INT8"),
         Layer(4, (1, 5), 5, 2, "UINT8", "INT2"),
-        Layer(2, (1, 1), 1, 1, "INT3", "INT4"),
-        Layer(4, (3, 3), 3, 2, "UINT4", "TERNARY"),
-        Layer(4, (3, 3), 1, 2, "UINT2", "BIPOLAR"),
         Layer(6, (2, 3), 2, 3, "INT4", "BIPOLAR"),
         Layer(4, (3, 3), 3, 2, "BIPOLAR", "BIPOLAR"),  # counts equal pairs
-        Layer(4, (3, 3), 9, 2, "BIPOLAR", "INT3"),
         Layer(4, (3, 3), 3, 2, "INT8", "INT8", mult_style="lut"),
         Layer(6, (3, 3), 1, 2, "UINT4", "INT4", whole_window=True),
         Layer(6, (3, 3), 3, 3, "INT4", "INT3", whole_window=True),
+        Layer(2, (1, 1), 1, 1, "INT3", "INT4"),
+        Layer(4, (3, 3), 3, 2, "UINT4", "TERNARY"),
+        Layer(4, (3, 3), 1, 2, "UINT2", "BIPOLAR"),
+        Layer(4, (3, 3), 9, 2, "BIPOLAR", "INT3"),
         Layer(4, (3, 3), 9, 2, "UINT4", "INT4", whole_window=True),
         Layer(3, (2, 2), 4, 3, "UINT4", "INT4", whole_window=True),  # one beat is all there is to do
     ],
     ids=lambda layer: f"{layer.channels}x{layer.kernel}-{layer.simd}-{layer.pe}-{layer.act_type}-{layer.weight_type}",
 )
+@pytest.mark.quick(9)
 def test_values_and_cycles(layer: Layer, tmp_path: Path, seed: int) -> None:
     run(layer, np.random.default_rng(sum(map(ord, repr(layer)))), tmp_path, seed)
 
 
 @pytest.mark.usefixtures("throwaway_models")
 @pytest.mark.parametrize("index", range(2))
+@pytest.mark.quick(1)
 def test_random_parameters(index: int, tmp_path: Path, seed: int) -> None:
     rng = np.random.default_rng((seed, index))
     nf, pe, rows, sf, simd = (int(value) for value in rng.integers(1, [3, 4, 2, 3, 3], endpoint=True))

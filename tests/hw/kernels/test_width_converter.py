@@ -12,6 +12,7 @@ from tests.hw.kernels.stream_case import StreamCase, check
     ("bits", "elements_in", "elements_out"),
     [(3, 1, 7), (4, 3, 6), (5, 7, 1), (2, 64, 16), (6, 4, 4)],
 )
+@pytest.mark.quick(4)
 def test_values_and_cycles(bits: int, elements_in: int, elements_out: int, tmp_path: Path, seed: int) -> None:
     rng = np.random.default_rng(seed)
     name = finn_node.datatype(bits, False)

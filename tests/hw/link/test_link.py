@@ -14,6 +14,7 @@ REGISTER_SOURCES = [RTL / "sorter" / "registers" / name for name in ("icsort_reg
 
 
 @pytest.mark.parametrize("clks_per_bit", [4, 5, 16])
+@pytest.mark.quick(2)
 def test_uart_rx(clks_per_bit: int, seed: int) -> None:
     run_bench(
         "uart_rx",

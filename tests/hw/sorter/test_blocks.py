@@ -21,6 +21,7 @@ def test_fault_register(seed: int) -> None:
 
 
 @pytest.mark.parametrize(("line_w", "c", "bits", "p"), [(8, 3, 16, 1), (13, 2, 10, 4), (3, 1, 8, 3), (1, 1, 16, 1)])
+@pytest.mark.quick(2)
 def test_line_input(seed: int, line_w: int, c: int, bits: int, p: int) -> None:
     parameters = {"LINE_W": line_w, "C": c, "SAMPLE_BITS": bits, "P": p}
     run_bench(
@@ -29,6 +30,7 @@ def test_line_input(seed: int, line_w: int, c: int, bits: int, p: int) -> None:
 
 
 @pytest.mark.parametrize(("line_w", "c", "bits", "p"), [(8, 3, 16, 1), (13, 2, 10, 4), (5, 1, 8, 5)])
+@pytest.mark.quick(2)
 def test_flat_field(seed: int, line_w: int, c: int, bits: int, p: int) -> None:
     parameters = {"LINE_W": line_w, "C": c, "SAMPLE_BITS": bits, "P": p}
     run_bench(
@@ -37,6 +39,7 @@ def test_flat_field(seed: int, line_w: int, c: int, bits: int, p: int) -> None:
 
 
 @pytest.mark.parametrize(("line_w", "c", "p", "depth"), [(6, 2, 1, 8), (13, 3, 4, 16), (5, 8, 5, 4)])
+@pytest.mark.quick(2)
 def test_channel_delay(seed: int, line_w: int, c: int, p: int, depth: int) -> None:
     sources = [SORTER / "channel_delay.sv"]
     parameters = {"LINE_W": line_w, "C": c, "SAMPLE_BITS": 12, "P": p, "DEPTH": depth}
@@ -44,6 +47,7 @@ def test_channel_delay(seed: int, line_w: int, c: int, p: int, depth: int) -> No
 
 
 @pytest.mark.parametrize(("line_w", "c", "p", "lines"), [(6, 2, 1, 8), (13, 3, 4, 4), (5, 1, 5, 16), (37, 1, 1, 128)])
+@pytest.mark.quick(3)
 def test_line_store(seed: int, line_w: int, c: int, p: int, lines: int) -> None:
     parameters = {"LINE_W": line_w, "C": c, "SAMPLE_BITS": 12, "P": p, "LINES": lines, "INDEX_BITS": 9}
     run_bench(
@@ -55,6 +59,7 @@ def test_line_store(seed: int, line_w: int, c: int, p: int, lines: int) -> None:
     ("line_w", "h", "w", "c", "p", "m", "lines"),
     [(9, 5, 6, 2, 1, 1, 16), (13, 10, 8, 1, 4, 2, 32), (7, 3, 5, 1, 7, 5, 32)],
 )
+@pytest.mark.quick(2)
 def test_window_reader(seed: int, line_w: int, h: int, w: int, c: int, p: int, m: int, lines: int) -> None:
     run_bench(
         "window_reader",
@@ -78,13 +83,15 @@ def test_window_reader(seed: int, line_w: int, h: int, w: int, c: int, p: int, m
     )
 
 
-@pytest.mark.parametrize("events", [4, 16])
+@pytest.mark.parametrize("events", [16, 4])
+@pytest.mark.quick(1)
 def test_event_members(seed: int, events: int) -> None:
     sources = [SORTER / "event_members.sv", RTL / "kernels" / "fifo.sv"]
     run_bench("event_members", "tests.hw.sorter.bench_event_members", sources, parameters={"EVENTS": events}, seed=seed)
 
 
 @pytest.mark.parametrize(("line_w", "c", "bits", "p"), [(6, 2, 12, 1), (13, 3, 16, 4), (5, 1, 8, 5)])
+@pytest.mark.quick(2)
 def test_line_source(seed: int, line_w: int, c: int, bits: int, p: int) -> None:
     parameters = {"LINE_W": line_w, "C": c, "SAMPLE_BITS": bits, "P": p, "LINES": 8}
     run_bench(
@@ -97,6 +104,7 @@ def test_line_source(seed: int, line_w: int, c: int, bits: int, p: int) -> None:
 
 
 @pytest.mark.parametrize(("line_w", "c", "bits", "p"), [(9, 1, 16, 1), (13, 3, 12, 4), (19, 8, 8, 19)])
+@pytest.mark.quick(2)
 def test_line_sums(seed: int, line_w: int, c: int, bits: int, p: int) -> None:
     sources = [SORTER / "adder_tree.sv", SORTER / "line_sums.sv"]
     parameters = {"LINE_W": line_w, "C": c, "SAMPLE_BITS": bits, "P": p}
@@ -144,6 +152,7 @@ def run_gate_engine(
 
 
 @pytest.mark.parametrize(("shape", "sizes", "constants"), GATE_ENGINES)
+@pytest.mark.quick(2)
 def test_gate_engine(seed: int, shape: tuple[int, int, int], sizes: dict[str, int], constants: tuple[int, int]) -> None:
     run_gate_engine(seed, shape, sizes, constants, 2000)
 
@@ -154,7 +163,8 @@ def test_gate_engine_at_length(seed: int) -> None:
     run_gate_engine(seed, *GATE_ENGINES[0], 100_000)
 
 
-@pytest.mark.parametrize("events", [3, 16])
+@pytest.mark.parametrize("events", [16, 3])
+@pytest.mark.quick(1)
 def test_posterior_settings(seed: int, events: int) -> None:
     sources = [SORTER / "posterior_settings.sv"]
     run_bench(
@@ -192,6 +202,7 @@ def test_event_join(seed: int) -> None:
 
 
 @pytest.mark.parametrize(("beats", "windows", "least"), [(1, 2, 4), (12, 16, 2), (12, 16, 0)])
+@pytest.mark.quick(2)
 def test_network_pairing(seed: int, beats: int, windows: int, least: int) -> None:
     run_bench(
         "network_pairing",
@@ -203,6 +214,7 @@ def test_network_pairing(seed: int, beats: int, windows: int, least: int) -> Non
 
 
 @pytest.mark.parametrize("depth", [8, 32])
+@pytest.mark.quick(1)
 def test_record_fifo(seed: int, depth: int) -> None:
     sources = [SORTER / "icsort_pkg.sv", SORTER / "record_fifo.sv"]
     run_bench(
@@ -237,6 +249,7 @@ def test_statistics(seed: int, counters: int) -> None:
 
 
 @pytest.mark.parametrize(("beats", "size", "piece"), [(48, 2, 16), (9, 7, 5), (8, 1, 64)])
+@pytest.mark.quick(2)
 def test_image_snapshot(seed: int, beats: int, size: int, piece: int) -> None:
     run_bench(
         "image_snapshot",
@@ -271,6 +284,7 @@ FRONT = [
     ("line_w", "h", "w", "c", "bits", "p", "net"),
     [(12, 6, 8, 2, 16, 1, 1), (13, 5, 8, 3, 12, 4, 8), (7, 6, 6, 1, 8, 7, 2), (16, 8, 6, 2, 10, 2, 3)],
 )
+@pytest.mark.quick(2)
 def test_front(seed: int, line_w: int, h: int, w: int, c: int, bits: int, p: int, net: int) -> None:
     sources = [RTL / "kernels" / "fifo.sv", RTL / "kernels" / "width_converter.sv"]
     sources += [SORTER / f"{name}.sv" for name in [*FRONT, "front"]]
@@ -285,6 +299,7 @@ def test_front(seed: int, line_w: int, h: int, w: int, c: int, bits: int, p: int
     ("line_w", "c", "bits", "p", "lines", "banks"),
     [(13, 3, 16, 2, 16, 4), (7, 1, 8, 1, 32, 8), (70, 8, 16, 7, 16, 4)],
 )
+@pytest.mark.quick(2)
 def test_features(seed: int, line_w: int, c: int, bits: int, p: int, lines: int, banks: int) -> None:
     names = ("feature_tables_pkg", "adder_tree", "feature_lines", "feature_events", "feature_log2", "feature_exp2")
     sources = [SORTER / f"{name}.sv" for name in (*names, "feature_values", "features")]
@@ -294,6 +309,7 @@ def test_features(seed: int, line_w: int, c: int, bits: int, p: int, lines: int,
 
 
 @pytest.mark.parametrize(("features", "events"), [(33, 16), (9, 3), (128, 4)])
+@pytest.mark.quick(2)
 def test_feature_store(seed: int, features: int, events: int) -> None:
     sources = [RTL / "kernels" / "fifo.sv", SORTER / "gate_memory.sv", SORTER / "feature_store.sv"]
     parameters = {"FEATURES": features, "EVENTS": events}

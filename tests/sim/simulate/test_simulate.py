@@ -65,6 +65,7 @@ def test_no_threshold_is_near_an_integer(system: System) -> None:
 
 
 @pytest.mark.parametrize("kind", ["weights", "thresholds"])
+@pytest.mark.quick(1)
 def test_one_flipped_bit_is_found(system: System, tmp_path: Path, seed: int, kind: str) -> None:
     """The top bit of one random element of each memory file in turn: the references, made from graph.onnx, disagree.
 
