@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`icsort gate export` and `icsort gate import`: gate sets as Gating-ML 2.0."""
+"""`icsort gate export` and `icsort gate import`: gate sets to and from other programs."""
 
 from pathlib import Path
 from typing import Annotated
@@ -39,7 +39,12 @@ def gate_export(
 
 
 def gate_import(
-    file: Annotated[Path, typer.Argument(help="Gating-ML 2.0 file, FILE.xml.", show_default=False)],
+    file: Annotated[
+        Path,
+        typer.Argument(
+            help="Gating-ML 2.0, FlowJo workspace or FACSDiva experiment, FILE.xml or FILE.wsp.", show_default=False
+        ),
+    ],
     model: Model,
     out: Annotated[Path, out("Gate set to make, FILE.toml.")],
     direction: Annotated[
@@ -53,26 +58,34 @@ def gate_import(
         list[str] | None,
         typer.Option(help="NAME=VALUE: what the file calls NAME is this value of the sorter. May be repeated."),
     ] = None,
+    sample: Annotated[
+        str | None,
+        typer.Option(
+            help="Sample of a workspace, or tube of an experiment, whose gates are meant.",
+            show_default="the only one that there is",
+        ),
+    ] = None,
     force: Force = False,
     as_json: Json = False,
 ) -> None:
-    """Read gates from Gating-ML 2.0. What the gate engine cannot hold is refused by its name.
+    """Read gates from Gating-ML 2.0, FlowJo 9 or 10, or FACSDiva. What cannot be held is refused by its name.
 
-    Example: icsort gate import gates.xml --model out/build --out gates.toml
+    Example: icsort gate import monday.wsp --sample a.fcs --direction 0=Live/Large --model out/build --out gates.toml
     """
     from icsort.formats.compile_gate import board_values, compile_gate
     from icsort.formats.gate_set import HEAD, to_toml
-    from icsort.formats.import_gating_ml import from_gating_ml
+    from icsort.formats.import_gates import import_gates
     from icsort.output import result_file
 
     target = read_target(model)
     board = board_values(target.manifest, target.clock_hz, target.features)
     directions = [(_output(word), gate) for word, gate in map(pair, direction or ())]
-    source = from_gating_ml(file, board, directions=directions, renamed=dict(map(pair, rename or ())))
+    imported = import_gates(file, board, sample=sample, directions=directions, renamed=dict(map(pair, rename or ())))
+    source = imported.source
     compiled = compile_gate(source, board)
     with result_file(out, HEAD, force) as stream:
         stream.write(to_toml(source))
-    _tell(out, len(source.tests), len(source.gates), as_json, compiled.changes)
+    _tell(out, len(source.tests), len(source.gates), as_json, (*imported.notes, *compiled.changes))
 
 
 def _tell(file: Path, tests: int, gates: int, as_json: bool, changes: tuple[str, ...] = ()) -> None:

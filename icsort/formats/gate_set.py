@@ -106,7 +106,7 @@ class Logicle(Strict):
             raise ValueError("w must be at most m / 2, and a within -w and m - 2 w")
         return self
 
-    def _constants(self) -> tuple[float, float, float, float, float, float]:
+    def constants(self) -> tuple[float, float, float, float, float, float]:
         """a, b, c, d, f, and the place of 0."""
         b = (self.m + self.a) * math.log(10)
         w = self.w / (self.m + self.a)
@@ -127,7 +127,7 @@ class Logicle(Strict):
     def from_axis(self, y: "NDArray[Any]") -> "NDArray[Any]":
         import numpy as np
 
-        a, b, c, d, f, zero = self._constants()
+        a, b, c, d, f, zero = self.constants()
         place = zero + np.abs(np.asarray(y) - zero)
         x = a * np.exp(b * place) - c * np.exp(-d * place) - f
         return np.where(np.asarray(y) < zero, -x, x)
@@ -136,7 +136,7 @@ class Logicle(Strict):
         """Newton's method within a bracket that each step narrows: x rises with y everywhere."""
         import numpy as np
 
-        a, b, c, d, f, zero = self._constants()
+        a, b, c, d, f, zero = self.constants()
         wanted = np.abs(np.asarray(x, np.float64))
         high = np.full(wanted.shape, zero + 1 + float(np.log1p(wanted.max(initial=0) / self.t)) / b)
         low = np.full(wanted.shape, zero)

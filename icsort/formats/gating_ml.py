@@ -22,3 +22,8 @@ SCALES: Final = {
     "logicle": ("logicle", "twma"),
 }
 """Element of each kind of scale, and the letters of its constants."""
+
+
+def gating(name: str) -> str:
+    """Of gating elements and attributes, as ElementTree has them."""
+    return f"{{{GATING}}}{name}"

@@ -2,15 +2,13 @@
 """A gate set from Gating-ML 2.0. What the gate engine cannot hold is refused by its name, with what would fit.
 
 Rectangles, polygons, ellipses, quadrants and Boolean gates; a gate with a parent is both of them. Scales flin, flog,
-fasinh, logicle. Nothing outside of the file is ever read: a document type, which is where XML declares entities, ends
-the import.
+fasinh, logicle.
 """
 
 import json
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 from xml.etree import ElementTree
 
 from icsort.errors import IcsortError
@@ -18,15 +16,12 @@ from icsort.formats.compile_gate import Board
 from icsort.formats.document import refusals
 from icsort.formats.fcs import parameter_name
 from icsort.formats.gate_set import FORMAT, REMEDY, VERSION, GateSet
-from icsort.formats.gating_ml import DATA_TYPE, GATING, ICSORT, SCALES, TRANSFORMS
+from icsort.formats.gating_ml import DATA_TYPE, GATING, ICSORT, SCALES, TRANSFORMS, gating
 from icsort.formats.recording import CLASS, posterior
+from icsort.formats.workspace import not_told
+from icsort.sim.bit_true import gate_engine as engine
 
-MAX_BYTES: Final = 2**26
 _KINDS: Final = {tag: (kind, letters) for kind, (tag, letters) in SCALES.items()}
-_ROOTS: Final = {
-    "Workspace": "a FlowJo workspace; export its gates as Gating-ML 2.0",
-    "bdfacs": "a BD FACSDiva experiment; draw its gates on a recording, or export them as Gating-ML 2.0",
-}
 _UNCOMPENSATED: Final = ("uncompensated", "FCS")
 """Recordings have no spillover matrix: what the file says of it is nothing, and features are compensated already."""
 _FITS: Final = {
@@ -39,65 +34,61 @@ Plain = dict[str, Any]
 
 
 def from_gating_ml(
-    path: Path,
-    board: Board,
-    *,
-    directions: Sequence[tuple[int, str]] = (),
-    renamed: Mapping[str, str] | None = None,
+    where: str, root: Element, board: Board, directions: Sequence[tuple[int, str]], renamed: Mapping[str, str]
 ) -> GateSet:
-    """Read a file for a board.
+    """A gate set of a document's outermost element.
 
-    directions: outputs and the gates, by name, that go there; by default those that an export of icsort has, or else
-    output 0 for the only gate that no other one names. renamed: values of the board by the file's names. Raises
-    IcsortError, which names construct and gate, for what cannot be held.
+    where: what messages begin with. directions, renamed: as `import_gates` has them. Raises IcsortError as it does.
     """
-    return _Import(path, board, directions, renamed or {}).read()
-
-
-class _NotGatesError(ValueError):
-    """What the file is instead."""
-
-
-class _Safe(ElementTree.TreeBuilder):
-    """Refuses a document type."""
-
-    def doctype(self, name: str, pubid: str | None, system: str | None) -> NoReturn:
-        del pubid, system
-        raise _NotGatesError(_ROOTS.get(name, "XML with a document type, which Gating-ML 2.0 does not have"))
+    return _Import(where, root, board, directions, renamed).read()
 
 
 class _Import:
     def __init__(
-        self, path: Path, board: Board, directions: Sequence[tuple[int, str]], renamed: Mapping[str, str]
+        self,
+        where: str,
+        root: Element,
+        board: Board,
+        directions: Sequence[tuple[int, str]],
+        renamed: Mapping[str, str],
     ) -> None:
-        self._path = path
+        self._where = where
+        self._root = root
         self._board = board
         self._renamed = renamed
         self._wanted = list(directions)
         self._axes: dict[str, Plain] = {parameter_name(name): {"value": name} for name in board.values}
         self._axes |= {parameter_name(posterior(name)): {"classes": [name]} for name in board.classes}
+        self._axes = {
+            name.replace("/", "_"): axis for name, axis in self._axes.items()
+        } | self._axes  # as FlowJo has them
         self._names: dict[str, str] = {}  # of gates and quadrants, by identifier
         self._scales: dict[str, str] = {}
         self._tests: list[Plain] = []
         self._gates: list[Plain] = []
 
     def read(self) -> GateSet:
-        root = self._root()
+        root = self._root
         scales = self._read_scales(root)
         gates = [element for element in root if element.tag.startswith(f"{{{GATING}}}")]
         for element in gates:
-            for named in (element, *element.iter(_tag("Quadrant"))):
-                identifier = named.get(_tag("id"), "")
+            for named in (element, *element.iter(gating("Quadrant"))):
+                identifier = named.get(gating("id"), "")
                 if identifier in self._names:
                     raise self._error(f"two gates have the id {identifier!r}")
                 self._names[identifier] = named.get(f"{{{ICSORT}}}name", identifier)
+        if len(self._names) > engine.TESTS + engine.GATES:
+            raise self._error(
+                f"has {len(self._names)} gates, more than the {engine.TESTS} tests and {engine.GATES} gates of the "
+                "gate engine; give fewer"
+            )
         plain_directions = self._directions(root, gates)
         targets = {direction["gate"] for direction in plain_directions}
         for element in gates:
             self._read_gate(element, targets)
         if not self._tests:
             raise self._error("it has no gates")
-        with refusals(str(self._path), REMEDY):
+        with refusals(self._where, REMEDY):
             return GateSet.model_validate_json(
                 json.dumps(
                     {
@@ -113,27 +104,12 @@ class _Import:
             )
 
     def _error(self, text: str) -> IcsortError:
-        return IcsortError(f"{self._path}: {text}")
-
-    def _root(self) -> Element:
-        try:
-            if self._path.stat().st_size > MAX_BYTES:
-                raise _NotGatesError(f"a file of more than {MAX_BYTES >> 20} MB, which no gates take")
-            root = ElementTree.parse(self._path, ElementTree.XMLParser(target=_Safe())).getroot()
-        except OSError as error:
-            raise self._error(f"cannot be read ({error.strerror}); give a Gating-ML 2.0 file") from None
-        except ElementTree.ParseError as error:
-            raise self._error(f"is no XML ({error}); give a Gating-ML 2.0 file") from None
-        except _NotGatesError as error:
-            raise self._error(f"is {error}") from None
-        if root.tag != _tag("Gating-ML"):
-            raise self._error(f"is {_ROOTS.get(root.tag, f'XML of {root.tag}, no Gating-ML 2.0')}")
-        return root
+        return IcsortError(f"{self._where}: {text}")
 
     def _read_scales(self, root: Element) -> Plain:
         """Those that dimensions name, by the names that they get."""
         scales: Plain = {}
-        used = {element.get(_tag("transformation-ref")) for element in root.iter()}
+        used = {element.get(gating("transformation-ref")) for element in root.iter()}
         for transformation in root.iter(f"{{{TRANSFORMS}}}transformation"):
             identifier = transformation.get(f"{{{TRANSFORMS}}}id", "")
             if identifier not in used:
@@ -168,30 +144,28 @@ class _Import:
         ]
         if own:
             return own
-        named = {element.get(_tag("ref")) for element in root.iter(_tag("gateReference"))}
-        named |= {element.get(_tag("parent_id")) for element in gates}
-        named |= {element.get(_tag("id")) for element in gates if element.tag == _tag("QuadrantGate")}
+        named = {element.get(gating("ref")) for element in root.iter(gating("gateReference"))}
+        named |= {element.get(gating("parent_id")) for element in gates}
+        named |= {element.get(gating("id")) for element in gates if element.tag == gating("QuadrantGate")}
         last = [name for identifier, name in self._names.items() if identifier not in named]
         if len(last) != 1:
-            raise self._error(
-                f"does not say which gate is sorted; give --direction OUTPUT=GATE, with one of: {', '.join(last)}"
-            )
+            raise not_told(self._where, last)
         return [{"output": 0, "gate": last[0]}]
 
     # Gates
 
     def _read_gate(self, element: Element, targets: set[str]) -> None:
         kind = element.tag.rpartition("}")[2]
-        name = self._names[element.get(_tag("id"), "")]
-        parent = element.get(_tag("parent_id"))
+        name = self._names[element.get(gating("id"), "")]
+        parent = element.get(gating("parent_id"))
         above = [] if parent is None else [self._name(parent, f"gate {name!r}")]
         if kind == "BooleanGate":
             self._read_boolean(element, name, above)
         elif kind == "RectangleGate":
-            dimensions = [(self._dimension(one, name), *self._bounds(one)) for one in element.iter(_tag("dimension"))]
+            dimensions = [(self._dimension(one, name), *self._bounds(one)) for one in element.iter(gating("dimension"))]
             self._add(name, above, self._ranges(name, dimensions), targets)
         elif kind == "PolygonGate":
-            axes, corners = self._shape(element, name, kind), element.iter(_tag("vertex"))
+            axes, corners = self._shape(element, name, kind), element.iter(gating("vertex"))
             polygon = {"kind": "polygon", **axes, "corners": [self._point(corner) for corner in corners]}
             self._add(name, above, [polygon], targets)
         elif kind == "EllipsoidGate":
@@ -213,13 +187,13 @@ class _Import:
 
     def _read_boolean(self, element: Element, name: str, above: list[str]) -> None:
         for operation, key in (("and", "all"), ("or", "any"), ("not", "all")):
-            within = element.find(_tag(operation))
+            within = element.find(gating(operation))
             if within is None:
                 continue
             members = []
-            for reference in within.iter(_tag("gateReference")):
-                negated = reference.get(_tag("use-as-complement"), "false") in ("true", "1")
-                member = self._name(reference.get(_tag("ref"), ""), f"gate {name!r}")
+            for reference in within.iter(gating("gateReference")):
+                negated = reference.get(gating("use-as-complement"), "false") in ("true", "1")
+                member = self._name(reference.get(gating("ref"), ""), f"gate {name!r}")
                 members.append("not " * (negated != (operation == "not")) + member)
             members = list(dict.fromkeys(members))
             if above and key == "any":
@@ -231,20 +205,20 @@ class _Import:
 
     def _read_quadrants(self, element: Element, name: str, above: list[str], targets: set[str]) -> None:
         dividers = {}
-        for divider in element.iter(_tag("divider")):
-            places = sorted(self._real(value.text, "value of a divider") for value in divider.iter(_tag("value")))
-            dividers[divider.get(_tag("id"))] = self._dimension(divider, name), places
-        for quadrant in element.iter(_tag("Quadrant")):
+        for divider in element.iter(gating("divider")):
+            places = sorted(self._real(value.text, "value of a divider") for value in divider.iter(gating("value")))
+            dividers[divider.get(gating("id"))] = self._dimension(divider, name), places
+        for quadrant in element.iter(gating("Quadrant")):
             dimensions = []
-            for position in quadrant.iter(_tag("position")):
-                reference = position.get(_tag("divider_ref"))
+            for position in quadrant.iter(gating("position")):
+                reference = position.get(gating("divider_ref"))
                 if reference not in dividers:
                     raise self._error(f"QuadrantGate {name!r} has no divider {reference!r}")
                 axis, places = dividers[reference]
                 location = self._number(position, GATING, "location")
                 least = max((place for place in places if place <= location), default=None)
                 dimensions.append((axis, least, min((place for place in places if place > location), default=None)))
-            of = self._names[quadrant.get(_tag("id"), "")]
+            of = self._names[quadrant.get(gating("id"), "")]
             self._add(of, above, self._ranges(of, dimensions), targets)
 
     # Parts of gates
@@ -278,12 +252,13 @@ class _Import:
 
     def _bounds(self, dimension: Element) -> tuple[float | None, float | None]:
         least, most = (
-            None if dimension.get(_tag(key)) is None else self._number(dimension, GATING, key) for key in ("min", "max")
+            None if dimension.get(gating(key)) is None else self._number(dimension, GATING, key)
+            for key in ("min", "max")
         )
         return least, most
 
     def _shape(self, element: Element, name: str, kind: str) -> Plain:
-        axes = [self._dimension(dimension, name) for dimension in element.iter(_tag("dimension"))]
+        axes = [self._dimension(dimension, name) for dimension in element.iter(gating("dimension"))]
         if len(axes) != 2:
             raise self._error(f"{kind} {name!r} has {len(axes)} dimensions; two, or several gates of two each, fit")
         if {"value": CLASS} in axes:
@@ -292,7 +267,7 @@ class _Import:
 
     def _dimension(self, element: Element, name: str) -> Plain:
         """The axis: value or classes, and scale."""
-        compensation = element.get(_tag("compensation-ref"), "uncompensated")
+        compensation = element.get(gating("compensation-ref"), "uncompensated")
         if compensation not in _UNCOMPENSATED:
             raise self._error(
                 f"gate {name!r}: spectrumMatrix {compensation!r}: the board compensates by the package's matrix "
@@ -309,7 +284,7 @@ class _Import:
                 f"gate {name!r}: the sorter has no value {value!r}; it has: {', '.join((CLASS, *self._axes))}; "
                 f"--rename {parameter!r}=VALUE says which is meant"
             )
-        scale = element.get(_tag("transformation-ref"))
+        scale = element.get(gating("transformation-ref"))
         if scale is None:
             return axis
         if scale not in self._scales:
@@ -318,8 +293,8 @@ class _Import:
 
     def _ellipse(self, element: Element, name: str) -> Plain:
         """Center, radii and angle: the axes of the covariance matrix, the larger one first."""
-        entries = [self._number(entry, DATA_TYPE, "value") for entry in element.iter(_tag("entry"))]
-        mean, square = element.find(_tag("mean")), element.find(_tag("distanceSquare"))
+        entries = [self._number(entry, DATA_TYPE, "value") for entry in element.iter(gating("entry"))]
+        mean, square = element.find(gating("mean")), element.find(gating("distanceSquare"))
         if len(entries) != 4 or mean is None or square is None:
             raise self._error(f"EllipsoidGate {name!r} lacks mean, covarianceMatrix of 2 x 2 or distanceSquare")
         a, b, _, c = entries
@@ -336,7 +311,7 @@ class _Import:
         }
 
     def _point(self, element: Element) -> list[float]:
-        places = [self._number(one, DATA_TYPE, "value") for one in element.iter(_tag("coordinate"))]
+        places = [self._number(one, DATA_TYPE, "value") for one in element.iter(gating("coordinate"))]
         if len(places) != 2:
             raise self._error(f"a point has {len(places)} coordinates; two fit")
         return places
@@ -357,11 +332,6 @@ class _Import:
         if identifier not in self._names:
             raise self._error(f"{who} names the gate {identifier!r}, which is not there")
         return self._names[identifier]
-
-
-def _tag(name: str) -> str:
-    """Of gating elements and attributes."""
-    return f"{{{GATING}}}{name}"
 
 
 def _own(name: str) -> str:

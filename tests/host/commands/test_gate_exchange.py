@@ -103,3 +103,34 @@ def test_what_is_wrong_is_said_and_nothing_is_written(package: Path, tmp_path: P
     assert not out.exists()
     icsort(*into, "--rename", "Roundness (PI)=Eccentricity (PI)", "--direction", "1=round and large")
     assert 'gate = "round and large"' in out.read_text()
+
+
+WORKSPACE = """<Workspace flowJoVersion="10.8.1" xmlns:g="http://www.isac-net.org/std/Gating-ML/v2.0/gating"
+ xmlns:t="http://www.isac-net.org/std/Gating-ML/v2.0/transformations"
+ xmlns:d="http://www.isac-net.org/std/Gating-ML/v2.0/datatypes"><SampleList>
+<Sample><t:spilloverMatrix prefix="Comp-" suffix=""><d:parameter d:name="PE-A"/></t:spilloverMatrix>
+<SampleNode name="a.fcs"><Subpopulations><Population name="Live"><Gate><g:RectangleGate>
+<g:dimension g:min="100"><d:fcs-dimension d:name="Comp-PE-A"/></g:dimension></g:RectangleGate></Gate>
+<Subpopulations><Population name="Round"><Gate><g:RectangleGate>
+<g:dimension g:max="0.5"><d:fcs-dimension d:name="Eccentricity (PI)"/></g:dimension></g:RectangleGate></Gate>
+</Population></Subpopulations></Population></Subpopulations></SampleNode></Sample>
+<Sample><SampleNode name="b.fcs"/></Sample></SampleList></Workspace>"""
+
+
+def test_a_workspace(package: Path, tmp_path: Path) -> None:
+    """One of its samples is said; what is compensated there is told among the changes."""
+    wsp, out, xml = tmp_path / "a.wsp", tmp_path / "gates.toml", tmp_path / "gates.xml"
+    wsp.write_text(WORKSPACE)
+    into = ("gate", "import", str(wsp), "--out", str(out), "--model", str(package))
+    assert "has 2 samples; give --sample with one of: a.fcs, b.fcs" in refusal(*into)
+    assert "it has no gates" in refusal(*into, "--sample", "b.fcs")
+    assert "the sorter has no value 'Comp-PE-A'" in refusal(*into, "--sample", "a.fcs")
+    assert not out.exists()
+    made = document(*into, "--sample", "a.fcs", "--rename", "Comp-PE-A=Total Intensity (PI)")
+    assert (made["tests"], made["gates"]) == (2, 1)
+    assert made["changes"][0].startswith("Comp-PE-A: compensation is not part of the gates")
+    assert 'all = ["Live", "Live/Round (shape)"]' in out.read_text()
+    icsort("gate", "export", str(out), "--out", str(xml), "--model", str(package))
+    again = ("gate", "import", str(xml), "--out", str(out), "--model", str(package), "--force")
+    assert "Gating-ML has no samples; leave --sample away" in refusal(*again, "--sample", "a.fcs")
+    icsort(*again)
