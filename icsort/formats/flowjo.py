@@ -260,7 +260,7 @@ class _FlowJo9(_FlowJo):
         kind = "PolygonGate" if shape is None else shape.tag
         if shape is None or kind not in ("Polygon", "PolyRect", "Range", "Ellipse"):
             raise self.gates.error(f"{kind} {one.name!r}: is not read; Polygon, PolyRect, Range and Ellipse are")
-        inside = gate.get("negated", "0") != "1"
+        inside = shape.get("negated", "0") in ("", "0")
         parameters = [text for each in gate.iterfind("ParameterNames/StringArray/String") if (text := each.text)]
         points = [
             (self.gates.number(vertex.get("x"), f"x of {one.name!r}"), self.gates.number(vertex.get("y"), "y"))
@@ -271,7 +271,7 @@ class _FlowJo9(_FlowJo):
                 raise self.gates.error(
                     f"Range {one.name!r} has {len(parameters)} parameters and {len(points)} ends; one and two fit"
                 )
-            ends = sorted(point[0] for point in points)
+            ends = sorted(point[points[0][0] == points[1][0]] for point in points)  # a range may stand upright
             self.gates.rectangle(one.name, one.parent, [(self.axis(parameters[0]), ends[0], ends[1])], inside)
             return
         if len(parameters) != 2:
