@@ -18,7 +18,7 @@ from icsort.formats.fcs import parameter_name
 from icsort.formats.gate_set import FORMAT, REMEDY, VERSION, GateSet
 from icsort.formats.gating_ml import DATA_TYPE, GATING, ICSORT, SCALES, TRANSFORMS, gating
 from icsort.formats.recording import CLASS, posterior
-from icsort.formats.workspace import not_told
+from icsort.formats.workspace import fault, not_told
 from icsort.sim.bit_true import gate_engine as engine
 
 _KINDS: Final = {tag: (kind, letters) for kind, (tag, letters) in SCALES.items()}
@@ -104,7 +104,7 @@ class _Import:
             )
 
     def _error(self, text: str) -> IcsortError:
-        return IcsortError(f"{self._where}: {text}")
+        return fault(self._where, text)
 
     def _read_scales(self, root: Element) -> Plain:
         """Those that dimensions name, by the names that they get."""

@@ -63,11 +63,15 @@ class Converted:
     notes: tuple[str, ...]
 
 
+def fault(where: str, text: str) -> IcsortError:
+    """In one line, whatever names are in it. where: the file."""
+    return IcsortError(f"{where}: {_one_line(text)}")
+
+
 def not_told(where: str, last: Sequence[str]) -> IcsortError:
     """last: the gates that no other one names."""
-    return IcsortError(
-        f"{where}: does not say which gate is sorted; give --direction OUTPUT=GATE, with one of: {', '.join(last)}"
-    )
+    names = ", ".join(last)
+    return fault(where, f"does not say which gate is sorted; give --direction OUTPUT=GATE, with one of: {names}")
 
 
 class GatingMl:
@@ -79,7 +83,7 @@ class GatingMl:
         self.notes: dict[str, None] = {}
 
     def error(self, text: str) -> IcsortError:
-        return IcsortError(f"{self.where}: {text}")
+        return fault(self.where, text)
 
     def number(self, text: str | None, what: str) -> float:
         """Raises IcsortError for what is none."""
@@ -253,7 +257,7 @@ class GatingMl:
         self._note(f"{name}: reaches the end of {place}: what is beyond it, and so is drawn there, is in the gate")
 
     def _note(self, text: str) -> None:
-        self.notes[text] = None
+        self.notes[_one_line(text)] = None
 
     def _dimension(self, gate: Element, parameter: str, scale: str | None, **bounds: float) -> None:
         dimension = ElementTree.SubElement(gate, gating("dimension"))
@@ -272,6 +276,10 @@ def placing(scale: AnyScale) -> Callable[[float], float]:
             return float(scale.to_axis(np.asarray(value)))
 
     return place
+
+
+def _one_line(text: str) -> str:
+    return "".join(character if character.isprintable() else " " for character in text)
 
 
 def _distinct(points: Sequence[Point]) -> list[Point]:

@@ -281,6 +281,7 @@ BIEX = 'biex transforms:maxRange="262144" transforms:neg="0" transforms:width="{
         (workspace(joined("OrNode", "a")), "OrNode 'a' names no gate in Dependents"),
         (workspace(joined("OrNode", "a", "b"), joined("OrNode", "b", "a")), "give --direction OUTPUT=GATE"),
         (workspace('<Population name="a"/>'), "population 'a' has no gate"),
+        (workspace(joined("OrNode", "a", "b"), joined("OrNode", "c&#10;d", "b")), "with one of: a, c d"),
         (workspace(population("a", "<gating:CurlyQuad/>")), "CurlyQuad 'a': is not read; polygons, rectangles and"),
         (workspace(population("a", rectangle("<gating:dimension/>"))), "a dimension without a parameter's name"),
         (workspace(population("a", "<gating:PolygonGate/>")), "PolygonGate 'a' has 0 dimensions; two fit"),
@@ -602,7 +603,7 @@ def mutated(text: str, draw: random.Random) -> str:
         element = draw.choice(elements)
         above = next(one for one in root.iter() if element in list(one))
         word = draw.choice(
-            ["", "0", "-1", "nan", "1e308", "-1e400", "1" * 40, "x", "a/b", "true", "0.5", "1e-300", "Ω"]
+            ["", "0", "-1", "nan", "1e308", "-1e400", "1" * 40, "x", "a/b", "true", "0.5", "1e-300", "Ω", "a\nb"]
         )
         kind = draw.randrange(6)
         if kind < 2 and element.attrib:
