@@ -33,6 +33,8 @@ NEWTON_STEPS: Final = 60
 
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
+Decades = Annotated[float, Field(gt=0, le=100)]
+"""More would overflow."""
 Point = tuple[float, float]
 
 
@@ -55,7 +57,7 @@ class Log(Strict):
 
     kind: Literal["log"]
     t: Positive
-    m: Positive
+    m: Decades
 
     def to_axis(self, x: "NDArray[Any]") -> "NDArray[Any]":
         import numpy as np
@@ -72,8 +74,8 @@ class Arcsinh(Strict):
 
     kind: Literal["arcsinh"]
     t: Positive
-    m: Positive
-    a: NotNegative = 0.0
+    m: Decades
+    a: Annotated[float, Field(ge=0, le=100)] = 0.0
 
     def to_axis(self, x: "NDArray[Any]") -> "NDArray[Any]":
         import numpy as np
@@ -96,7 +98,7 @@ class Logicle(Strict):
 
     kind: Literal["logicle"]
     t: Positive
-    m: Positive
+    m: Decades
     w: NotNegative
     a: float = 0.0
 

@@ -139,6 +139,7 @@ def test_a_file_there_and_back() -> None:
         ("[0.8, 0.3], [0.5, 0.9]]", "[0.8, 0.3], [0.45, 0.25]]", "the edges from corners 0 and 1 cross"),
         (", [0.5, 0.9]]", "]", "at least 3"),
         ("w = 0.5", "w = 2.5", "w must be at most m / 2"),
+        ("m = 4\n", "m = 1000\n", "m is 1000: it must be less than or equal to 100"),
         ("radii = [0.2, 0.3]", "radii = [0.2, 0]", "radii"),
         ('name = "shape"', 'name = "long"', "the name 'long' is there twice"),
         ('name = "shape"', 'name = "not shape"', "a name must not begin with 'not '"),

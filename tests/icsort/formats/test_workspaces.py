@@ -19,11 +19,12 @@ from flowkit._models.transforms._wsp_transforms import generate_biex_lut
 from icsort.errors import IcsortError
 from icsort.formats import drawn_gate
 from icsort.formats.compile_gate import Board, Value, compile_gate
+from icsort.formats.export_gating_ml import to_gating_ml
 from icsort.formats.flowjo import BIEX_OFF, of_biex
 from icsort.formats.gate_set import Logicle, order
 from icsort.formats.import_gates import Imported, import_gates
 from icsort.sim.bit_true import gate_engine as engine
-from tests.icsort.formats.test_gating_ml import BOARD, FULL, real, recording
+from tests.icsort.formats.test_gating_ml import BOARD, FULL, MODEL, random_set, real, recording
 
 TOTAL, SIZE, DELTA, MOST = (
     "Total Intensity (PI)",
@@ -558,7 +559,7 @@ def test_all_of_diva() -> None:
 
 
 def documents() -> Iterator[tuple[str, dict[str, Any]]]:
-    """One of each program, and what makes it one that is read."""
+    """One of each program, and an export of icsort, with what makes it one that is read."""
     yield HEAD + workspace(*ALL_KINDS) + TAIL, {"directions": [(0, "neither"), (1, "large/both")]}
     polygon_of_nine = "".join(f'<Vertex x="{x}" y="{y}"/>' for x, y in BOX)
     yield (
@@ -568,6 +569,7 @@ def documents() -> Iterator[tuple[str, dict[str, Any]]]:
     rest = '<gate fullname="All Events\\Rest" type="RestOf_Classifier"><input>All Events\\P1</input></gate>'
     text = of_diva(region(points=5), log="true").replace(">x</", ">120</").replace("</gates>", f"{rest}</gates>")
     yield text, {}
+    yield to_gating_ml(random_set(np.random.default_rng(0)), MODEL.classes), {}
 
 
 @pytest.mark.parametrize("number", [60, pytest.param(500, marks=FULL)])
@@ -586,7 +588,7 @@ def test_mutated_ones(tmp_path: Path, seed: int, number: int) -> None:
                 read += 1
             except IcsortError as error:
                 said.append(str(error))
-    assert number / 10 < read < 3 * number
+    assert number / 10 < read < 4 * number
     assert not [line for line in said if "\n" in line]
 
 
