@@ -33,7 +33,9 @@ PLOT: Final = 256.0
 MOST_OFF: Final = 0.001
 """By which a table of FlowJo 9 may miss the logicle scale that it is taken for, of the axis."""
 BIEX_OFF: Final = 0.0002
-"""By which a logicle scale misses an axis of FlowJo 10 at most, of the axis, for widths down to -1000."""
+"""By which a logicle scale misses an axis of FlowJo 10 at most, of the axis, for the widths and decades that follow."""
+WIDEST: Final = -1000.0
+FEWEST_DECADES: Final = 3.0
 OPERATIONS: Final = {"AndNode": "and", "OrNode": "or", "NotNode": "not"}
 
 
@@ -105,7 +107,7 @@ class _FlowJo(ABC):
         """An axis that `scale`, with its top at t, misses by `off` of it at most."""
         note = (
             f"{parameter}: its biexponential axis is read as logicle t = {t:.6g}, m = {scale.m:.6g}, "
-            f"w = {scale.w:.6g}, a = {scale.a:.6g}, which it is to {off:.1g} of the axis"
+            f"w = {scale.w:.6g}, a = {scale.a:.6g}, which it is to {off:.2g} of the axis"
         )
         made = self.gates.scale(parameter, "logicle", t=t, m=scale.m, w=scale.w, a=scale.a)
         low, beyond = float(made.from_axis(np.asarray(0.0))), float(made.to_axis(np.asarray(-t)))
@@ -353,5 +355,7 @@ def biexponential(width: float, below: float, decades: float) -> Logicle:
 def of_biex(below: float, width: float, decades: float, top: float) -> tuple[Logicle, float]:
     """The scale for a top of 1, and the top, of an axis of FlowJo 10. width: FlowJo's, negative. top: FlowJo's as well,
     which the exponential reaches alone. Raises ValueError, ArithmeticError for constants that make none."""
+    if not WIDEST <= width <= -1 or decades < FEWEST_DECADES:
+        raise ValueError(f"an axis of width {width:g} and {decades:g} decades")
     scale = biexponential(math.log10(-width) / 2, max(below, 0.0), decades)
     return scale, top / (scale.constants()[0] * 10 ** (scale.m + scale.a))

@@ -223,7 +223,7 @@ def test_all_that_is_read_of_flowjo_10(tmp_path: Path, seed: int, fraction: str)
 
 @pytest.mark.parametrize("below", [0.0, 0.5, 1.0])
 @pytest.mark.parametrize("width", [-1.0, -10.0, -100.0, -1000.0])
-@pytest.mark.parametrize("above", [4.41854, 5.2])
+@pytest.mark.parametrize("above", [3.0, 4.41854, 5.2])
 def test_a_biexponential_axis_is_a_logicle_one(below: float, width: float, above: float) -> None:
     """FlowKit's table of FlowJo's axis, at all its channels."""
     values, channels = generate_biex_lut(pos=above, neg=below, width_basis=width, max_value=262144.0)
@@ -291,6 +291,7 @@ BIEX = 'biex transforms:maxRange="262144" transforms:neg="0" transforms:width="{
         (workspace(on(TOTAL, *BOX), transformations={TOTAL: "hyperlog"}), "hyperlog of 'Total Intensity .PI.': is no"),
         (workspace(on(TOTAL, *BOX), transformations={TOTAL: "biex"}), "neg of biex of 'Total Intensity .PI.' is None"),
         (workspace(on(TOTAL, *BOX), transformations={TOTAL: BIEX.format(0)}), "has numbers that no scale can hold"),
+        (workspace(on(TOTAL, *BOX), transformations={TOTAL: BIEX.format(-1001)}), "has numbers that no scale can hold"),
         (
             workspace(on(TOTAL, *BOX), transformations={TOTAL: BIEX.format(-10) + ' transforms:length="512"'}),
             "biex of 'Total Intensity .PI.' has length '512'; 256 is read, or draw",
