@@ -573,7 +573,7 @@ def documents() -> Iterator[tuple[str, dict[str, Any]]]:
     yield to_gating_ml(random_set(np.random.default_rng(0)), MODEL.classes), {}
 
 
-@pytest.mark.parametrize("number", [60, pytest.param(500, marks=FULL)])
+@pytest.mark.parametrize("number", [25, pytest.param(500, marks=FULL)])
 def test_mutated_ones(tmp_path: Path, seed: int, number: int) -> None:
     """Whatever is changed in a file, it is read or refused in one line; the seed is in pytest's header."""
     draw = random.Random(seed + number)
