@@ -18,6 +18,7 @@ from icsort.formats import package as manifest
 from icsort.formats.background import LINES_PER_SECOND
 from icsort.formats.board import load_board
 from icsort.formats.build import BUILD_FILE, FILE_LIST, GRAPH_FILE, Build, FoldingSearch, Layer, load_build
+from icsort.formats.known import KNOWN_FILE
 from icsort.output import result_folder
 from icsort.sim.bit_true import features as event_features
 
@@ -218,8 +219,9 @@ def _compile_into(
         tools=tools,
     )
     progress("write")
-    for name in (manifest.MODEL_FILE, manifest.MANIFEST_FILE):
-        shutil.copyfile(package / name, folder / name)
+    for name in (manifest.MODEL_FILE, manifest.MANIFEST_FILE, KNOWN_FILE):
+        if name != KNOWN_FILE or (package / name).is_file():
+            shutil.copyfile(package / name, folder / name)
     graph.model.save(str(folder / GRAPH_FILE))
     files: dict[str, bytes] = {f"rtl/{name}": contents for name, contents in library.items()}
     files["rtl/icsort_net.sv"] = net.encode()

@@ -187,7 +187,12 @@ def _write(
 
     written = save(1.0, manifest.AccuracySpec(accuracy=0.0, balanced_accuracy=0.0, cells=0))
     if dataset is not None and setup is not None:
+        from icsort.formats import known
+        from icsort.formats.heldout import HeldOut
+
         written = save(*_calibrated(folder, network.scale, dataset, setup))
+        names = dataset.classes, dataset.channels
+        known.write(folder, HeldOut(tuple(dataset.images), dataset.labels, *names, setup.background))
     return written
 
 

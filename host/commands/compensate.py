@@ -38,6 +38,7 @@ def compensate(
 
     from icsort.formats import compensation
     from icsort.formats import package as packages
+    from icsort.formats.known import KNOWN_FILE
     from icsort.output import result_folder
     from icsort.sim.bit_true.features import MATRIX_BITS
 
@@ -46,7 +47,7 @@ def compensate(
     kept = {name: value for name, value in before if name not in ("features", "model_id")}
     after = packages.Manifest(**kept, features=spec)
     with result_folder(out, packages.MANIFEST_FILE, force) as folder:
-        for name in (packages.MODEL_FILE, packages.CELLS_FILE):
+        for name in (packages.MODEL_FILE, packages.CELLS_FILE, KNOWN_FILE):
             if (package / name).is_file():
                 shutil.copyfile(package / name, folder / name)
         packages.save(after, folder)

@@ -19,9 +19,11 @@ from qonnx.core.onnx_exec import execute_onnx
 from qonnx.util.cleanup import cleanup_model
 
 from icsort.errors import IcsortError
+from icsort.formats import heldout, known
 from icsort.formats import package as manifest
 from icsort.formats.acquisition import Acquisition
 from icsort.formats.document import refusals
+from icsort.formats.heldout import HeldOut
 from icsort.formats.integer import INTEGER_TOLERANCE
 from icsort.output import result_folder
 from icsort.quant.networks.architectures import Network
@@ -72,6 +74,7 @@ def export_package(run_folder: Path, out: Path, name: str | None = None, force: 
         ),
         pixels=run.heldout_pixels,
         seen=seen,
+        cells=heldout.load(run_folder / heldout.HELDOUT_FILE),
         force=force,
     )
 
@@ -88,11 +91,13 @@ def write_package(
     data: manifest.DataSpec,
     pixels: torch.Tensor,
     seen: Seen | None = None,
+    cells: HeldOut | None = None,
     force: bool = False,
 ) -> manifest.Manifest:
     """Write a model package of a quantized network, checked on pixels (N, C, H, W). Returns the manifest.
 
     seen: the cells that it was trained on, kept beside the manifest, whose data names them; None where nobody knows.
+    cells: of which the known ones of `icsort selftest` are taken; None: there are none.
     """
     with result_folder(out, manifest.MANIFEST_FILE, force) as folder:
         path = folder / manifest.MODEL_FILE
@@ -115,6 +120,8 @@ def write_package(
         manifest.save(package, folder)
         if seen is not None:
             seen.write(folder / SEEN_FILE)
+        if cells is not None:
+            known.write(folder, cells)
     return package
 
 

@@ -13,6 +13,7 @@ from qonnx.core.modelwrapper import ModelWrapper
 
 from icsort.errors import IcsortError
 from icsort.formats import package as manifest
+from icsort.formats.known import KNOWN_FILE
 from icsort.output import RECORD_FILE
 from icsort.quant.networks.architectures import build_model
 from icsort.quant.packaging import export
@@ -27,6 +28,7 @@ def test_package(package_folder: Path, run_folder: Path) -> None:
     assert sorted(path.name for path in package_folder.iterdir()) == [
         RECORD_FILE,
         SEEN_FILE,
+        KNOWN_FILE,
         "manifest.json",
         "model.onnx",
     ]
