@@ -500,6 +500,13 @@ def values_of(
     return values
 
 
+def intervals(times: ArrayLike) -> NDArray[np.int64]:
+    """(E,) cycles since the event before, of events at these times, as the engine takes them; the most there is of the
+    first."""
+    apart = np.diff(np.asarray(times, np.int64))
+    return np.concatenate([[INTERVAL_MAX], np.minimum(apart, INTERVAL_MAX)])[: np.size(times)]
+
+
 def evaluate(program: Program, values: ArrayLike, best: ArrayLike, known: ArrayLike = VALUES) -> Result:
     """Tests, gates and direction of E events.
 

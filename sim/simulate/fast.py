@@ -21,23 +21,20 @@ from icsort.formats.background import CELLS_PER_SECOND
 from icsort.formats.build import Build
 from icsort.formats.heldout import HeldOut
 from icsort.formats.integer import IntegerNetwork
+from icsort.formats.latency import Latency
 from icsort.sim.bit_true import features, gate_engine
 from icsort.sim.bit_true.event import Events, cut_windows, find_events, first_columns, line_sums
 from icsort.sim.bit_true.event_flag import EventFlag
 from icsort.sim.bit_true.gate_engine import Program
 from icsort.sim.bit_true.scheduler import NO_DIRECTION, Cell, Outcome, Result, Scheduler, Settings
 from icsort.sim.simulate.lines import Scene
-from icsort.sim.simulate.sorter import SCHEDULE, every_other, intervals
+from icsort.sim.simulate.sorter import SCHEDULE, every_other
 from icsort.sim.verilator.board import line_cycles
 
 STRETCH = 20_000  # cells that flow at once
 CHUNK = 1024  # windows that are in memory at once
 EVENTS = 16  # between acceptance and decision
 FRONT_COUNTERS = ("ACCEPTED", "MISSED", "DEBRIS", "DEAD_TIME", "WINDOWS_LOST")
-FRONT_CYCLES = 40  # from the last beat of a line to its pixel, or to what the trigger makes of it
-POSTERIOR_CYCLES = 23  # from the logits to the last of an event's values, beside 2 a class
-GATE_CYCLES = 16  # from there to the decision, beside one a test and one a gate
-FEATURE_CYCLES = 80  # from the last line to the last feature, about those of 3 channels
 
 
 @dataclass(frozen=True)
@@ -300,7 +297,7 @@ def run_fast(
         constants.shift,
         features=numbers,
         length=whole("length"),
-        interval=intervals(times),
+        interval=gate_engine.intervals(times),
     )
     best, posterior = logits.argmax(axis=1), values[:, gate_engine.VALUE_POSTERIOR].astype(np.int64)
     gated = gate_engine.evaluate(program, values, best, gate_engine.VALUE_FEATURE + numbers.shape[1])
@@ -360,12 +357,8 @@ class _Queue:
 
     def __init__(self, build: Build, cycles_per_line: float, tests_and_gates: int) -> None:
         self.missed = 0
-        self._line = build.line_beats
+        self._latency = Latency.of(build, tests_and_gates)
         self._interval = max(build.interval_cycles, build.manifest.input.height * build.manifest.input.width)
-        self._tests = tests_and_gates + GATE_CYCLES
-        self._behind = FRONT_CYCLES + (FEATURE_CYCLES if build.features else 0) + self._tests
-        self._gate = 2 * len(build.manifest.classes) + POSTERIOR_CYCLES + self._tests
-        self._network = build.net_latency_cycles + FRONT_CYCLES + self._gate
         self._ring = (build.ring_lines - build.manifest.input.height) * cycles_per_line
         self._open: deque[int] = deque()
         self._free = self._decided = 0
@@ -377,7 +370,7 @@ class _Queue:
         for event, (time, begin, end) in enumerate(
             zip(block.time.tolist(), block.accepted.tolist(), block.ended.tolist(), strict=True)
         ):
-            begin += self._line
+            begin += self._latency.line
             while self._open and self._open[0] < begin:
                 self._open.popleft()
             if len(self._open) == EVENTS:
@@ -387,8 +380,7 @@ class _Queue:
             read = max(begin, self._free)
             self._free = read + self._interval
             # One event at a time is in the gate engine.
-            end += self._line + self._behind
-            self._decided = max(read + self._network, end, self._decided + self._gate + 1)
+            self._decided = max(self._latency.decided(read, end), self._decided + self._latency.gate + 1)
             self._open.append(self._decided)
             decisions.append(self._decided)
             lost.append(read - time > self._ring)

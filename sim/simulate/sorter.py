@@ -188,7 +188,7 @@ def compare_decisions(
         constants.shift,
         features=np.array([record.features or (0,) * number for record in records], np.int64),
         length=[record.length for record in records],
-        interval=intervals([record.time for record in records]),
+        interval=gate_engine.intervals([record.time for record in records]),
     )
     known = [gate_engine.VALUE_FEATURE + len(record.features or ()) for record in records]
     best = logits.argmax(axis=1)
@@ -206,12 +206,6 @@ def compare_decisions(
     expected = softmax(logits * scale, axis=1)[:, wanted].sum(axis=1)
     posteriors = np.array([record.posterior for record in records]) / gate.POSTERIOR_ONE
     return Decided(sum(equal), float(np.abs(posteriors - expected).max(initial=0.0)))
-
-
-def intervals(times: Sequence[int] | NDArray[np.int64]) -> NDArray[np.int64]:
-    """(E,) cycles since the event before, as the gate engine takes them."""
-    apart = np.diff(np.asarray(times, np.int64))
-    return np.concatenate([[gate_engine.INTERVAL_MAX], np.minimum(apart, gate_engine.INTERVAL_MAX)])[: len(times)]
 
 
 def equal_features(records: Sequence[protocol.EventRecord], stream: Flow, build: Build) -> int:
