@@ -69,6 +69,11 @@ COMMANDS = {
         "",
         "Store cells in a board, let it play them at the instrument's pace, and print what it makes of them.",
     ),
+    "selftest": Entry(
+        "host.commands.selftest:selftest",
+        "report",
+        "Test a board on a desk: known cells through its line source, and every value compared with the package.",
+    ),
     "watch": Entry(
         "host.commands.watch:watch",
         "",

@@ -11,7 +11,7 @@ import struct
 import threading
 import tty
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
 
 from cobs import cobs
@@ -148,6 +148,10 @@ class FakeBoard:
         self.keeps_calibration = False  # that which is in force, whatever is committed
         self.deaf = False  # it neither carries out nor answers anything
         self.on_request: Callable[[], None] = lambda: None  # called before each answer
+        # What it sends of stored lines that are played so many times.
+        self.on_play: Callable[[int], Iterable[bytes]] = lambda repeats: (
+            self.event(len(self.played)) for _ in range(repeats)
+        )
         self._master, self._slave = os.openpty()
         tty.setraw(self._slave)
         os.set_blocking(self._master, False)
@@ -295,8 +299,8 @@ class FakeBoard:
         elif address == SOURCE_START:
             if registers[LINE_SOURCE] & 1:
                 self.played.append(tuple(registers[name] for name in (SOURCE_LINES, SOURCE_GAP, SOURCE_REPEATS)))
-                for _ in range(registers[SOURCE_REPEATS]):
-                    self.put(self.event(len(self.played)))
+                for frame in self.on_play(registers[SOURCE_REPEATS]):
+                    self.put(frame)
         elif address == FRONT_DATA:
             self.tables[registers[FRONT_INDEX]] = data
             registers[FRONT_INDEX] += 1

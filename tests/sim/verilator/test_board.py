@@ -6,13 +6,16 @@ import fcntl
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import flowio
 import numpy as np
@@ -20,6 +23,9 @@ import pytest
 from numpy.typing import NDArray
 
 from icsort.errors import IcsortError
+from icsort.formats import known
+from icsort.formats.gate_set import GateSet
+from icsort.host import self_test
 from icsort.host.images import ImageAssembler
 from icsort.host.link.protocol import EventRecord, ImagePiece, ImageReason, Statistics
 from icsort.host.sorter import Sorter
@@ -354,6 +360,45 @@ def test_dead_link_is_replaced(system: System, tmp_path: Path) -> None:
     with virtual_board(system.build, no_lines(system), port):
         assert port.is_char_device()
     assert not port.is_symlink()
+
+
+@pytest.mark.parametrize("shapes", [False, pytest.param(True, marks=pytest.mark.full)])  # of which scales take minutes
+def test_self_test(system: System, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shapes: bool) -> None:
+    """Of two known cells the RTL says what package and models say, and has its gate set again afterwards. The cells
+    are cut short, as the virtual line takes its time to store them."""
+    whole = self_test.own_gates
+
+    def flat(*words: Any) -> GateSet:
+        gates = whole(*words)
+        tests = tuple(test for test in gates.tests if test.kind in ("class", "range"))
+        return gates.model_copy(update={"tests": tests, "gates": tuple(g for g in gates.gates if g.name != "ring")})
+
+    if not shapes:
+        monkeypatch.setattr(self_test, "own_gates", flat)
+    manifest, package = system.build.manifest, tmp_path / "package"
+    shutil.copytree(system.package, package)
+    known.write(package, replace(system.cells, images=tuple(image[14:24] for image in system.cells.images)))
+    cells = known.load(package, manifest).first(2)
+    with virtual_board(system.build, no_lines(system), tmp_path / "board") as board:
+        with Sorter.open(str(board.port)) as sorter:
+            before = sorter.set_gate(list(manifest.classes[:2]), 0.6, manifest)
+            test = self_test.SelfTest(sorter, system.build, cells)
+            test.run()
+            after = sorter.gate()
+        outcome = board.stop()
+    assert [step for step in test.steps if not step.passed] == []
+    figures = {step.name: step.figures for step in test.steps}
+    assert figures["logits"]["compared"] == 2 * self_test.PLAYS * len(manifest.classes)
+    assert figures["features"]["compared"] == 2 * self_test.PLAYS * system.build.features
+    assert figures["images"]["compared"] == 2 * (cells.pixels[0].size + 1)
+    assert (after.identity, after.mask, after.posterior) == (before.identity, before.mask, before.posterior)
+    assert (outcome.summary["events"], outcome.summary["sort_pulses"]) == (2 * self_test.PLAYS, [])
+
+
+def test_known_cells_of_a_run_are_in_its_build(system: System) -> None:
+    cells = known.load(system.build.folder, system.build.manifest)
+    assert len(cells.lines) == known.CELLS
+    assert (cells.logits == finn_logits(system.build, cells.pixels)).all()
 
 
 def no_lines(system: System) -> NDArray[np.uint16]:
