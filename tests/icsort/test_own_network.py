@@ -14,7 +14,9 @@ from typer.testing import CliRunner
 
 from icsort.cli.root import app
 from icsort.errors import IcsortError
+from icsort.formats import known
 from icsort.formats import package as manifest
+from icsort.formats.integer import IntegerNetwork
 from icsort.hw.compile import compile_package
 from icsort.own_network import NEVER, package
 from icsort.sim.simulate.images import generated_images
@@ -198,5 +200,8 @@ def test_calibrated_on_labelled_cells(tmp_path, seed):
     assert made.manifest.accuracy.cells == 36
     assert made.manifest.trigger.on < NEVER
     assert made.manifest.logits.temperature != 1.0
+    kept = known.load(tmp_path / "package", made.manifest)
+    assert len(kept.lines) == known.CELLS
+    assert (kept.logits == IntegerNetwork(tmp_path / "package").logits(kept.pixels)).all()
     with pytest.raises(IcsortError, match="c is in one of them only"):
         package(path, tmp_path / "other", classes=["a", "b", "d"], cells=tmp_path / "cells")

@@ -18,7 +18,8 @@ from tests.host.fake_board import FakeBoard
 def test_a_compensated_package_runs_on_the_same_build(
     board: FakeBoard, model: Manifest, package: Path, tmp_path: Path
 ) -> None:
-    (package / "cells.npz").write_bytes(b"cells")
+    for name in ("cells.npz", "known.npz"):
+        (package / name).write_bytes(b"cells")
     (tmp_path / "spillover.csv").write_text("FITC-A,PI\n1,0.25\n0,1\n")
     out = tmp_path / "compensated"
     words = ["compensate", str(package), str(tmp_path / "spillover.csv"), "--out", str(out)]
@@ -27,7 +28,7 @@ def test_a_compensated_package_runs_on_the_same_build(
     made = load(out)
     assert (made.network_id, made.name) == (model.network_id, model.name)
     assert made.model_id != model.model_id
-    assert {path.name for path in out.iterdir()} >= {"manifest.json", "model.onnx", "cells.npz"}
+    assert {path.name for path in out.iterdir()} >= {"manifest.json", "model.onnx", "cells.npz", "known.npz"}
     board.registers[fake_board.GATE_VALUES] = 20
     with Sorter.open(board.port) as sorter:
         sorter.set_gate(["S"], 0.5, model)

@@ -364,8 +364,8 @@ def test_dead_link_is_replaced(system: System, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("shapes", [False, pytest.param(True, marks=pytest.mark.full)])  # of which scales take minutes
 def test_self_test(system: System, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shapes: bool) -> None:
-    """Of two known cells the RTL says what package and models say, and has its gate set again afterwards. The cells
-    are cut short, as the virtual line takes its time to store them."""
+    """Of a known cell the RTL says what package and models say, and has its gate set again afterwards. The cell is cut
+    short, as the virtual line takes its time to store it."""
     whole = self_test.own_gates
 
     def flat(*words: Any) -> GateSet:
@@ -377,8 +377,8 @@ def test_self_test(system: System, tmp_path: Path, monkeypatch: pytest.MonkeyPat
         monkeypatch.setattr(self_test, "own_gates", flat)
     manifest, package = system.build.manifest, tmp_path / "package"
     shutil.copytree(system.package, package)
-    known.write(package, replace(system.cells, images=tuple(image[14:24] for image in system.cells.images)))
-    cells = known.load(package, manifest).first(2)
+    known.write(package, replace(system.cells, images=tuple(image[16:22] for image in system.cells.images)))
+    cells = known.load(package, manifest).first(1)
     with virtual_board(system.build, no_lines(system), tmp_path / "board") as board:
         with Sorter.open(str(board.port)) as sorter:
             before = sorter.set_gate(list(manifest.classes[:2]), 0.6, manifest)
@@ -388,11 +388,11 @@ def test_self_test(system: System, tmp_path: Path, monkeypatch: pytest.MonkeyPat
         outcome = board.stop()
     assert [step for step in test.steps if not step.passed] == []
     figures = {step.name: step.figures for step in test.steps}
-    assert figures["logits"]["compared"] == 2 * self_test.PLAYS * len(manifest.classes)
-    assert figures["features"]["compared"] == 2 * self_test.PLAYS * system.build.features
-    assert figures["images"]["compared"] == 2 * (cells.pixels[0].size + 1)
+    assert figures["logits"]["compared"] == self_test.PLAYS * len(manifest.classes)
+    assert figures["features"]["compared"] == self_test.PLAYS * system.build.features
+    assert figures["images"]["compared"] == cells.pixels.size + 1
     assert (after.identity, after.mask, after.posterior) == (before.identity, before.mask, before.posterior)
-    assert (outcome.summary["events"], outcome.summary["sort_pulses"]) == (2 * self_test.PLAYS, [])
+    assert (outcome.summary["events"], outcome.summary["sort_pulses"]) == (self_test.PLAYS, [])
 
 
 def test_known_cells_of_a_run_are_in_its_build(system: System) -> None:
