@@ -235,6 +235,12 @@ def test_own_gates_tell_the_cells_apart(build: Build, sorter: Sorter, sound: Sou
     assert (held < CELLS).sum() >= 4
 
 
+def test_a_wrong_gate_of_the_first_event_is_found(sorter: Sorter, sound: Sound) -> None:
+    """Of gates that do not look at the time since the event before, which of the first one is not known."""
+    sound.change = of(0, 0, put("gates", 64))
+    assert "cell 0, play 0, gates: " in failed(examined(sorter, sound, own=True))["decisions"]
+
+
 def test_no_gate_before_leaves_one_that_wishes_nothing(sorter: Sorter, sound: Sound) -> None:
     test = examined(sorter, sound, own=True)
     assert failed(test) == {}
@@ -316,13 +322,14 @@ def test_a_board_that_sends_nothing_passes_nothing(
 
 
 @pytest.mark.parametrize(
-    ("counter", "passes"), [(0x84, False), (0xC4, False), (0x88, False), (0xB8, True), (0xB0, True)]
+    ("counter", "by", "passes"),
+    [(0x84, 1, False), (0xC4, 1, False), (0x88, 1, False), (0xB8, 1, True), (0xB8, 2, False), (0xB0, 9, True)],
 )
-def test_counters_that_move(sorter: Sorter, sound: Sound, counter: int, passes: bool) -> None:
+def test_counters_that_move(sorter: Sorter, sound: Sound, counter: int, by: int, passes: bool) -> None:
     """MISSED, DEBRIS and SORTED may not; LINE_GAPS by one, and what was asked for."""
 
     def moved(cell: int, play: int, *_: object) -> None:
-        sound.board.counters[counter] += (cell, play) == (0, 0)
+        sound.board.counters[counter] += by * ((cell, play) == (0, 0))
 
     sound.change = moved
     assert set(failed(examined(sorter, sound))) == (set() if passes else {"counters"})
