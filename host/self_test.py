@@ -19,7 +19,6 @@ from icsort.host.images import Image, ImageAssembler
 from icsort.host.line_source import LineSource
 from icsort.host.link.protocol import EventRecord, ImagePiece
 from icsort.host.link.registers import REGISTERS
-from icsort.host.link.transport import PortGoneError
 from icsort.host.settings import FrontSettings
 from icsort.host.sorter import FAULT_CAUSES, Identity, Sorter, build_key
 from icsort.sim.bit_true.scheduler import Outcome
@@ -98,6 +97,11 @@ class _Cell:
     logits: "NDArray[np.int64]"
     events: list[EventRecord] = field(default_factory=list)
     images: list[Image] = field(default_factory=list)
+
+    @property
+    def shown(self) -> list[Image]:
+        """Images of its first event: the one that was asked for. Others are somebody else's."""
+        return [image for image in self.images if self.events and image.event_id == self.events[0].event_id]
 
 
 class _EndedError(Exception):
@@ -376,7 +380,7 @@ class SelfTest:
                 cell.images.append(image)
             if isinstance(message, EventRecord | ImagePiece):
                 last = time.monotonic()
-            if (len(cell.events) >= events and cell.images) or time.monotonic() - last > SILENCE:
+            if (len(cell.events) >= events and cell.shown) or time.monotonic() - last > SILENCE:
                 return
 
     def _counters(self, before: dict[str, int]) -> None:
@@ -414,9 +418,8 @@ class SelfTest:
         for cell in self._cells:
             found, where = cell.front.events, f"cell {cell.index}"
             events.see(f"{where}, events", len(cell.events), PLAYS)
-            shown = [image for image in cell.images if cell.events and image.event_id == cell.events[0].event_id]
-            images.see(f"{where}, images of its first event", len(shown), 1)
-            for image in shown:
+            images.see(f"{where}, images of its first event", len(cell.shown), 1)
+            for image in cell.shown:
                 pixels = np.frombuffer(image.pixels, np.uint8).reshape(manifest.input.shape)
                 for place in np.ndindex(pixels.shape):
                     row, column, channel = place
@@ -518,14 +521,11 @@ class SelfTest:
 
     @contextlib.contextmanager
     def _failing(self, name: str) -> Iterator[None]:
-        """What the board refuses, or does not keep, fails this step and ends the test; a link that is lost is an
-        error."""
+        """What the board refuses, or does not keep, fails this step and ends the test. So does a link that is lost,
+        through which nothing can be put back, so that `run` raises."""
         try:
             yield
-        except PortGoneError:
-            raise
         except IcsortError as error:
-            self._sorter.check_protocol()
             self.steps.append(Step(name, False, str(error), {}))
             raise _EndedError from None
 

@@ -78,7 +78,8 @@ class EventRecord:
     """Number of the event among those accepted, modulo 256."""
     outcome: Outcome
     direction: int | None
-    """Sort output that it was wished for, whatever came of it; None: for none."""
+    """Sort output that it was wished for; None: for none, or the event was aborted, DISARMED or REJECTED before wishes
+    count."""
     flags: EventFlag
     length: int
     """Lines."""

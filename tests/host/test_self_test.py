@@ -139,6 +139,8 @@ class Sound:
         if number not in self.lost:
             yield frame
         if play == 0:
+            for body in pieces_of(10**6, bytes(6 * 4 * 2), 2):  # that another program's rule asked for
+                yield board.image(body)
             window = self.known.pixels[cell].copy()
             self.pixels(window)
             for body in pieces_of(number, window.tobytes(), 1):
@@ -356,6 +358,18 @@ def test_a_register_that_keeps_nothing_is_found(sorter: Sorter, sound: Sound) ->
     assert sound.board.registers[fake_board.RECORD_FIELDS] == 0b1011
 
 
+def test_a_register_that_is_two_is_found(sorter: Sorter, sound: Sound, monkeypatch: pytest.MonkeyPatch) -> None:
+    write = sound.board._write
+
+    def twice(address: int, data: int) -> None:
+        write(address, data)
+        if address == fake_board.FRONT + 4:
+            write(fake_board.FRONT, data)
+
+    monkeypatch.setattr(sound.board, "_write", twice)
+    assert "26 of 28 words equal; TRIGGER_ON: " in failed(examined(sorter, sound))["registers"]
+
+
 def test_a_request_that_is_repeated_is_found(sorter: Sorter, sound: Sound) -> None:
     sorter._timeout = 0.1
     source = gate_set.parse(GATES, "gates")
@@ -472,13 +486,15 @@ def test_what_the_command_refuses(sound: Sound, tmp_path: Path) -> None:
     assert not (tmp_path / "page").exists()
 
 
-def test_a_link_that_is_lost_is_one_line(sound: Sound, tmp_path: Path) -> None:
+@pytest.mark.parametrize("gone", [True, False])
+def test_a_link_that_is_lost_is_one_line(sound: Sound, tmp_path: Path, gone: bool) -> None:
+    """A port that is unplugged, or a board that is silent, in the middle of the front's settings."""
     requests: list[int] = []
 
     def count() -> None:
         requests.append(1)
-        if len(requests) == 400:
-            sound.board.unplug()
+        if len(requests) == 200:
+            sound.board.unplug() if gone else setattr(sound.board, "deaf", True)
 
     sound.board.on_request = count
     at = ("--port", sound.board.port, "--model", str(sound.build.folder))
