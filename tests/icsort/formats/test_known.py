@@ -75,14 +75,15 @@ def test_each_class_in_turn(folder: Path, manifest: Manifest, seed: int) -> None
 
 
 def test_what_does_not_fit_is_left_out(folder: Path, manifest: Manifest, seed: int) -> None:
-    """One that is too long for the line source or the trigger, one that is dark, one that is two events."""
+    """One that is too long for the line source or the trigger, one that is dark, one that is two events, one with
+    debris."""
     stored = cells(seed)
     dark, gap = stored.background.lines[:4], stored.background.lines[:5]
-    random = np.random.default_rng(seed)
-    long = random.integers(400, 900, (known.LINES, 6, 2)).astype(np.uint16)
-    overlong = long[: manifest.trigger.max_lines + 1]
+    long = np.concatenate([stored.images[3], np.resize(stored.background.lines, (known.LINES - 4 - 4, 6, 2))])
+    overlong = np.resize(stored.images[4], (manifest.trigger.max_lines + 1, 6, 2))
     twice = np.concatenate([stored.images[1], gap, stored.images[1]])
-    images = (dark, stored.images[0], long, overlong, twice, stored.images[2])
+    speck = np.concatenate([stored.images[5][:1], gap, stored.images[5]])
+    images = (dark, stored.images[0], long, overlong, twice, speck, stored.images[2])
     labels = np.zeros(len(images), np.int64)
     assert known.write(folder, HeldOut(images, labels, stored.classes, stored.channels, stored.background)) == 2
     kept = known.load(folder, manifest)
