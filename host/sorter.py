@@ -303,10 +303,20 @@ class Sorter:
             with contextlib.suppress(IcsortError):
                 self._transport.ask("release")
 
-    def listen_only_to(self, *kinds: MessageType) -> None:
-        """Of what the board sends without being asked, take in these alone; for who shares a port and needs no more."""
+    def listen_only_to(self, *kinds: MessageType, events: int | None = None) -> None:
+        """Of what the board sends without being asked, take in these alone; for who shares a port and needs no more.
+
+        events: of the EVENT frames at most so many a second, spread over it; None: all. `losses` counts those that were
+        left out as lost.
+        """
         if isinstance(self._transport, SharedTransport):
-            self._transport.ask("only", kinds=[int(kind) for kind in kinds])
+            self._transport.ask("only", kinds=[int(kind) for kind in kinds], events=events)
+
+    def armed_by(self) -> str | None:
+        """The program that has armed the board, or is about to; None where none has through this port."""
+        if not isinstance(self._transport, SharedTransport):
+            return None
+        return self._transport.ask("armed").get("by")
 
     def reconnect(self, seconds: float | None = None, stopped: Callable[[], bool] = lambda: False) -> Gap | None:
         """Wait until the port is back, for so many seconds or for ever. Returns what the board did since it last told

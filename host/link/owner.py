@@ -57,6 +57,8 @@ BESIDE_ARMED: Final = frozenset(
     ("SNAPSHOT", "STATISTICS_PERIOD", "IMAGE_RULE", "IMAGE_REQUEST", "GATE_INDEX", "SCHEDULE_VIEW")
 )
 """What others may write while one has armed: nothing that a decision depends on."""
+BURST_SECONDS: Final = 0.25
+"""Of a program's EVENT frames a second, those that it takes at once after a pause."""
 _ANSWERS: Final = frozenset((MessageType.READ_ACK, MessageType.WRITE_ACK, MessageType.NACK))
 _NAMES: Final = {register.address: name for name, register in REGISTERS.items()}
 _DISARM: Final = REGISTERS["DISARM"].address
@@ -72,15 +74,31 @@ _UNCONFIRMED: Final = "the board has not confirmed DISARM, which is tried on; lo
 @dataclass(eq=False)
 class _Client:
     """A program at the other end of a socket. heard: when it last said something. kinds: types of frames that nobody
-    asked for which it wants; None: all. late: its turn was taken, and it has not noticed."""
+    asked for which it wants; None: all. events: EVENT frames that it takes a second; None: all; room: how many it may
+    still take, as of `counted`. late: its turn was taken, and it has not noticed."""
 
     end: socket.socket
     who: str = "a program"
     heard: float = 0.0
     kinds: frozenset[int] | None = None
+    events: int | None = None
+    room: float = 0.0
+    counted: float = 0.0
     late: bool = False
     decoder: Decoder = field(default_factory=Decoder)
     out: bytearray = field(default_factory=bytearray)
+
+    def wants(self, frame: bytes) -> bool:
+        """Whether a frame that nobody asked for is for this program, where it does not take all."""
+        kind = frame[1] if frame[1:2] else None
+        if self.kinds is None or kind not in self.kinds:
+            return False
+        if self.events is None or kind != MessageType.EVENT:
+            return True
+        if self.room < 1:
+            return False
+        self.room -= 1
+        return True
 
 
 @dataclass
@@ -215,7 +233,12 @@ class PortOwner:
         for client in list(self._clients):
             if client.kinds is None:
                 self._send(client, everything, may_drop=True)
-            elif wanted := [frame for frame in passed if frame[1:2] and frame[1] in client.kinds]:
+                continue
+            if client.events is not None:
+                now = time.monotonic()
+                came = (now - client.counted) * client.events
+                client.counted, client.room = now, min(client.events * BURST_SECONDS, client.room + came)
+            if wanted := [frame for frame in passed if client.wants(frame)]:
                 self._send(client, b"\0".join(wanted) + b"\0", may_drop=True)
 
     def _answered(self, frame: bytes) -> bool:
@@ -373,6 +396,11 @@ class PortOwner:
                     reply["by"] = self._images.who
             case "only":
                 client.kinds = frozenset(int(kind) for kind in message["kinds"])
+                most = message.get("events")
+                client.events = None if most is None else max(1, int(most))
+            case "armed":
+                if self._leave is not None:
+                    reply["by"] = self._leave.client.who
             case "programs":
                 reply["programs"] = ", ".join(self.programs())[:TEXT_LIMIT]
             case _:

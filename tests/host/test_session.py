@@ -121,6 +121,21 @@ def test_everybody_receives_events(board: FakeBoard, holder: Sorter, other: Sort
     assert len([message for message in holder.events(idle=0.2) if message]) == 3
 
 
+def test_who_wants_fewer_events_leaves_out_some_and_nothing_else(
+    board: FakeBoard, holder: Sorter, other: Sorter
+) -> None:
+    """The others get all of them."""
+    other.listen_only_to(MessageType.EVENT, MessageType.STATISTICS, events=200)
+    time.sleep(0.5)  # a quarter of that at once, after a pause
+    board.put(b"".join(board.event(number) for number in range(400)) + board.statistics(3, 10**8, {}))
+    messages = [message for message in other.events(idle=1.0) if message]
+    events = [message.event_id for message in messages if isinstance(message, EventRecord)]
+    assert 50 <= len(events) < 200
+    assert events[:50] == list(range(50))
+    assert len(messages) == len(events) + 1
+    assert sum(isinstance(message, EventRecord) for message in holder.events(count=400)) == 400
+
+
 def test_one_arms_and_nobody_else_changes_what_it_sorts_by(
     board: FakeBoard, holder: Sorter, other: Sorter, model: Manifest
 ) -> None:
