@@ -113,7 +113,7 @@ class Recorder:
         self.gaps = 0
         self._layout = layout
         self._losses = losses
-        self._rows = _Rows(layout)
+        self._rows = EventRows(layout)
         self._pending: list[EventRecord] = []
         self._handed = time.monotonic()
         self._next: int | None = None
@@ -181,7 +181,7 @@ class Recorder:
         return counts | {"$ETIM": _clock(datetime.now())}
 
 
-class _Rows:
+class EventRows:
     """Events as rows of a recording."""
 
     def __init__(self, layout: Layout) -> None:

@@ -8,11 +8,11 @@ the file is the gate that the board is given. docs/recording.md lists them all.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from icsort.errors import IcsortError
 from icsort.formats.event_record import Group
-from icsort.formats.fcs import FcsFile, Parameter, parameter_name
+from icsort.formats.fcs import Parameter, parameter_name
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -119,13 +119,29 @@ class Layout:
         }
 
 
+class Source(Protocol):
+    """Where a recording's events are: a file (`icsort.formats.fcs.FcsFile`), or a part of one in memory."""
+
+    path: Path
+    """As messages name it."""
+    names: list[str]
+    keywords: dict[str, str]
+    events: int
+
+    def integer(self, name: str, least: int = 0) -> int:
+        """A keyword that is a number. Raises IcsortError where it is none."""
+
+    def rows(self, first: int, count: int) -> "NDArray[Any]":
+        """At most so many events from that one on, (E, P)."""
+
+
 class Recording:
-    """Events of a file as the gate engine sees them. Raises IcsortError for a file of another model.
+    """Recorded events as the gate engine sees them. Raises IcsortError for those of another model.
 
     clock_hz: of the board it is of. events: how many.
     """
 
-    def __init__(self, file: FcsFile, manifest: "Manifest") -> None:
+    def __init__(self, file: Source, manifest: "Manifest") -> None:
         self._file = file
         self._manifest = manifest
         stated = file.keywords.get("ICSORT MODEL ID")
