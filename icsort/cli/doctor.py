@@ -63,6 +63,7 @@ def checks() -> list[Check]:
         package("pyserial", "talk to a board over its UART", "pip install icsort"),
         serial_rights(),
         package("matplotlib", "icsort report", "pip install 'icsort[report]'"),
+        package("uvicorn", "icsort serve --page", "pip install 'icsort[page]'"),
         package("torch", "icsort train, export", "pip install 'icsort[quant]'"),
         package("brevitas", "icsort train, export", "pip install 'icsort[quant]'"),
         package("qonnx", "icsort export, compile, simulate", "pip install 'icsort[hw]'"),

@@ -35,7 +35,7 @@ COMMANDS = {
     ),
     "serve": Entry(
         "host.commands.serve:serve",
-        "",
+        "page",
         "Hold a board's port for all commands of this user, through unplugging and restarts, until Ctrl-C.",
     ),
     "info": Entry(
