@@ -274,7 +274,7 @@ def _replay(
     recording = Recording(source, manifest)
     has_features = recording.has(features.names(manifest.channels)[0])
     desk = GateDesk(gates, manifest, recording.clock_hz, has_features, None)
-    state = PageState(manifest, Layout(manifest, recording.clock_hz, Group.BASE), str(file), _acts(say), replay=True)
+    state = PageState(manifest, Layout(manifest, recording.clock_hz, Group.BASE), file.name, _acts(say), replay=True)
     with _served(Page(state, desk, None), where, tls, say):
         play(source, state, stopped)
 

@@ -48,7 +48,8 @@ def play(file: FcsFile, state: PageState, stopped: Callable[[], bool]) -> None:
                 second.append(part)
                 done = due
             state.progress = first + done, file.events
-            if now - told >= 1 and second:
+            last = first + done == file.events
+            if (now - told >= 1 or (last and now > told)) and second:
                 ids = [float(second[0][0, number]), float(second[-1][-1, number])]
                 came = max(sum(map(len, second)), int(ids[1] - ids[0]) + 1)
                 state.add_point(time.time(), rates_of(np.concatenate(second)[:, outcome], came, now - told))

@@ -148,8 +148,14 @@ def ticks(axis: "PlotAxis") -> list[tuple[float, str]]:
         named = round_one and all(abs(place - other) > LEAST_APART for other in taken)
         if named:
             taken.append(place)
-        found.append((place, f"{number:.6g}" if named else ""))
+        found.append((place, _short(number) if named else ""))
     return found
+
+
+def _short(number: float) -> str:
+    """1e9 in place of 1e+09."""
+    digits, _, power = f"{number:.6g}".partition("e")
+    return f"{digits}e{int(power)}" if power else digits
 
 
 def fitted(kind: str, values: "NDArray[Any]") -> tuple["AnyScale", float, float]:

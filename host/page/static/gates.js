@@ -138,7 +138,8 @@ export class Gates {
     this.timer = setTimeout(() => this.preview(), PREVIEW_MS);
   }
 
-  async preview() {
+  // quiet: what is said stays.
+  async preview(quiet = false) {
     const number = ++this.asked;
     if (!this.document.gates.length) {
       this.counts = {};
@@ -155,7 +156,7 @@ export class Gates {
       $("toml").textContent = seen.toml;
       $("changes").replaceChildren(...seen.changes.map((text) => element("li", text)));
       const left = seen.left_out ? `; ${seen.left_out.toLocaleString("en")} left out, the event before them is not known` : "";
-      this.say(seen.events ? `Preview of the last ${seen.events.toLocaleString("en")} events${left}; ${seen.ambiguous.toLocaleString("en")} ambiguous, the integers change ${seen.changed.toLocaleString("en")}.` : "No events to preview yet.", false);
+      if (!quiet) this.say(seen.events ? `Preview of the last ${seen.events.toLocaleString("en")} events${left}; ${seen.ambiguous.toLocaleString("en")} ambiguous, the integers change ${seen.changed.toLocaleString("en")}.` : "No events to preview yet.", false);
       this.refused = false;
     } catch (error) {
       if (number !== this.asked) return;
@@ -177,6 +178,7 @@ export class Gates {
       this.desk.identity = done.identity;
       this.changed = false;
       this.say(done.serial === null ? `Saved: set ${done.identity}, ${this.desk.file}. No board is here.` : `In force and read back: set ${done.identity}, the board's number ${done.serial}; saved in ${this.desk.file}.`, false);
+      this.preview(true);
     } catch (error) {
       this.say(error.message, true);
     }
@@ -198,7 +200,7 @@ export class Gates {
     if (this.changed) state.textContent += " Changes here are not committed.";
     for (const row of $("gates").rows) {
       const found = this.board.find(({ name }) => name === row.dataset.gate);
-      row.cells[4].textContent = found && !this.changed ? share(found.events, found.of) : "";
+      row.cells[4].textContent = found && live.gate?.identity === this.desk.identity && !this.changed ? share(found.events, found.of) : "";
     }
   }
 

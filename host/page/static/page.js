@@ -426,6 +426,7 @@ function gallery(images) {
   while (list.children.length > SHOWN_CELLS) list.lastChild.remove();
   const gate = $("filter").value;
   for (const item of list.children) item.hidden = gate !== "" && !((Number(item.dataset.gates) >>> Number(gate)) & 1);
+  if (page.setUp.replay) $("gallery-none").textContent = "A recording has no images.";
   $("gallery-none").hidden = list.children.length > 0;
 }
 

@@ -18,10 +18,13 @@ import pytest
 
 from icsort.formats.gate_set import load
 from icsort.formats.package import Manifest
+from icsort.host.recorder import Recorder
 from icsort.host.session import connect
+from icsort.host.sorter import Losses
 from tests.host.fake_board import FakeBoard
 from tests.host.page.cells import CELLS, CellBoard
 from tests.host.page.conftest import Served
+from tests.host.recordings import event, layout
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not here: pip install playwright")
 CHROMIUM = shutil.which("chromium")
@@ -209,3 +212,47 @@ def test_names_are_text(
         assert page.locator("main script").count() == 0
         assert page.wrong == []
         assert served.end() == (0, "")
+
+
+def test_keyboard_alone_on_a_recording(
+    serve: Callable[..., Served], opened: Callable[..., Any], package: Path, tmp_path: Path
+) -> None:
+    """A square is placed, moved, given a corner more and committed; any scale; Escape says that there is no board."""
+    with Recorder(tmp_path / "monday.fcs", layout(), {}, Losses()) as recorder:
+        for one in range(2000):
+            recorder.add(event(one))
+    file = tmp_path / "gates.toml"
+    served = serve("--replay", str(tmp_path / "monday.fcs"), "--model", str(package), "--gates", str(file))
+    page = opened(served.browser.url, TABLET, "dark")
+    page.locator("#state", has_text="Replay").wait_for()
+    until(lambda: number(page.inner_text("#density-events")) > 1000)
+    for axis in ("x", "y"):
+        kinds = page.locator(f"#{axis}-axis select").nth(1)
+        for kind in ("log", "arcsinh", "logicle"):
+            kinds.select_option(kind)
+            page.locator(f"#{axis}-axis .scale", has_text="m").wait_for()
+            page.wait_for_timeout(400)
+    page.focus("#draw-polygon")
+    page.keyboard.press("Enter")
+    page.keyboard.press("Enter")  # on the plot: a square
+    page.keyboard.press("Enter")  # in the form: its name as proposed
+    passes = page.locator("#gates tr td").nth(1)
+    passes.filter(has_text="4 corners").wait_for()
+    page.keyboard.press("+")
+    passes.filter(has_text="5 corners").wait_for()
+    for key in ("Shift+ArrowUp", "ArrowRight", "["):
+        page.keyboard.press(key)
+    page.wait_for_timeout(500)
+    page.focus("#commit")
+    page.keyboard.press("Enter")
+    page.locator("#gates-said", has_text="Saved").wait_for()
+    page.locator("#gates tr td").nth(3).filter(has_text="%").wait_for()
+    assert page.locator("#gates tr td").nth(4).inner_text() == ""  # no board says anything of it
+    (test,) = load(file).tests
+    assert test.kind == "polygon"
+    assert test.corners[1] == pytest.approx((0.505, 0.45))
+    page.keyboard.press("Escape")
+    page.locator("#alarm", has_text="There is no board to disarm").wait_for()
+    shot(page, "replay")
+    audit(page)
+    assert page.wrong == []
