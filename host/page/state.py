@@ -191,7 +191,7 @@ class PageState:
             self.add_point(time.time(), rates.to_json())
         state = statistics.state
         for name, on in (("armed", "armed"), ("testing", "in test mode")):
-            if before and state[name] and not before[name]:
+            if state[name] and not before.get(name):
                 self.acts.add(self.armed_by or "another program", f"the board is {on}", grave=True)
         if before and (before["armed"] or before["testing"]) and not (state["armed"] or state["testing"]):
             cause = DisarmedBy(state["disarmed_by"]).name.lower()

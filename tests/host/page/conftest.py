@@ -62,10 +62,17 @@ class Served:
             stderr=subprocess.PIPE,
             text=True,
         )
+        self.browser = Browser(self._said("page"))
+        if "--port" in words:
+            self._said("port")  # from here on it lives through what happens to the port
+
+    def _said(self, key: str) -> str:
+        """What it says next of that."""
         assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        assert line, self.process.communicate()[1]
-        self.browser = Browser(json.loads(line)["page"])
+        while line := self.process.stdout.readline():
+            if key in (document := json.loads(line)):
+                return str(document[key])
+        raise AssertionError(self.process.communicate()[1])
 
     def end(self) -> tuple[int, str]:
         """By Ctrl-C. Returns the exit code, and what it said of errors."""

@@ -217,7 +217,10 @@ def test_names_are_text(
 def test_keyboard_alone_on_a_recording(
     serve: Callable[..., Served], opened: Callable[..., Any], package: Path, tmp_path: Path
 ) -> None:
-    """A square is placed, moved, given a corner more and committed; any scale; Escape says that there is no board."""
+    """A square is placed, moved, given a corner more and committed; any scale; Escape says that there is no board.
+
+    Then a rectangle by mouse.
+    """
     with Recorder(tmp_path / "monday.fcs", layout(), {}, Losses()) as recorder:
         for one in range(2000):
             recorder.add(event(one))
@@ -251,6 +254,29 @@ def test_keyboard_alone_on_a_recording(
     (test,) = load(file).tests
     assert test.kind == "polygon"
     assert test.corners[1] == pytest.approx((0.505, 0.45))
+    # Beside it a rectangle by mouse, within the polygon's gate; its corner, by keyboard, past the opposite one.
+    page.click("#draw-range")
+    page.locator("#density").scroll_into_view_if_needed()
+    box = page.locator("#density").bounding_box()
+    left, floor = box["x"] + 58, box["y"] + box["height"] - 46
+    wide, high = box["width"] - 72, box["height"] - 58
+    page.mouse.move(left + 0.2 * wide, floor - 0.3 * high)
+    page.mouse.down()
+    page.mouse.move(left + 0.7 * wide, floor - 0.8 * high, steps=4)
+    page.mouse.up()
+    page.fill("#form-name", "inner")
+    page.select_option("#form-within", "gate 1")
+    page.click("#gate-form button[type='submit']")
+    for _ in range(11):
+        page.keyboard.press("Shift+ArrowRight")
+    page.locator("#commit:enabled").click()
+    until(lambda: len(load(file).gates) == 2)
+    inner, region = load(file).gates[1], load(file).tests[1]
+    assert inner.all == ("gate 1", "inner region")
+    assert region.kind == "range"
+    assert region.y is not None
+    assert (region.x.min, region.x.max) == pytest.approx((0.7, 0.75), abs=0.01)
+    assert (region.y.min, region.y.max) == pytest.approx((0.3, 0.8), abs=0.01)
     page.keyboard.press("Escape")
     page.locator("#alarm", has_text="There is no board to disarm").wait_for()
     shot(page, "replay")

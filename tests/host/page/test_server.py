@@ -2,7 +2,9 @@
 """Who the page's server answers, and what it does to a board, which here is on a pseudo-terminal."""
 
 import http.client
+import itertools
 import json
+import math
 import ssl
 import subprocess
 import sys
@@ -26,7 +28,7 @@ from tests.host.recordings import MODEL
 
 Serve = Callable[..., Served]
 AXIS = {"value": "Size (PI)", "scale": {"kind": "linear", "t": 1000.0}}
-SIDES = {
+SIDES: dict[str, Any] = {
     "format": "icsort-gate-set", "version": 1, "scales": {"size": {"kind": "linear", "t": 1000.0}},
     "tests": [{
         "name": "region", "kind": "polygon", "x": {"value": "Size (Brightfield)", "scale": "size"},
@@ -34,6 +36,8 @@ SIDES = {
     }],
     "gates": [{"name": "large", "all": ["region"]}], "directions": [{"output": 2, "gate": "large"}],
 }  # fmt: skip
+
+ROUND = [[0.5 + 0.3 * math.cos(turn), 0.5 + 0.3 * math.sin(turn)] for turn in (math.tau * n / 40 for n in range(40))]
 
 
 @pytest.fixture
@@ -158,7 +162,8 @@ def test_what_is_asked_wrongly_is_refused_in_words(served: Served) -> None:
         ("/live", [], "the document"),
         ("/fit", {"value": "Size (PI)", "kind": "__import__"}, "kind is"),
         ("/preview", {"gates": {**SIDES, "gates": []}}, "gates.gates has 0 entries"),
-        ("/preview", {"gates": {**SIDES, "tests": [{**SIDES["tests"][0], "x": {"value": "nothing"}}]}}, "no value"),  # type: ignore[index]
+        ("/preview", {"gates": {**SIDES, "tests": [{**SIDES["tests"][0], "x": {"value": "nothing"}}]}}, "no value"),
+        ("/preview", {"gates": {**SIDES, "tests": [{**SIDES["tests"][0], "corners": ROUND}]}}, "more than the 16"),
     ):
         status, _, content = browser.ask("POST", path, body)
         assert status == 400
@@ -290,24 +295,22 @@ def test_a_silent_board_and_a_lost_one_are_not_known(served: Served, board: Fake
     assert any("DISARM was not sent" in act["what"] for act in browser.post("/live")["acts"])
 
 
-def test_faults_and_who_armed_are_in_the_log(
-    serve: Serve, board: FakeBoard, package: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    del capfd
+def test_faults_and_who_armed_are_in_the_log(serve: Serve, board: FakeBoard, package: Path) -> None:
     browser = serve("--port", board.port, "--model", str(package)).browser.enter()
-    until(browser, lambda live: live["age"] is None)
-    time.sleep(0.3)
-    board.put(board.statistics(1, 10**8, {}, INTERLOCK | 1))
-    until(browser, lambda live: live["state"].get("armed"))
-    board.put(board.statistics(2, 2 * 10**8, {}, INTERLOCK | FAULT | 1 << 8))
-    live = until(browser, lambda live: live["faults"])
+    numbers = itertools.count(1)
+
+    def told(state: int) -> None:
+        number = next(numbers)
+        board.put(board.statistics(number, number * 10**8, {}, state))
+
+    until(browser, lambda live: told(INTERLOCK | 1) or live["state"].get("armed"))
+    live = until(browser, lambda live: told(INTERLOCK | FAULT | 1 << 8) or live["faults"])
     said = [act["what"] for act in live["acts"]]
     assert f"fault: {live['faults'][0]}" in said
     assert "the board is disarmed, by its fault" in said
 
 
-def test_addresses(package: Path) -> None:
-    del package
+def test_addresses() -> None:
     assert address("8080") == ("127.0.0.1", 8080)
     assert address("lab:0") == ("lab", 0)
     assert address("[::1]:81") == ("::1", 81)
