@@ -306,8 +306,8 @@ class Sorter:
     def listen_only_to(self, *kinds: MessageType, events: int | None = None) -> None:
         """Of what the board sends without being asked, take in these alone; for who shares a port and needs no more.
 
-        events: of the EVENT frames at most so many a second, spread over it; None: all. `losses` counts those that were
-        left out as lost.
+        events: of the EVENT frames at most so many a second, spread over it, and none while this program is behind;
+        None: all. `losses` counts those that were left out as lost.
         """
         if isinstance(self._transport, SharedTransport):
             self._transport.ask("only", kinds=[int(kind) for kind in kinds], events=events)

@@ -238,6 +238,8 @@ class PortOwner:
                 now = time.monotonic()
                 came = (now - client.counted) * client.events
                 client.counted, client.room = now, min(client.events * BURST_SECONDS, client.room + came)
+                if client.out:  # it is behind: what it shows is to be of now
+                    client.room = 0.0
             if wanted := [frame for frame in passed if client.wants(frame)]:
                 self._send(client, b"\0".join(wanted) + b"\0", may_drop=True)
 
