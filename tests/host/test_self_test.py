@@ -71,10 +71,11 @@ def write_build(folder: Path, build_id: str = BUILD_ID) -> Build:
     build = Build(
         folder=folder, manifest=manifest, build_id=build_id, model_id=manifest.model_id, name="small", board="desk",
         part="none", budget={"LUT": 1, "DSP": 1, "BRAM_18K": 1, "URAM": 0}, budget_is="for comparison", fill=1.0,
-        clock_mhz=100.0, clock_is="target", baud=4_000_000, clks_per_bit=25, pixels_per_beat=1, line_pixels=1,
-        features=features.count(2), ring_lines=256, logit_bits=20, logit_scale=0.0093, net_latency_cycles=300,
-        last_pixel_latency_cycles=90, interval_cycles=36, cycles_are="predicted", line_cycles=10, resources_are="none",
-        glue_resources={}, layers=[], folding={}, folding_search=FoldingSearch(programs=0, cut_short=0, largest_gap=0),
+        all_in=False, clock_mhz=100.0, clock_is="target", baud=4_000_000, clks_per_bit=25, pixels_per_beat=1,
+        line_pixels=1, features=features.count(2), ring_lines=256, logit_bits=20, logit_scale=0.0093,
+        net_latency_cycles=300, last_pixel_latency_cycles=90, interval_cycles=36, cycles_are="predicted",
+        line_cycles=10, resources_are="none", glue_resources={}, layers=[], folding={},
+        folding_search=FoldingSearch(programs=0, cut_short=0, largest_gap=0),
         netlist=Netlist(input="in", output="out", streams={}, instances=()), tools={},
     )  # fmt: skip
     (folder / BUILD_FILE).write_text(json.dumps(build.to_json()))

@@ -11,7 +11,7 @@ from qonnx.core.datatype import DataType
 
 from icsort.formats import package as manifest
 from icsort.hw.compile import compile_package
-from icsort.hw.folding.explore import EQUAL, FINN, OURS, explore
+from icsort.hw.folding.explore import ALL_IN, EQUAL, FINN, OURS, explore
 from icsort.hw.frontend import convert as frontend
 from icsort.hw.reference import finn_logits, qonnx_logits
 from icsort.quant.networks.published import Published, published
@@ -100,7 +100,7 @@ def test_explore_folds_a_vector_that_comes_pixel_by_pixel(tmp_path):
     network = published("tfc-1w1a")
     found = explore([package(network, tmp_path / "package", 1)], ["pynq_z2"], [100_000.0])
     assert not found.refused
-    assert [point.folding for point in found.points] == [FINN, OURS, EQUAL]
+    assert [point.folding for point in found.points] == [FINN, OURS, ALL_IN, EQUAL]
 
 
 @pytest.mark.full
