@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import termios
 import time
 from collections.abc import Callable
@@ -226,8 +227,12 @@ def test_ports(board: FakeBoard, package: Path) -> None:
     assert holder.returncode == 0
 
 
-def test_no_port_given() -> None:
-    line = refusal("info")
+def test_no_port_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beside ports of this machine the search looks at those that programs of this user share: here those of no other
+    test."""
+    with tempfile.TemporaryDirectory(prefix="icsort-") as folder:
+        monkeypatch.setenv("XDG_RUNTIME_DIR", folder)
+        line = refusal("info")
     assert line.startswith(("no board was found (", "boards answer at several ports, "))
     assert "--port" in line
 
