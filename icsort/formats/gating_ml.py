@@ -7,6 +7,8 @@ for, names that are no XML identifiers and directions, is in attributes and elem
 over.
 """
 
+import math
+from collections.abc import Callable
 from typing import Final
 
 GATING: Final = "http://www.isac-net.org/std/Gating-ML/v2.0/gating"
@@ -27,3 +29,14 @@ SCALES: Final = {
 def gating(name: str) -> str:
     """Of gating elements and attributes, as ElementTree has them."""
     return f"{{{GATING}}}{name}"
+
+
+def finite(text: str | None, what: str, error: Callable[[str], Exception]) -> float:
+    """The number in a file's words. Raises `error`, of a line that names `what`, for what is none."""
+    try:
+        value = float(text or "")
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise error(f"{what} is {text!r}, no number")
+    return value

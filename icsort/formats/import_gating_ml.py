@@ -16,7 +16,7 @@ from icsort.formats.compile_gate import Board
 from icsort.formats.document import refusals
 from icsort.formats.fcs import parameter_name
 from icsort.formats.gate_set import FORMAT, REMEDY, VERSION, GateSet
-from icsort.formats.gating_ml import DATA_TYPE, GATING, ICSORT, SCALES, TRANSFORMS, gating
+from icsort.formats.gating_ml import DATA_TYPE, GATING, ICSORT, SCALES, TRANSFORMS, finite, gating
 from icsort.formats.recording import CLASS, posterior
 from icsort.formats.workspace import fault, not_told
 from icsort.sim.bit_true import gate_engine as engine
@@ -320,13 +320,7 @@ class _Import:
         return self._real(element.get(f"{{{space}}}{key}"), f"{key} of {element.tag.rpartition('}')[2]}")
 
     def _real(self, text: str | None, what: str) -> float:
-        try:
-            value = float(text or "")
-        except ValueError:
-            value = math.nan
-        if not math.isfinite(value):
-            raise self._error(f"{what} is {text!r}, no number")
-        return value
+        return finite(text, what, self._error)
 
     def _name(self, identifier: str, who: str) -> str:
         if identifier not in self._names:

@@ -17,7 +17,7 @@ from pydantic import TypeAdapter
 
 from icsort.errors import IcsortError
 from icsort.formats.gate_set import AnyScale, Point
-from icsort.formats.gating_ml import DATA_TYPE, SCALES, TRANSFORMS, gating
+from icsort.formats.gating_ml import DATA_TYPE, SCALES, TRANSFORMS, finite, gating
 
 Element = ElementTree.Element
 
@@ -87,13 +87,7 @@ class GatingMl:
 
     def number(self, text: str | None, what: str) -> float:
         """Raises IcsortError for what is none."""
-        try:
-            value = float(text or "")
-        except ValueError:
-            value = math.nan
-        if not math.isfinite(value):
-            raise self.error(f"{what} is {text!r}, no number")
-        return value
+        return finite(text, what, self.error)
 
     def sample(self, samples: Iterable[tuple[str, str, Element]], wanted: str | None) -> Element:
         """One of the samples, each with name and what tells those of one name apart. Raises IcsortError, with what
