@@ -4,7 +4,7 @@
 import time
 from pathlib import Path
 
-from icsort.formats.project import Project, Routed
+from icsort.formats.project import Project
 from icsort.hw.bitstream.project import BUILD_SCRIPT
 from icsort.hw.synthesis.vivado import read_route, run
 
@@ -13,11 +13,5 @@ def build(project: Project, folder: Path, program: str) -> Project:
     """Run the project's script. program: path of Vivado. Raises IcsortError where it fails, with its log's place."""
     begun = time.monotonic()
     run(program, [BUILD_SCRIPT], folder)
-    route = read_route(folder)
-    routed = Routed(
-        fmax_mhz=round(route.fmax_mhz(project.clock_mhz), 2),
-        used=route.used,
-        tools={"Vivado": route.tool.removeprefix("Vivado").strip() or "unknown"},
-        seconds=round(time.monotonic() - begun, 1),
-    )
+    routed = read_route(folder).routed(project.clock_mhz, time.monotonic() - begun)
     return project.model_copy(update={"routed": routed})

@@ -13,6 +13,7 @@ from icsort.formats.build import load_build
 from icsort.formats.project import BITSTREAM_FILE, PROJECT_FILE, Project
 from icsort.hw.bitstream import ecp5, vivado
 from icsort.hw.bitstream.project import board_of, save, write_project
+from icsort.hw.synthesis import nextpnr
 from icsort.output import check_target, result_folder
 
 
@@ -42,7 +43,7 @@ def build_(
     assert chosen.place is not None
     open_tools = chosen.place.flow == "nextpnr-ecp5"
     if run and open_tools:
-        ecp5.tools()  # before any work
+        nextpnr.tool(nextpnr.PLACER), nextpnr.tool(nextpnr.PACKER)  # before any work
     program = None if open_tools else shutil.which("vivado")
     with console.progress("build") as progress, result_folder(out, PROJECT_FILE, force) as made:
         project = write_project(loaded, chosen, folder, made)
@@ -52,6 +53,8 @@ def build_(
             progress("Vivado")
             project = vivado.build(project, made, program)
         save(project, made)
+    if project.routed:
+        loaded.keep_route(project.routed)
     if as_json:
         console.show_json(project.to_json())
     else:

@@ -93,7 +93,7 @@ def show(build: Build) -> None:
         f"predicted: first pixel to logits {latency} cycles ({latency / clock:.2f} us), "
         f"last pixel to logits {build.last_pixel_latency_cycles} cycles, "
         f"an image each {build.interval_cycles} cycles, "
-        f"at {clock:g} MHz ({build.clock_is})",
+        f"at {build.clock_text}",
     )
     console.show(f"features of an event: {build.features or 'none'}")
     ties = sum(layer.near_ties for layer in build.layers)

@@ -4,8 +4,8 @@
 from icsort.cli import console
 from icsort.formats.build import Build
 from icsort.hw.folding.resources import Resources
+from icsort.hw.synthesis.route import Route
 from icsort.hw.synthesis.synth import SORTER, Part, Synthesis, add
-from icsort.hw.synthesis.vivado import Route
 
 SHOWN = ("LUT", "DSP", "BRAM_18K", "URAM")
 STREAMS = {"fifo": "FIFOs", "width_converter": "width converters"}  # one row for all of them
@@ -47,14 +47,21 @@ def show_synthesis(result: Synthesis, build: Build) -> None:
 
 
 def show_route(route: Route, build: Build) -> None:
-    """What Vivado reached."""
-    used = ", ".join(f"{number} {key}" for key, number in route.used.items())
-    console.show(f"{route.tool}, placed and routed out of context: {used}")
-    met = "met" if route.slack_ns >= 0 else "NOT met"
+    """What place and route reached, and what limits it."""
+    routed = route.routed
+    tools = ", ".join(f"{name} {version}" for name, version in routed.tools.items())
+    used = ", ".join(f"{number} {key}" for key, number in routed.used.items())
     console.show(
-        f"clock of {build.clock_mhz:g} MHz {met}: worst slack {route.slack_ns:+.3f} ns, "
-        f"at most {route.fmax_mhz(build.clock_mhz):.1f} MHz",
-        style=None if route.slack_ns >= 0 else "red",
+        f"{route.part}, placed and routed out of context by {tools} in {routed.seconds / 60:.1f} minutes: {used}"
+    )
+    for arc in route.path:
+        console.show(f"{arc.ns:8.2f} ns  {arc.kind:8}  {arc.what}")
+    met = routed.fmax_mhz >= build.clock_mhz
+    others = ", ".join(f"{mhz:.1f}" for mhz in routed.others_mhz)
+    console.show(
+        f"clock of {build.clock_mhz:g} MHz {'met' if met else 'NOT met'}: at most {routed.fmax_mhz:.1f} MHz"
+        + (f"; other places reach {others} MHz" if others else ""),
+        style=None if met else "red",
     )
 
 

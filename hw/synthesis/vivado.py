@@ -11,13 +11,12 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from icsort.errors import IcsortError
 from icsort.formats.board import BOARDS
 from icsort.formats.build import Build
+from icsort.formats.routed import Routed
 from icsort.hw.folding.resources import Resources
-from icsort.output import check_target, result_folder
 
 SCRIPT = BOARDS / "vivado.tcl"
 TIMING_FILE, UTILIZATION_FILE, LOG_FILE = "timing.rpt", "utilization.rpt", "vivado.log"
@@ -39,35 +38,36 @@ class Route:
         """The clock at which the worst path would have no slack."""
         return 1e3 / (1e3 / clock_mhz - self.slack_ns)
 
-    def data(self) -> dict[str, Any]:
-        """As JSON."""
-        return {"tool": self.tool, "used": self.used, "slack_ns": self.slack_ns}
+    def routed(self, clock_mhz: float, seconds: float) -> Routed:
+        """As builds and projects keep it. clock_mhz: of the build. seconds: that it took."""
+        return Routed(
+            fmax_mhz=round(self.fmax_mhz(clock_mhz), 2),
+            used=self.used,
+            tools={"Vivado": self.tool.removeprefix("Vivado").strip() or "unknown"},
+            seconds=round(seconds, 1),
+        )
 
 
-def check_route(out: Path, force: bool) -> str:
-    """Path of the program. Raises IcsortError, before any work, where it is missing or `out` would not be replaced."""
-    program = shutil.which("vivado")
-    if program is None:
-        raise IcsortError("vivado is not on PATH: source Vivado's settings64.sh first, or leave --vivado out")
-    check_target(out, TIMING_FILE, force)
-    return program
+def program() -> str:
+    """Path of Vivado. Raises IcsortError where it is missing."""
+    path = shutil.which("vivado")
+    if path is None:
+        raise IcsortError("vivado is not on PATH: source Vivado's settings64.sh first, or route with --family ecp5")
+    return path
 
 
-def place_and_route(build: Build, out: Path, force: bool = False) -> Route:
-    """Run boards/vivado.tcl on a build; the checkpoint, the reports and the log go to the folder `out`, whole or not at
-    all.
+def place_and_route(build: Build, folder: Path) -> Route:
+    """Run boards/vivado.tcl on a build; the checkpoint, the reports and the log go to `folder`.
 
-    force: replaces an earlier result. Raises IcsortError where Vivado fails, with the place of its log.
+    Raises IcsortError where Vivado is missing or fails, with the place of its log.
     """
-    program = check_route(out, force)
-    with result_folder(out, TIMING_FILE, force) as folder:
-        run(program, [str(SCRIPT), "-tclargs", str(build.folder.resolve()), str(folder)], folder)
-        return read_route(folder)
+    run(program(), [str(SCRIPT), "-tclargs", str(build.folder.resolve()), str(folder)], folder)
+    return read_route(folder)
 
 
-def run(program: str, script: Sequence[str], folder: Path) -> None:
+def run(path: str, script: Sequence[str], folder: Path) -> None:
     """Run a script with its arguments in a folder. Raises IcsortError where Vivado fails, with the place of its log."""
-    command = [program, "-mode", "batch", "-nojournal", "-log", LOG_FILE, "-source", *script]
+    command = [path, "-mode", "batch", "-nojournal", "-log", LOG_FILE, "-source", *script]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     if done.returncode:
         log = Path(tempfile.mkdtemp(prefix="icsort-vivado-")) / LOG_FILE

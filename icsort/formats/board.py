@@ -69,7 +69,7 @@ class Board(Document):
     name: Annotated[str, StringConstraints(pattern=r"^[\w.-]+$")]
     description: str = ""
     clock_mhz: Annotated[float, Field(gt=0, le=2000)]
-    clock_is: Literal["target", "reached"]
+    clock_is: Literal["target", "routed"]
     baud: Annotated[int, Field(ge=1)]
     part: Name
     budget: Budget

@@ -14,9 +14,10 @@ from pydantic import ConfigDict, Field, InstanceOf, NonNegativeInt, PositiveInt,
 
 from icsort.errors import IcsortError
 from icsort.formats.board import Budget
-from icsort.formats.document import Document, Strict, refusals
+from icsort.formats.document import Document, Strict, refusals, write
 from icsort.formats.netlist import Netlist
 from icsort.formats.package import MODEL_FILE, Manifest, load
+from icsort.formats.routed import Routed
 
 BUILD_FILE = "build.json"
 GRAPH_FILE = "graph.onnx"
@@ -63,11 +64,12 @@ class FoldingSearch(Strict):
 class Build(Document):
     """build.json, with the folder it was read from and the manifest of the model package inside.
 
-    clock_mhz: the board's; `clock_is` says whether it is a target or was reached. clks_per_bit: cycles in one bit of
-    the UART. net_latency_cycles: first pixel to logits; last_pixel_latency_cycles: last pixel to logits, negative where
-    the last rows are not needed; interval_cycles: between images; line_cycles: between two lines, for which the network
-    was folded. line_pixels: pixels that the sorter's line input takes a beat; features: how many an event has, 0: none;
-    ring_lines: lines that it keeps for windows that wait. logit_scale: what one integer logit is worth.
+    clock_mhz: the board's; `clock_is`: a target until place and route, `routed`, has reached it. clks_per_bit: cycles
+    in one bit of the UART. net_latency_cycles: first pixel to logits; last_pixel_latency_cycles: last pixel to logits,
+    negative where the last rows are not needed; interval_cycles: between images; line_cycles: between two lines, for
+    which the network was folded. line_pixels: pixels that the sorter's line input takes a beat; features: how many an
+    event has, 0: none; ring_lines: lines that it keeps for windows that wait. logit_scale: what one integer logit is
+    worth.
     """
 
     model_config = ConfigDict(protected_namespaces=())
@@ -87,7 +89,7 @@ class Build(Document):
     fill: Annotated[float, Field(gt=0, le=1)]
     all_in: bool
     clock_mhz: Annotated[float, Field(gt=0)]
-    clock_is: Literal["target", "reached"]
+    clock_is: Literal["target", "routed"]
     baud: PositiveInt
     clks_per_bit: PositiveInt
     pixels_per_beat: PositiveInt
@@ -108,6 +110,16 @@ class Build(Document):
     folding_search: FoldingSearch
     netlist: Annotated[Netlist, Field(strict=False)]
     tools: dict[str, str]
+    routed: Routed | None = None
+
+    @property
+    def clock_text(self) -> str:
+        """The clock, and what place and route says of it."""
+        if self.routed is None:
+            return f"{self.clock_mhz:g} MHz, a target: no place-and-route report exists"
+        tools = ", ".join(f"{name} {version}" for name, version in self.routed.tools.items())
+        reached = "routed" if self.clock_is == "routed" else "NOT reached"
+        return f"{self.clock_mhz:g} MHz, {reached}: at most {self.routed.fmax_mhz:.1f} MHz by {tools}"
 
     @property
     def line_beats(self) -> int:
@@ -138,6 +150,17 @@ class Build(Document):
         """Memory files that the RTL reads. Raises IcsortError for one outside of the folder."""
         files = [instance.memory.file for instance in self.netlist.instances if instance.memory]
         return [self._inside(f"mem/{file}") for file in files]
+
+    def keep_route(self, routed: Routed) -> "Build":
+        """What place and route made of this build, kept in its build.json. Raises IcsortError where that cannot be
+        written."""
+        reached: Literal["target", "routed"] = "routed" if routed.fmax_mhz >= self.clock_mhz else "target"
+        build = self.model_copy(update={"routed": routed, "clock_is": reached})
+        try:
+            write(build, self.folder / BUILD_FILE)
+        except OSError as error:
+            raise IcsortError(f"{self.folder / BUILD_FILE}: cannot be written ({error.strerror})") from None
+        return build
 
     def to_json(self) -> dict[str, Any]:
         """As in build.json."""

@@ -8,24 +8,15 @@ the script; and sorter.bit once they have run.
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, NonNegativeInt
+from pydantic import Field
 
 from icsort.errors import IcsortError
 from icsort.formats.build import Identity
-from icsort.formats.document import Document, Name, Strict, read
+from icsort.formats.document import Document, Name, read
+from icsort.formats.routed import Routed
 
 PROJECT_FILE = "project.json"
 BITSTREAM_FILE = "sorter.bit"
-
-
-class Routed(Strict):
-    """What place and route reached. fmax_mhz: the clock at which the worst path would have no slack. used: cells by
-    their name in the tool. tools: with their versions. seconds: that all took."""
-
-    fmax_mhz: Annotated[float, Field(gt=0)]
-    used: dict[Name, NonNegativeInt]
-    tools: dict[Name, Name]
-    seconds: Annotated[float, Field(ge=0)]
 
 
 class Project(Document):

@@ -139,6 +139,7 @@ def figures(
         "latency_cycles_last_pixel_to_decision": cycles("last_pixel_to_decision_cycles"),
         "cycles_per_cell": simulated["cycles_per_cell"],
         "clock_target_mhz": build.clock_mhz,
+        "clock": build.clock_text,
         "false_triggers": simulated["false_triggers"],
         "events_sent": sort.summary["events"],
         "events_received_by_host": len(sort.events),
@@ -193,7 +194,7 @@ def table(result: dict[str, Any], page: Path) -> str:
     causes = ", ".join(f"{name} {count}" for name, count in result["not_sorted_by_cause"].items() if count)
     rows += [
         ("cycles per cell", f"{result['cycles_per_cell']}, {clock * 1e6 / result['cycles_per_cell']:,.0f} cells/s"),
-        ("clock", f"{clock:g} MHz, a target: no place-and-route report exists"),
+        ("clock", result["clock"]),
         ("false triggers", in_words(result["false_triggers"])),
         ("events received", f"{result['events_received_by_host']} of {result['events_sent']}"),
         ("sorted", f"{result['sorted']} (not: {causes or 'none'})"),

@@ -43,6 +43,7 @@ class NetSimulation:
 
     build_id: str
     clock_target_mhz: float
+    clock_is: str
     images: int
     logits_compared: int
     logits_equal: int
@@ -122,6 +123,7 @@ def compare(build: Build, outcome: NetOutcome, qonnx: NDArray[np.int64], finn: N
     return NetSimulation(
         build_id=build.build_id,
         clock_target_mhz=build.clock_mhz,
+        clock_is=build.clock_is,
         images=images,
         logits_compared=equal.size,
         logits_equal=int(equal.sum()),

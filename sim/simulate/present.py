@@ -154,7 +154,7 @@ def _print_sorter(found: Simulation) -> None:
     for name, cycles in latencies.items():
         print(
             f"{name + ' to decision':24} {cycles.min} / {cycles.median:g} / {cycles.max} cycles "
-            f"(min / median / max), median {cycles.median / clock:.2f} us at {clock:g} MHz (target)"
+            f"(min / median / max), median {cycles.median / clock:.2f} us at {clock:g} MHz ({found.clock_is})"
         )
     print(f"cycles per cell          {found.cycles_per_cell}, {clock * 1e6 / found.cycles_per_cell:.0f} cells/s")
     print(f"simulation               {found.simulated_cycles_per_second:,.0f} cycles/s")
@@ -183,7 +183,7 @@ def _print_network(found: NetSimulation) -> None:
         print(f"runs with random stalls   {len(found.seeds)}, seeds {found.seeds[0]} to {found.seeds[-1]}: no deadlock")
     clock = found.clock_target_mhz
     for name, cycles in (("first pixel to logits", found.first_pixel), ("last pixel to logits", found.last_pixel)):
-        print(f"{name:25} {_cycles(cycles)}, {cycles.simulated / clock:.2f} us at {clock:g} MHz (target)")
+        print(f"{name:25} {_cycles(cycles)}, {cycles.simulated / clock:.2f} us at {clock:g} MHz ({found.clock_is})")
     if found.interval:
         rate = clock * 1e6 / found.interval.simulated
         print(f"{'image to image':25} {_cycles(found.interval)}, {rate:,.0f} cells/s")

@@ -93,6 +93,7 @@ class Simulation:
     cycles_per_cell: int
     net_interval_cycles_predicted: int
     clock_target_mhz: float
+    clock_is: str
     build_id: str
     simulated_cycles: int
     simulated_cycles_per_second: float
@@ -327,6 +328,7 @@ def simulate(
         cycles_per_cell=int(spacing.min()),
         net_interval_cycles_predicted=build.interval_cycles,
         clock_target_mhz=build.clock_mhz,
+        clock_is=build.clock_is,
         build_id=build.build_id,
         simulated_cycles=outcome.summary["cycles"],
         simulated_cycles_per_second=outcome.summary["cycles"] / outcome.summary["seconds"],

@@ -295,7 +295,7 @@ def command() -> Typer:
 def test_command_prints_layers_and_json(build, package, tmp_path):
     result = CliRunner().invoke(command(), [str(package), "--out", str(tmp_path / "a")], env={"COLUMNS": "120"})
     assert result.exit_code == 0, result.output
-    for word in (build.build_id, "mvau_2", "(target)"):
+    for word in (build.build_id, "mvau_2", "a target"):
         assert word in result.output
     result = CliRunner().invoke(command(), [str(package), "-o", str(tmp_path / "b"), "--json"])
     assert json.loads(result.stdout) == build.to_json()

@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 from icsort.errors import IcsortError
-from icsort.formats.build import Build
+from icsort.formats.build import Build, load_build
 from icsort.formats.project import load_project
 from icsort.hw.bitstream import ecp5
+from icsort.hw.synthesis import nextpnr
 from tests.hw.bitstream.test_project import command
 
 REPORT = {
@@ -66,7 +67,7 @@ def yosys(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         for name in ("netlist.json", "script.ys"):
             (folder / name).write_text("")
 
-    monkeypatch.setattr(ecp5, "run_script", run)
+    monkeypatch.setattr(nextpnr, "run_script", run)
     return scripts
 
 
@@ -80,12 +81,12 @@ def yosys(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     ],
 )
 def test_parts_as_nextpnr_names_them(part: str, options: list[str]) -> None:
-    assert ecp5.device(part) == options
+    assert nextpnr.device(part) == options
 
 
 def test_a_part_that_is_none() -> None:
     with pytest.raises(IcsortError, match="part 'LFE5U-85F': no ECP5 that nextpnr knows"):
-        ecp5.device("LFE5U-85F")
+        nextpnr.device("LFE5U-85F")
 
 
 def test_an_ecp5_becomes_a_bitstream(
@@ -94,7 +95,8 @@ def test_an_ecp5_becomes_a_bitstream(
     on_path("nextpnr-ecp5", PLACER)
     log = on_path("ecppack", PACKER)
     out = tmp_path / "project"
-    made = command(build_for("ulx3s").folder, "--out", out, "--seed", 7)
+    build = build_for("ulx3s")
+    made = command(build.folder, "--out", out, "--seed", 7)
     assert made.exit_code == 0, made.output
     placed, packed = log.read_text().splitlines()
     assert "--85k --package CABGA381 --speed 6" in placed
@@ -108,6 +110,8 @@ def test_an_ecp5_becomes_a_bitstream(
     assert project.routed.fmax_mhz == 51.23  # of the sorter's clock, not of the oscillator's
     assert project.routed.used == {"TRELLIS_COMB": 30_000}
     assert project.routed.tools["nextpnr-ecp5"] == "nextpnr-0.9"
+    clock = load_build(build.folder).clock_text
+    assert re.fullmatch(r"45 MHz, routed: at most 51\.2 MHz by Yosys [\d.]+, nextpnr-ecp5 nextpnr-0\.9", clock)
     assert (out / "sorter.bit").read_text() == "bits\n"
     assert not (out / "netlist.json").exists()
     assert "clock of 45 MHz met: at most 51.2 MHz" in made.output
@@ -148,7 +152,7 @@ def test_tools_that_are_missing_are_named(
     build_for: Callable[[str], Build], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shutil, "which", lambda _: None)
-    monkeypatch.setattr(ecp5.sysconfig, "get_path", lambda _: str(tmp_path))
+    monkeypatch.setattr(nextpnr.sysconfig, "get_path", lambda _: str(tmp_path))
     failed = command(build_for("ulx3s").folder, "--out", tmp_path / "project")
     assert "nextpnr-ecp5 is neither on PATH nor installed: pip install 'icsort[hw]'" in str(failed.exception)
 

@@ -121,7 +121,7 @@ def test_a_memory_file_that_is_not_there_is_caught(project: Path) -> None:
 
 
 def out_of_context(build: Build, folder: Path, script: Path = SCRIPT) -> subprocess.CompletedProcess[str]:
-    """boards/vivado.tcl, which `icsort synth --vivado` runs, on a build."""
+    """boards/vivado.tcl, which `icsort synth --route` runs, on a build."""
     text = "".join(path.read_text() for path in build.sources())
     return source(script, facts_of(text, {"clk": "input"}, []), folder, build.folder, folder / "out")
 

@@ -16,7 +16,6 @@ nextpnr, and prints its clock and what limits it.
 import argparse
 import json
 import re
-import subprocess
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,7 +23,8 @@ from pathlib import Path
 
 from icsort.cache import cache_entry
 from icsort.formats.board import BOARDS
-from icsort.hw.bitstream.ecp5 import device, tools
+from icsort.hw.synthesis.nextpnr import NETLIST_FILE, Placed, map_to_ecp5, place_and_route
+from icsort.hw.synthesis.route import PART
 from icsort.hw.synthesis.yosys import CLEAN, count, run_script
 from tests.hw.sorter.test_icsort_top import SOURCES
 
@@ -47,7 +47,6 @@ BLOCKS: dict[str, dict[str, int]] = {  # of the instrument's lines, 3 channels a
     "icsort_link": {},
 }
 COLUMNS = ("LUT", "LUT memory", "FF", "DSP", "BRAM_18K")
-PART = "LFE5U-85F-8BG756C"
 CLOCK_MHZ = 150
 _READ = "read_slang --top {top} {parameters} {files}"
 _MAP = """
@@ -55,11 +54,6 @@ synth_xilinx -run begin:check -family {family} -flatten -top {top} -noiopad -noc
 check -assert
 tee -q -o stat.json stat -json
 tee -q -o sta.txt sta
-"""
-_ECP5 = """
-flatten
-synth_lattice -family ecp5 -top {top}
-write_json top.json
 """
 
 
@@ -91,32 +85,14 @@ def synthesize(top: str, parameters: Mapping[str, int], family: str, *, abc9: bo
     return Mapped(module["num_cells_by_type"], int(arrival[1]))
 
 
-@dataclass(frozen=True)
-class Routed:
-    """fmax_mhz: what the routed design reaches. path: the arcs that limit it, each its ns, kind, net or cell."""
-
-    fmax_mhz: float
-    path: tuple[tuple[float, str, str], ...]
-    used: dict[str, int]
-
-
-def map_ecp5(top: str, parameters: Mapping[str, int], folder: Path) -> None:
-    """Map a block to ECP5 cells: top.json in `folder`."""
-    run_script(read_script(top, parameters) + _ECP5.format(top=top), folder, timeout=2400)
-
-
-def place_and_route(folder: Path, seed: int) -> Routed:
-    """Place and route top.json of a folder. Ports are left open, so that only paths between registers count."""
-    options = ["--freq", str(CLOCK_MHZ), "--timing-allow-fail", "--out-of-context", "--seed", str(seed)]
-    files = ["--json", "top.json", "--report", "report.json", "--log", "log.txt"]
-    command = [tools()[0], *device(PART), *options, *files, "--quiet"]
-    subprocess.run(command, cwd=folder, check=True, capture_output=True)
-    report = json.loads((folder / "report.json").read_text())
-    ((clock, reached),) = report["fmax"].items()
-    (worst,) = [path["path"] for path in report["critical_paths"] if path["from"] == path["to"] == f"posedge {clock}"]
-    arcs = tuple((arc["delay"], arc["type"], arc.get("net") or arc["from"]["cell"]) for arc in worst)
-    used = {name: number["used"] for name, number in report["utilization"].items() if number["used"]}
-    return Routed(reached["achieved"], arcs, used)
+def route(top: str, parameters: Mapping[str, int], folder: Path, seed: int) -> Placed:
+    """Place and route a block mapped to ECP5 cells in `folder`. Ports are left open, so that only paths between
+    registers count."""
+    if not (folder / NETLIST_FILE).exists():
+        values = " ".join(f"-G {name}={value}" for name, value in parameters.items())
+        map_to_ecp5(top, [str(path) for path in _sources(top)], folder, timeout=2400, parameters=values)
+    options = ["--freq", str(CLOCK_MHZ), "--out-of-context"]
+    return place_and_route(folder, PART, options, seed=seed, timeout=2400)
 
 
 def _sources(top: str) -> list[Path]:
@@ -156,13 +132,12 @@ def _show_row(title: str, row: Mapping[str, int], delay: str, boards: Mapping[st
 def show_route(name: str, seeds: int) -> None:
     """Clock, cells and critical path of each seed."""
     with tempfile.TemporaryDirectory() as scratch:
-        map_ecp5(name, BLOCKS.get(name, {}), Path(scratch))
         for seed in range(1, seeds + 1):
-            routed = place_and_route(Path(scratch), seed)
+            routed = route(name, BLOCKS.get(name, {}), Path(scratch), seed)
             used = ", ".join(f"{number} {cell}" for cell, number in routed.used.items())
             print(f"{name}, ECP5-85F speed 8, seed {seed}: {routed.fmax_mhz:.1f} MHz; {used}")
-            for delay, kind, what in routed.path:
-                print(f"  {delay:6.2f} ns {kind:8} {what}", flush=True)
+            for arc in routed.path:
+                print(f"  {arc.ns:6.2f} ns {arc.kind:8} {arc.what}", flush=True)
 
 
 def main() -> None:

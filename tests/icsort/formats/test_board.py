@@ -61,7 +61,7 @@ FULL = {"LUT": 1, "DSP": 1, "BRAM_18K": 1, "URAM": 1}
         ({"clock_mhz": 0}, "clock_mhz is 0.*: it must be greater than 0"),
         ({"clock_mhz": float("nan")}, "not JSON|clock_mhz is nan: it must be a finite number"),
         ({"clock_mhz": 100e6}, "clock_mhz is 100000000.0: it must be less than or equal to 2000"),
-        ({"clock_is": "hoped"}, "clock_is is 'hoped': it must be 'target' or 'reached'"),
+        ({"clock_is": "hoped"}, "clock_is is 'hoped': it must be 'target' or 'routed'"),
         ({"budget_is": "limits"}, "budget_is is 'limits': it must be 'limit' or 'for comparison'"),
         ({"budget": {**FULL, "LUT": -1}}, "budget.LUT is -1: it must be greater than or equal to 0"),
         ({"budget": {**FULL, "LUT": 1.5}}, "budget.LUT is 1.5: it must be a valid integer"),
