@@ -15,6 +15,7 @@ from pathlib import Path
 
 from icsort.errors import IcsortError
 from icsort.hw.kernels import KERNELS
+from icsort.hw.kernels.dsp_packing import LARGEST_IN_LUTS
 from icsort.hw.kernels.fabric import Use
 from icsort.hw.kernels.mvau import PRODUCT_BITS
 
@@ -23,6 +24,8 @@ Parameters = Mapping[str, int | str]
 
 RESOURCES = ("LUT", "FF", "DSP", "BRAM_18K", "URAM")
 SMALL_LUTS = 2.0  # LUT4s of an ECP5 for a LUT6, roughly: Yosys takes 1.2 for sums, 2 to 4 for tables and multiplexers
+SMALL_SUMS = {"adder": 1.06, "accumulator": 1.79}
+"""LUT4s of an ECP5 for a bit of a dot product's sums: a least-squares fit to 24 of them in Yosys 0.70."""
 COEFFICIENTS = Path(__file__).parent / "resources.json"
 
 _LUT_COST: dict[str, dict[str, float]] = json.loads(COEFFICIENTS.read_text(encoding="utf-8"))["lut"]
@@ -43,12 +46,11 @@ def layer_resources(kernel: str, parameters: Parameters, family: str) -> Resourc
 
     parameters: as in the RTL; for one that is missing the RTL's default counts. family: one of fabric.FAMILIES. A LUT
     is a LUT6 or smaller, as logic, memory or shift register; carry chains and wide multiplexers are not counted. An
-    ECP5 has LUT4s, carry chains among them, of which it takes SMALL_LUTS as many.
+    ECP5 has LUT4s, carry chains among them: _small_cost says of how many.
     """
     use = kernel_use(kernel, parameters, family)
-    small = SMALL_LUTS if family == "ecp5" else 1.0
-    luts = ((1.0 if term == "memory" else small) * _cost(kernel, term) * amount for term, amount in use.lut.items())
-    lut = sum(luts)
+    cost = _small_cost if family == "ecp5" else _cost
+    lut = sum(cost(kernel, term) * amount for term, amount in use.lut.items())
     return {"LUT": round(lut), "FF": use.ff, "DSP": use.dsp, "BRAM_18K": use.bram, "URAM": use.uram}
 
 
@@ -73,3 +75,19 @@ def _cost(kernel: str, term: str) -> float:
     # Other widths in proportion to the bits of both, from the next wider ones, or the widest.
     like = [min((bits for bits in PRODUCT_BITS if bits >= width), default=PRODUCT_BITS[-1]) for width in (weight, act)]
     return costs[f"{match[1]}product_{like[0]}x{like[1]}"] * weight * act / (like[0] * like[1])
+
+
+def _small_cost(kernel: str, term: str) -> float:
+    """LUT4s of one unit of a term in an ECP5. Small products are those of hw/synthesis/ecp5_products.v, counted."""
+    if term == "memory":
+        return _cost(kernel, term)
+    if cost_group(kernel) == "dot_product":
+        if term in SMALL_SUMS:
+            return SMALL_SUMS[term]
+        match = _PRODUCT.fullmatch(term)
+        if match and not match[1] and min(int(match[2]), int(match[3])) > 1:
+            weight, act = int(match[2]), int(match[3])
+            if weight + act <= LARGEST_IN_LUTS:
+                rows, bits = (act, weight) if act <= weight else (weight, act + 1)  # the other operand is signed
+                return bits + (rows - 1) * 2 * ((bits + 2) // 2)
+    return SMALL_LUTS * _cost(kernel, term)

@@ -38,8 +38,10 @@ synth_xilinx -run begin:check -family {family} -flatten -top {top} -noiopad -noc
 tee -q -o stat.json stat -json
 """
 # An ECP5 multiplies 18 bits in one of few slices, and synth_lattice would put every product there: those of 8 bits or
-# less, which kernels mean for LUTs, become sums before.
-ECP5_PRODUCTS = """wreduce
+# less, which kernels mean for LUTs, become sums before; those by a constant as Yosys does it.
+ECP5_PRODUCTS = f"""wreduce
+opt_clean
+techmap -map {Path(__file__).with_name("ecp5_products.v")} t:$mul r:Y_WIDTH<=8 %i
 opt_clean
 alumacc t:$mul r:Y_WIDTH<=8 %i
 """

@@ -6,6 +6,7 @@ from icsort.formats.board import board_names, load_board
 from icsort.hw.folding.resources import RESOURCES, family_of, layer_resources
 from icsort.hw.kernels import KERNELS
 from icsort.hw.kernels.fabric import FAMILIES
+from icsort.hw.kernels.kernel import Sample
 from icsort.hw.synthesis.fit_resources import TIMEOUT, draw, module
 from icsort.hw.synthesis.yosys import synthesize
 
@@ -60,6 +61,19 @@ def test_small_kernels_of_an_ecp5_roughly(kernel):
     assert predicted["FF"] == pytest.approx(mapped["FF"], abs=2)
     assert [predicted[key] for key in ("DSP", "BRAM_18K", "URAM")] == [0, 0, 0]
     assert [mapped[key] for key in ("DSP", "BRAM_18K", "URAM")] == [0, 0, 0]
+
+
+@pytest.mark.parametrize(("weight", "act"), [(4, 4), (3, 5), (2, 3)])
+def test_products_of_an_ecp5(weight, act):
+    """Weights from a memory, activations of few bits: rows of carry chains, neither DSP slices nor a sea of LUTs."""
+    parameters = {
+        "MH": 8, "MW": 16, "SIMD": 4, "PE": 4, "ACT_BITS": act, "ACT_SIGNED": 0, "WEIGHT_BITS": weight,
+        "ACC_BITS": weight + act + 4, "RAM_STYLE": "block", "MULT_STYLE": "lut",
+    }  # fmt: skip
+    mapped = synthesize(module(KERNELS["mvau"], Sample(parameters, "WEIGHTS_FILE", 8, 16 * weight), 1), "ecp5", TIMEOUT)
+    predicted = layer_resources("mvau", parameters, "ecp5")
+    assert predicted["LUT"] == pytest.approx(mapped["LUT"], rel=0.15)
+    assert (predicted["DSP"], mapped["DSP"]) == (0, 0)
 
 
 @pytest.mark.full
