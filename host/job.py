@@ -33,6 +33,8 @@ DRAIN_SECONDS: Final = 0.3
 LONGEST_DRAIN: Final = 1.0
 """Where cells flow on."""
 RECORDING: Final = "events.fcs"
+IMAGES: Final = "images"
+"""Folder of images; that of a run that records to events-002.fcs is images-002."""
 
 
 @dataclass(frozen=True)
@@ -396,7 +398,7 @@ def next_segment(folder: Path) -> int:
     from icsort.formats.recording import segment
 
     number = 1
-    while segment(folder / RECORDING, number).exists():
+    while segment(folder / RECORDING, number).exists() or segment(folder / IMAGES, number).exists():
         number += 1
     return number
 
@@ -406,6 +408,13 @@ def recordings(folder: Path) -> Sequence[Path]:
     from icsort.formats.recording import segments
 
     return segments(folder / RECORDING) if (folder / RECORDING).exists() else []
+
+
+def image_folders(folder: Path) -> list[Path]:
+    """Folders of a job's images, in order."""
+    from icsort.formats.image_list import is_listed
+
+    return sorted(path for path in folder.glob(f"{IMAGES}*") if is_listed(path))
 
 
 def make_folder(checked: Checked) -> None:

@@ -10,10 +10,10 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TextIO, cast
+from typing import Any, TextIO
 
 from icsort.errors import IcsortError
 
@@ -56,24 +56,23 @@ def result_folder(out: Path, kind: str, force: bool = False) -> Iterator[Path]:
 
 
 @contextmanager
-def result_file(out: Path, head: str, force: bool = False) -> Iterator[TextIO]:
-    """A text file beside `out` that is renamed to `out` when the block ends without an error.
+def result_path(out: Path, earlier: Callable[[Path], bool], force: bool = False) -> Iterator[Path]:
+    """An empty file beside `out` that is renamed to `out` when the block ends without an error.
 
-    head: what files of this kind begin with. `force` replaces one that does; any other existing path is refused, before
-    the work begins. Raises IcsortError as `result_folder`.
+    earlier: whether a file is a result of this kind. `force` replaces one that is; any other existing path is refused,
+    before the work begins. Raises IcsortError as `result_folder`.
     """
     out = out.resolve()
-    _check_file(out, head, force)
+    _check_file(out, earlier, force)
     partial: Path | None = None
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(
-            "w", encoding="utf-8", newline="", dir=out.parent, prefix=f".{out.name}.partial-", delete=False
-        ) as stream:
-            partial = Path(stream.name)
-            yield cast(TextIO, stream)
+        descriptor, name = tempfile.mkstemp(dir=out.parent, prefix=f".{out.name}.partial-")
+        os.close(descriptor)
+        partial = Path(name)
+        yield partial
         partial.chmod(0o644)
-        _check_file(out, head, force)
+        _check_file(out, earlier, force)
         partial.replace(out)
     except OSError as error:
         raise IcsortError(_reason(error, out)) from None
@@ -82,15 +81,26 @@ def result_file(out: Path, head: str, force: bool = False) -> Iterator[TextIO]:
             partial.unlink(missing_ok=True)
 
 
-def _check_file(out: Path, head: str, force: bool) -> None:
+@contextmanager
+def result_file(out: Path, head: str, force: bool = False) -> Iterator[TextIO]:
+    """A text file, as `result_path`. head: what files of this kind begin with."""
+
+    def earlier(path: Path) -> bool:
+        with path.open(encoding="utf-8") as stream:
+            return stream.read(len(head)) == head
+
+    with result_path(out, earlier, force) as path, path.open("w", encoding="utf-8", newline="") as stream:
+        yield stream
+
+
+def _check_file(out: Path, earlier: Callable[[Path], bool], force: bool) -> None:
     if not out.exists():
         return
     try:
-        with out.open(encoding="utf-8") as stream:
-            earlier = out.is_file() and stream.read(len(head)) == head
+        replaceable = out.is_file() and earlier(out)
     except (OSError, ValueError):
-        earlier = False
-    if not earlier:
+        replaceable = False
+    if not replaceable:
         raise IcsortError(f"{out}: exists and is not an earlier result of this command; choose another --out")
     if not force:
         raise IcsortError(f"{out}: exists already; choose another --out, or replace it with --force")

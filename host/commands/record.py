@@ -103,6 +103,13 @@ def record(
     stopped.end()
 
 
+def recording_id() -> str:
+    """A new one, by which images know the recording of the same events."""
+    from uuid import uuid4
+
+    return uuid4().hex
+
+
 @contextlib.contextmanager
 def beside(
     sorter: "Sorter",

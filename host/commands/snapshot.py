@@ -14,7 +14,7 @@ from icsort.cli.options import count as count_option
 from icsort.errors import IcsortError
 from icsort.host.commands.connection import Baud, OptionalModel, Port, Target, Timeout, open_sorter, optional_target
 from icsort.host.commands.stopping import stop_signals
-from icsort.host.images import LIST_FILE, ImageFolder
+from icsort.host.images import ImageFolder, images_head
 from icsort.host.link.protocol import ImageReason
 from icsort.output import result_folder
 
@@ -47,6 +47,8 @@ def snapshot(
     """
     if every is not None and gate is not None:
         raise IcsortError("give --every or --gate, not both")
+    from icsort.formats.image_list import LIST_FILE
+
     rule = image_rule(every, gate, gates)
     target = optional_target(model)
     with contextlib.ExitStack() as stack:
@@ -89,11 +91,13 @@ def _end(sorter: "Sorter") -> None:
         sorter.end_images()
 
 
-def image_folder(folder: Path, sorter: "Sorter", target: Target | None) -> ImageFolder:
-    """For the windows of this board, its channels named where the model is known."""
+def image_folder(
+    folder: Path, sorter: "Sorter", target: Target | None, recording: tuple[Path, str] | None = None
+) -> ImageFolder:
+    """For the windows of this board, as `images_head`. Raises OSError."""
     board = sorter.identify()
-    names = target.manifest.channels if target else tuple(f"channel {c}" for c in range(board.channels))
-    return ImageFolder(folder, board.height, board.width, names)
+    shape = board.height, board.width, board.channels
+    return ImageFolder(folder, images_head(shape, target.manifest if target else None, folder, recording))
 
 
 def image_rule(every: int | None, gate: str | None, gates: Path | None) -> tuple[ImageReason, int]:
@@ -115,8 +119,16 @@ class ImagesBeside:
     """Images in a new folder beside other work. Where the disk takes no more, that is a warning, the board is asked for
     none from then on, and the work goes on."""
 
-    def __init__(self, path: Path, sorter: "Sorter", target: Target | None, rule: tuple[ImageReason, int]) -> None:
-        """Raises IcsortError where the folder exists or cannot be made, or another program has images sent."""
+    def __init__(
+        self,
+        path: Path,
+        sorter: "Sorter",
+        target: Target | None,
+        rule: tuple[ImageReason, int],
+        recording: tuple[Path, str] | None = None,
+    ) -> None:
+        """recording: as of `images_head`. Raises IcsortError where the folder exists or cannot be made, or another
+        program has images sent."""
         self.stopped: str | None = None
         """Why no more are kept."""
         self._sorter = sorter
@@ -126,12 +138,17 @@ class ImagesBeside:
         except FileExistsError:
             raise IcsortError(f"{path}: exists already; give another name, or remove it first") from None
         except OSError as error:
-            raise IcsortError(f"{path}: cannot be made ({error.strerror}); give another folder with --images") from None
-        self._images = image_folder(path, sorter, target)
+            raise IcsortError(f"{path}: cannot be made ({error.strerror}); give another folder for images") from None
+        try:
+            self._images = image_folder(path, sorter, target, recording)
+        except OSError as error:
+            path.rmdir()
+            raise IcsortError(f"{path}: cannot be written ({error.strerror}); give another folder for images") from None
         self._skipped = sorter.counters()["IMAGES_SKIPPED"]
         try:
             sorter.take_images(*rule)
         except IcsortError:
+            self._images.discard()
             path.rmdir()
             raise
 
@@ -151,21 +168,22 @@ class ImagesBeside:
         if not self._closed:
             with contextlib.suppress(OSError):
                 if self._images.kept:
-                    self._images.close(None)
+                    self._images.close(None, self.stopped)
                 else:
+                    self._images.discard()
                     self._images.folder.rmdir()
 
-    def close(self, counters: dict[str, int], recording: Path | None) -> dict[str, Any]:
-        """No more come: what was kept. counters: the board's, last. recording: that of the same events."""
+    def close(self, counters: dict[str, int]) -> dict[str, Any]:
+        """No more come: what was kept. counters: the board's, last."""
         self._closed = True
         skipped = (counters["IMAGES_SKIPPED"] - self._skipped) % 2**32
         try:
-            document = self._images.close(skipped, recording)
+            return self._images.close(skipped, self.stopped)
         except OSError as error:
             if self.stopped is None:
                 self._stop(error)
-            document = {"images": self._images.kept, "incomplete": 0, "skipped": skipped}
-        return document | ({"stopped": self.stopped} if self.stopped else {})
+            kept = [entry.model_dump() for entry in self._images.kept]
+            return {"images": kept, "incomplete": 0, "skipped": skipped, "stopped": self.stopped}
 
     def _stop(self, error: OSError) -> None:
         self.stopped = (

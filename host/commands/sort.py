@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from icsort.formats.job import LoadedJob
     from icsort.formats.journal import JobState
     from icsort.host.job import Checked
+    from icsort.host.link.protocol import Message
+    from icsort.host.sorter import Sorter
 
 SHOWN_SECONDS = 1.0
 
@@ -180,26 +182,45 @@ class _Kept:
 
 
 @contextlib.contextmanager
-def _kept(sorter: Any, checked: "Checked", target: Target) -> Any:
-    """A recording of this run, where the job wants one."""
+def _kept(sorter: "Sorter", checked: "Checked", target: Target) -> "Iterator[_Kept]":
+    """A recording and images of this run, where the job wants them."""
     from icsort.formats.gate_set import order
-    from icsort.formats.recording import segment
-    from icsort.host.commands.record import beside, record_fields
-    from icsort.host.job import RECORDING, next_segment
+    from icsort.formats.recording import RECORDING_ID, segment
+    from icsort.host.commands.record import beside, record_fields, recording_id
+    from icsort.host.commands.snapshot import ImagesBeside
+    from icsort.host.job import IMAGES, RECORDING, next_segment
+    from icsort.host.link.protocol import ImageReason
 
     loaded = checked.loaded
-    if not loaded.job.record.events:
-        yield _Kept(lambda _: None, None)
-        return
-    features = target.features if loaded.job.record.features is None else loaded.job.record.features
-    first = next_segment(loaded.folder)
-    file = loaded.folder / RECORDING
-    gates = [gate.name for gate in order(loaded.gates.gates)]
-    with (
-        record_fields(sorter, features),
-        beside(sorter, target.manifest, file, gates, {"ICSORT JOB": loaded.job.name}, first) as add,
-    ):
-        yield _Kept(add, segment(file, first).name)
+    record = loaded.job.record
+    first, gates = next_segment(loaded.folder), [gate.name for gate in order(loaded.gates.gates)]
+    adds, name, recording = [], None, None
+    with contextlib.ExitStack() as stack:
+        if record.events:
+            features = target.features if record.features is None else record.features
+            stack.enter_context(record_fields(sorter, features))
+            name = segment(loaded.folder / RECORDING, first).name
+            recording = loaded.folder / name, recording_id()
+            keywords = {"ICSORT JOB": loaded.job.name, RECORDING_ID: recording[1]}
+            file = loaded.folder / RECORDING
+            adds.append(stack.enter_context(beside(sorter, target.manifest, file, gates, keywords, first)))
+        if (images := record.images) is not None:
+            if images.gate is not None:
+                rule = ImageReason.GATE, gates.index(images.gate)
+            else:
+                rule = ImageReason.EVERY, images.every or 1
+            folder = segment(loaded.folder / IMAGES, first)
+            beside_images = ImagesBeside(folder, sorter, target, rule, recording)
+            stack.callback(beside_images.end)
+            adds.append(beside_images.add)
+
+        def add(message: "Message | None") -> None:
+            for each in adds:
+                each(message)
+
+        yield _Kept(add, name)
+        if record.images is not None:
+            beside_images.close(sorter.counters())
 
 
 def _show_plan(checked: "Checked", target: Target, as_json: bool) -> None:
@@ -261,11 +282,13 @@ def _rules(loaded: "LoadedJob") -> str:
 
 
 def _keeps(loaded: "LoadedJob", target: Target) -> str:
-    record = loaded.job.record
-    if not record.events:
-        return "journal"
-    features = target.features if record.features is None else record.features
-    return "journal, events " + ("with" if features else "without") + " features"
+    record, kept = loaded.job.record, ["journal"]
+    if record.events:
+        features = target.features if record.features is None else record.features
+        kept.append("events " + ("with" if features else "without") + " features")
+    if (images := record.images) is not None:
+        kept.append(f"images of gate {images.gate}" if images.gate else f"images of each {images.every}. event")
+    return ", ".join(kept)
 
 
 def _show_end(checked: "Checked", why: str, done: bool, as_json: bool) -> None:

@@ -18,6 +18,7 @@ from icsort.cli import console
 from icsort.cli.options import Json, out
 from icsort.cli.options import count as count_option
 from icsort.errors import IcsortError
+from icsort.formats.recording import RECORDING_ID
 from icsort.host.commands.connection import (
     Baud,
     ClearFaults,
@@ -41,7 +42,7 @@ from icsort.host.commands.connection import (
     optional_target,
     read_schedule,
 )
-from icsort.host.commands.record import beside
+from icsort.host.commands.record import beside, recording_id
 from icsort.host.commands.snapshot import ImagesBeside, image_rule, images_text
 from icsort.host.commands.stopping import stop_signals
 from icsort.host.link.protocol import Amendment, EventRecord, ImagePiece, Statistics
@@ -139,8 +140,12 @@ def watch(
         show = stack.enter_context(console.live()) if not as_json and sys.stdout.isatty() else None
         if features is not None:
             sorter.set_record(features)
-        keep = stack.enter_context(beside(sorter, target.manifest, record)) if target and record else None
-        keep_images = ImagesBeside(images, sorter, target, rule) if images else None
+        recording = (record, recording_id()) if record else None
+        keep = None
+        if target and recording:
+            told = {RECORDING_ID: recording[1]}
+            keep = stack.enter_context(beside(sorter, target.manifest, recording[0], keywords=told))
+        keep_images = ImagesBeside(images, sorter, target, rule, recording) if images else None
         if keep_images:
             stack.callback(keep_images.end)
         longest = 0  # cycles from a cell to the end of its pulse
@@ -180,7 +185,7 @@ def watch(
                 pass
             sorter.disarm()
         tally.counters = sorter.counters()
-        kept = keep_images.close(tally.counters, record) if keep_images else None
+        kept = keep_images.close(tally.counters) if keep_images else None
         if show:
             show(*tally.shown())
     if as_json:

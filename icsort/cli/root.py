@@ -89,6 +89,11 @@ COMMANDS = {
         "",
         "Keep images of events as the network takes them, of the next ones or by a rule, until --count or Ctrl-C.",
     ),
+    "convert": Entry(
+        "host.commands.convert:convert",
+        "convert",
+        "Put recorded images, and all that was recorded of their events, into one file for other programs.",
+    ),
     "model": Entry(
         "quant.commands.model:model", "quant", "Make a model package with random weights, to compile before training."
     ),

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from icsort.errors import IcsortError
 from icsort.formats.document import Document, Name, Strict, read_toml
-from icsort.formats.gate_set import GateSet
+from icsort.formats.gate_set import GateSet, order
 from icsort.formats.gate_set import load as load_gates
 from icsort.formats.instrument import Instrument, Output, Positive, load_instrument
 from icsort.formats.schedule import DirectionSchedule, Schedule
@@ -42,12 +42,27 @@ class Stop(Strict):
     targets: bool = True
 
 
+class Images(Strict):
+    """Of which events images are kept, while the link has time: each n-th, or those of which a gate of the gate set
+    holds."""
+
+    every: Annotated[int, Field(ge=1, lt=2**24)] | None = None
+    gate: Name | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.every is None) == (self.gate is None):
+            raise ValueError("give every or gate")
+        return self
+
+
 class Record(Strict):
     """What is kept. events: as FCS, in the job's folder. features: with them; without the key where the build has
-    any."""
+    any. images: beside them, in a folder `images`."""
 
     events: bool
     features: bool | None = None
+    images: Annotated[Images | None, Field(exclude_if=lambda images: images is None)] = None
 
 
 class Job(Document):
@@ -143,4 +158,11 @@ def load_job(path: Path) -> LoadedJob:
             instrument.output(output)
         except IcsortError as error:
             raise IcsortError(f"{path.parent / job.instrument}: {error}") from None
+    if job.record.images is not None and (wanted_gate := job.record.images.gate) is not None:
+        names = [gate.name for gate in order(gates.gates)]
+        if wanted_gate not in names:
+            raise IcsortError(
+                f"{path}: record.images.gate: {job.gates} has no gate {wanted_gate!r}; its gates are: "
+                f"{', '.join(names)}"
+            )
     return LoadedJob(path, job, instrument, gates)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 TIME: Final = "Time"
 """Cycles of the board's clock since its reset; times the keyword $TIMESTEP seconds. The name is known everywhere."""
 EVENT: Final = "event"
+TAG: Final = "tag"
 OUTCOME: Final = "outcome"
 CLASS: Final = "class"
 FLAGS: Final = "flags"
@@ -33,10 +34,12 @@ GATES: Final = "gates"
 DIRECTION: Final = "direction"
 NOWHERE: Final = -1.0
 """Direction of an event that was wished for none."""
+RECORDING_ID: Final = "ICSORT RECORDING"
+"""Keyword by which the images that were kept together with a recording know it."""
 BASE: Final = (
     Parameter(TIME, 2.0**48, "cycles"),
     Parameter(EVENT, 2.0**32),
-    Parameter("tag", 256),
+    Parameter(TAG, 256),
     Parameter(OUTCOME, 16),
     Parameter(DIRECTION, 8),
     Parameter(FLAGS, 64),

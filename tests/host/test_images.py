@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 import tifffile
 
+from icsort.formats.image_list import read_list
+from icsort.formats.package import load
 from icsort.host.images import Image, ImageAssembler, write_tiff
 from icsort.host.link.protocol import ImagePiece, ImageReason, parse
 from icsort.sim.bit_true.framing import FrameError
@@ -156,14 +158,17 @@ def test_watch_keeps_images_while_it_sorts(
     assert (summary["events"], summary["images"]["skipped"]) == (6, 6)
     assert ("File too large after 0 images, which are kept" in errors) == full
     assert ("stopped" in summary["images"]) == full
-    document = json.loads((folder / "images.json").read_text())
-    assert [entry["event"] for entry in document["images"]] == ([] if full else [1, 5])
-    assert len(list(folder.glob("*.tiff"))) == summary["images"]["images"] == len(document["images"])
-    for entry in document["images"]:
-        assert np.array_equal(np.moveaxis(tifffile.imread(folder / entry["file"]), 0, -1), sent[entry["event"]])
-        assert entry["file"].endswith(f"event-{entry['event']}.tiff")
+    kept = read_list(folder)
+    assert kept.events.tolist() == ([] if full else [1, 5])
+    assert len(list(folder.glob("*.tiff"))) == summary["images"]["images"] == len(kept.files)
+    for file, number in zip(kept.files, kept.events.tolist(), strict=True):
+        assert np.array_equal(np.moveaxis(tifffile.imread(folder / file), 0, -1), sent[number])
+        assert file.endswith(f"event-{number}.tiff")
+    assert kept.head.model_id == load(package).model_id
     if not full:
-        assert document["incomplete"] == summary["images"]["incomplete"] == 1
+        assert kept.end is not None
+        assert (kept.end.incomplete, kept.end.skipped) == (1, 6)
+        assert summary["images"]["incomplete"] == 1
 
 
 def test_what_watch_refuses_of_images(board: FakeBoard, package: Path, tmp_path: Path) -> None:
@@ -178,4 +183,4 @@ def test_what_watch_refuses_of_images(board: FakeBoard, package: Path, tmp_path:
     assert "no gate is set" in refusal("watch", "--arm", "--images", str(tmp_path / "a"), *at)
     assert not (tmp_path / "a").exists()
     assert icsort("watch", "--images", str(tmp_path / "a"), "--idle", "0.1", *at).returncode == 0
-    assert json.loads((tmp_path / "a" / "images.json").read_text())["images"] == []
+    assert read_list(tmp_path / "a").files == ()

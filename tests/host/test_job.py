@@ -3,6 +3,7 @@
 
 import json
 import os
+import random
 import re
 import signal
 import struct
@@ -22,7 +23,10 @@ from typer.testing import CliRunner
 from icsort.cli.root import app
 from icsort.errors import IcsortError
 from icsort.formats.journal import JOURNAL_FILE, Ended, JournalWriter, read_journal
+from icsort.formats.recorded_images import RecordedImages
 from icsort.host import job as host_job
+from icsort.host.job import image_folders
+from icsort.host.link.protocol import ImageReason
 from icsort.host.session import connect, stop
 from tests.host import fake_board
 from tests.host.fake_board import HEARTBEAT, STATUS, FakeBoard
@@ -94,6 +98,8 @@ def test_dry_run_sends_nothing(board: FakeBoard, job: Path) -> None:
         ("instrument.toml", "pulse_us = 20", "pulse_us = 2000", "pulse of 2000.0 us is not within"),
         ("instrument.toml", 'trigger = "package"', "trigger = {on = 5, off = 9}", "instrument.toml: "),
         ("job.toml", "{events = true}", "{events = true, features = true}", "record.features: the build has none"),
+        ("job.toml", "{events = true}", '{events = true, images = {gate = "up"}}', "gates.toml has no gate 'up'; its"),
+        ("job.toml", "{events = true}", "{events = true, images = {}}", "record.images: give every or gate"),
         ("job.toml", 'model = "package"', 'model = "gates.toml"', "there is no such folder"),
         ("job.toml", 'folder = "monday"', 'folder = "package"', "exists already; go on with it by --resume"),
         ("job.toml", 'folder = "monday"', 'folder = "gates.toml/x"', "gates.toml; name another folder in the job"),
@@ -148,6 +154,37 @@ def test_a_job_until_its_target(board: FakeBoard, job: Path) -> None:
     assert "the job has ended, its targets are reached; change its [stop]" in refusal(
         job, "--port", board.port, "--resume"
     )
+
+
+def test_images_of_each_run_beside_its_events(board: FakeBoard, job: Path) -> None:
+    """Also behind a reset of the board between two runs, which counts events anew."""
+    job.write_text(JOB.replace("{events = true}", '{events = true, images = {gate = "right"}}').replace("50", "30"))
+    assert "images of gate right" in sort(job, "--dry-run").stdout
+    folder = job.parent / "monday"
+    draw = random.Random(1)
+    sent = [draw.randbytes(40 * 38 * 2) for _ in range(4)]
+
+    def send(first: int) -> None:
+        assert board.registers[fake_board.IMAGE_RULE] == 1 << 8 | ImageReason.GATE
+        for number in (0, 1):
+            board.put(board.event(number, time=2**40 + first + number))
+            bodies = fake_board.pieces_of(number, sent[first + number], ImageReason.GATE)
+            board.put(b"".join(map(board.image, bodies)))
+
+    happens = world(board, lambda: send(0), lambda: time.sleep(0.3), lambda: board.disarm(fake_board.HOST))
+    assert sort(job, "--port", board.port).exception is not None
+    happens.join()
+    happens = world(board, lambda: send(2), lambda: time.sleep(0.3), lambda: count(board, SORTED=30, SORTED_0=30))
+    assert documents(sort(job, "--port", board.port, "--resume", "--json"))[-1]["done"]
+    happens.join()
+    assert board.registers[fake_board.IMAGE_RULE] == 0
+    assert image_folders(folder) == [folder / "images", folder / "images-002"]
+    for run, kept in enumerate(image_folders(folder)):
+        recorded = RecordedImages.of(kept)
+        (cells,) = recorded.cells(9)
+        assert [pixels.tobytes() for pixels in cells.pixels] == sent[2 * run : 2 * run + 2]
+        assert cells.values[:, 0].tolist() == [2**40 + 2 * run, 2**40 + 2 * run + 1]
+        assert [file.path.name for file in recorded.match.files] == [("events.fcs", "events-002.fcs")[run]]
 
 
 def test_the_boards_own_statistics_are_what_is_followed(board: FakeBoard, job: Path) -> None:
