@@ -84,6 +84,13 @@ GroupBy = Annotated[
         "parentheses are the group; or a table with the columns name and group; or none."
     ),
 ]
+LabelBy = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Label of recorded images: class (that the network predicted), 'gate NAME' of the recording (repeated: a "
+        "class each), or a table with the columns name or event, and label: TABLE, or TABLE:COLUMN."
+    ),
+]
 Merge = Annotated[list[str] | None, typer.Option(help="Classes that count as one: NAME=CLASS+CLASS. May be repeated.")]
 PackageArgument = Annotated[Path, typer.Argument(help="Model package: of `icsort export`, `package` or `model`.")]
 BuildArgument = Annotated[Path, typer.Argument(help="Build folder of `icsort compile`.")]

@@ -13,6 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from icsort.errors import IcsortError
+from icsort.formats.acquisition import Acquisition
 from icsort.quant.cells.counts import Digitization
 
 CHUNK_CELLS = 4096  # held in memory at a time where a set is read piece by piece
@@ -78,7 +79,8 @@ class Dataset:
     shards; None where they were counts. `skipped`: a line for each image that could not be read and was left out.
     `passed_over`: a line for each entry of the folder that was not tried, and for each cell left out for want of a
     label.
-    `known_identities` (N,): where the images are no longer those that were read.
+    `known_identities` (N,): where the images are no longer those that were read. `acquisition`: the settings with which
+    recorded images were cut, which stay; None where they are chosen.
     """
 
     source: str
@@ -95,6 +97,7 @@ class Dataset:
     skipped: tuple[str, ...] = ()
     passed_over: tuple[str, ...] = ()
     known_identities: NDArray[np.uint64] | None = None
+    acquisition: Acquisition | None = None
 
     def __post_init__(self) -> None:
         if not self.images:
@@ -196,9 +199,9 @@ class Dataset:
             return self
         order = self.channel_order(wanted)
         if isinstance(self.images, StoredImages):
-            return replace(self, images=self.images.with_channels(order), channels=wanted)
+            return replace(self, images=self.images.with_channels(order), channels=wanted, acquisition=None)
         images = tuple(np.ascontiguousarray(image[..., order]) for image in self.images)
-        return replace(self, images=images, channels=wanted, known_identities=self.identities)
+        return replace(self, images=images, channels=wanted, known_identities=self.identities, acquisition=None)
 
     def fitted_to(self, channels: tuple[str, ...], line_width: int) -> "Dataset":
         """The channels that a network takes, by name. Raises IcsortError where one is missing or lines differ."""
@@ -290,4 +293,5 @@ def _kind(cells: Dataset) -> tuple[object, ...]:
     return (
         *(cells.classes, cells.channels, cells.images[0].shape[1], bool(cells.names), cells.groups is None, columns),
         cells.digitization,
+        cells.acquisition,
     )

@@ -13,6 +13,7 @@ from icsort.quant.cells.counts import Digitization
 from icsort.quant.cells.dataset import CHUNK_CELLS, concatenate
 from icsort.quant.cells.dataset import Dataset as Dataset  # importers of this module take it from here
 from icsort.quant.cells.groups import group_cells
+from icsort.quant.cells.readers import recorded
 from icsort.quant.cells.readers.reading import Reading, Unreadable
 from icsort.quant.cells.readers.registry import reader_of
 from icsort.quant.synthetic import demo_cells
@@ -44,9 +45,10 @@ def read_folder(
     digitization: Digitization | None = None,
     group_by: str | None = None,
     unreadable: Unreadable = "refuse",
+    label_by: Sequence[str] = (),
 ) -> Dataset:
     """All labelled cells of a folder, whichever layout it has, in memory unless they are shards; see `read_pieces`."""
-    return concatenate(read_pieces(folder, channels, digitization, group_by, unreadable, size=None))
+    return concatenate(read_pieces(folder, channels, digitization, group_by, unreadable, size=None, label_by=label_by))
 
 
 def read_pieces(
@@ -59,6 +61,7 @@ def read_pieces(
     *,
     labelled: bool = True,
     one_type: bool = True,
+    label_by: Sequence[str] = (),
 ) -> Iterator[Dataset]:
     """Cells of a folder, whichever layout it has, at most `size` at a time (None: no limit).
 
@@ -66,13 +69,20 @@ def read_pieces(
     ... digitization: of floating-point pixels. group_by: see cells.groups; without it the rule that is known for the
     folder's name, else no groups; shards have groups of their own. unreadable: whether an image among many that cannot
     be read is refused or skipped. labelled: leave out cells without a label and name them; else their label is -1.
-    one_type: refuse images whose pixels are stored in differing types. Raises IcsortError for whatever does not fit.
+    one_type: refuse images whose pixels are stored in differing types. label_by: of recorded images, see
+    readers.recorded. Raises IcsortError for whatever does not fit.
     """
     reader = reader_of(folder)
+    if label_by and reader is not recorded:
+        raise IcsortError(
+            f"--label-by is of {recorded.LAYOUT}, and {folder} has labels of its own or none; leave it out"
+        )
     published = PUBLISHED_SETS.get(folder.resolve().name)
     names = channels or (published.channels if published else None)
     rule = group_by or (published.group_by if published else None)
-    reading = Reading(tuple(names) if names else None, digitization or Digitization(), unreadable, size)
+    reading = Reading(
+        tuple(names) if names else None, digitization or Digitization(), unreadable, size, tuple(label_by)
+    )
     pieces = reader.read(folder, reading)
     if one_type:
         pieces = _of_one_type(folder, pieces)
@@ -117,8 +127,8 @@ def _with_labels(folder: Path, pieces: Iterable[Dataset]) -> Iterator[Dataset]:
             lines = ()
     if not labelled:
         raise IcsortError(
-            f"{folder}: its {cells_seen} cells have no labels; give a folder or a stack a class, or a gate table "
-            "(`icsort data info` and `icsort classify` take cells without labels)"
+            f"{folder}: its {cells_seen} cells have no labels; give a folder or a stack a class, a gate table, or for "
+            "recorded images --label-by (`icsort data info` and `icsort classify` take cells without labels)"
         )
 
 
@@ -130,6 +140,7 @@ def find_dataset(
     digitization: Digitization | None = None,
     group_by: str | None = None,
     unreadable: Unreadable = "refuse",
+    label_by: Sequence[str] = (),
 ) -> Dataset:
     """The cells to train on; `origin` says which were taken.
 
@@ -139,7 +150,9 @@ def find_dataset(
     if folder is not None and generated:
         raise IcsortError("--data and --generated exclude each other: give one of them")
     if folder is not None:
-        return read_folder(folder, channels, digitization, group_by, unreadable)
+        return read_folder(folder, channels, digitization, group_by, unreadable, label_by)
+    if label_by:
+        raise IcsortError("--label-by is of the recorded images that --data names; give both")
     if not generated:
         named = os.environ.get(DATA_VARIABLE)
         root = real_data_folder()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from icsort.cli import console
-from icsort.cli.options import Channels, Force, GroupBy, Json, Seed
+from icsort.cli.options import Channels, Force, GroupBy, Json, LabelBy, Seed
 from icsort.cli.options import out as out_option
 from icsort.quant.commands.words import DigitizeOption, UnreadableOption, digitization, named, names
 
@@ -41,6 +41,7 @@ def info(
     channels: Channels = None,
     digitize: DigitizeOption = None,
     group_by: GroupBy = None,
+    label_by: LabelBy = None,
     min_class: MinClassOption = 100,
     out: Annotated[Path | None, out_option("Report folder to make: data.json, classes.png.")] = None,
     force: Force = False,
@@ -55,8 +56,9 @@ def info(
     from icsort.quant.cells.inspection import inspect, plot_classes
 
     pieces = read_pieces(
-        folder, names(channels), digitization(digitize), group_by, unreadable="skip", labelled=False, one_type=False
-    )
+        folder, names(channels), digitization(digitize), group_by, unreadable="skip", labelled=False, one_type=False,
+        label_by=label_by or (),
+    )  # fmt: skip
     with console.progress("info") as progress:
         inspection = inspect(_counted(pieces, progress), min_class)
     if out is not None:
@@ -77,6 +79,7 @@ def convert(
     channels: Channels = None,
     digitize: DigitizeOption = None,
     group_by: GroupBy = None,
+    label_by: LabelBy = None,
     unreadable: UnreadableOption = "refuse",
     force: Force = False,
     as_json: Json = False,
@@ -96,7 +99,9 @@ def convert(
     def pieces() -> Iterator["Dataset"]:
         nonlocal unlabelled
         choice = unreadable_choice(unreadable)
-        for piece in read_pieces(folder, names(channels), digitization(digitize), group_by, choice, labelled=False):
+        for piece in read_pieces(
+            folder, names(channels), digitization(digitize), group_by, choice, labelled=False, label_by=label_by or ()
+        ):
             skipped.extend(piece.skipped)
             passed_over.extend(piece.passed_over)
             unlabelled += int((piece.labels < 0).sum())

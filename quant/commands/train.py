@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from icsort.cli import console
-from icsort.cli.options import Force, GroupBy, Json, Limit, Merge, Seed, choice, out
+from icsort.cli.options import Force, GroupBy, Json, LabelBy, Limit, Merge, Seed, choice, out
+from icsort.errors import IcsortError
 from icsort.quant.commands.networks import (
     ActivationBits,
     Depth,
@@ -35,10 +36,11 @@ def train(
     data: Annotated[
         Path | None,
         typer.Option(
-            help="Folder with labelled cells: a folder or a TIFF stack a class, or a sorter's folder. "
+            help="Folder with labelled cells: a folder or a TIFF stack a class, a sorter's folder, or recorded images. "
             "Without it: the folder in ICSORT_DATA, else ../shared/data, else generated cells."
         ),
     ] = None,
+    label_by: LabelBy = None,
     generated: Annotated[bool, typer.Option("--generated", help="Train on generated cells.")] = False,
     limit: Limit = None,
     min_class: Annotated[int, typer.Option(min=1, help="Leave out classes with fewer cells.")] = MIN_CLASS,
@@ -147,7 +149,9 @@ def train(
     architecture = Architecture(arch, width, depth, weight_bits, activation_bits, first_bits, last_bits, stem)
     if float_:
         architecture = architecture.as_float()
-    dataset, dropped = _training_cells(data, generated, seed, channels, digitize, group_by, merge or [], min_class)
+    dataset, dropped = _training_cells(
+        data, generated, seed, channels, digitize, group_by, merge or [], min_class, label_by or []
+    )
     if limit is not None:
         dataset = dataset.limited(limit, seed)
     told = sys.stderr if as_json else sys.stdout
@@ -240,15 +244,21 @@ def _training_cells(
     group_by: str | None,
     merge: list[str],
     min_class: int,
+    label_by: list[str],
 ) -> tuple["Dataset", dict[str, int]]:
     """The cells that the options name, and the classes that were left out with their cells."""
     from icsort.quant.cells.find import find_dataset
     from icsort.quant.commands.words import digitization, parse_merge
 
     counts = digitization(digitize)
-    dataset = find_dataset(data, generated, seed, None, counts, group_by)
+    dataset = find_dataset(data, generated, seed, None, counts, group_by, label_by=label_by)
     if channels is not None:
         names = tuple(name.strip() for name in channels.split(","))
+        if dataset.acquisition is not None and names != dataset.channels:
+            raise IcsortError(
+                f"{dataset.origin}: its channels are {', '.join(dataset.channels)}, which its trigger goes by; leave "
+                "--channels out"
+            )
         if set(names) <= set(dataset.channels):
             dataset = dataset.with_channels(names)
         else:

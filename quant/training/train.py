@@ -27,6 +27,7 @@ from icsort.formats.heldout import HELDOUT_FILE
 from icsort.formats.run import CONFIG_FILE, RunConfig, RunData, RunSources
 from icsort.output import check_target, result_folder
 from icsort.quant.acquire.choose import BRIGHTEST, Rules, choose_setup
+from icsort.quant.acquire.restore import restored_setup
 from icsort.quant.cells.find import Dataset
 from icsort.quant.cells.splits import Split, split
 from icsort.quant.networks.architectures import Architecture, Network
@@ -53,6 +54,7 @@ from icsort.quant.training.seen import SEEN_FILE, Seen, check_unseen, parts_had
 from icsort.quant.training.temperature import fit_temperature, remark
 
 SETUP_CELLS = 20_000  # at most so many training cells say what the hardware is set to
+_CHOSEN = (None, "trigger", BRIGHTEST, Rules())  # where nobody says how cells are cut
 FITTED = 256  # cells from which the first steps of activations are found
 
 
@@ -121,8 +123,16 @@ def train_run(
         seen = Seen(**{name: identities[indices] for name, indices in parts.items()}).with_earlier([*earlier.values()])
         training = dataset.subset(parts["train"])
         images = list(training.some(SETUP_CELLS, seed).images)
+        if dataset.acquisition is not None and (height, window, brightest, rules or Rules()) != _CHOSEN:
+            raise IcsortError(
+                f"{dataset.origin}: trigger, window and preprocessing stay those that they were recorded with; leave "
+                "out the options of the window and the trigger, and --brightest"
+            )
         height = height or int(training.heights.max())
-        setup = choose_setup(images, dataset.channels, height, window, brightest, rules)
+        if dataset.acquisition is None:
+            setup = choose_setup(images, dataset.channels, height, window, brightest, rules)
+        else:
+            setup = restored_setup(images, dataset.acquisition)
         configuration = _configuration(dataset, architecture, recipe, sources, setup.acquisition, seen, seed)
         checkpoint = Checkpoint(out)
         state = checkpoint.begin(resume, force) if resume or group.first else None

@@ -22,12 +22,14 @@ class Reading:
 
     channels: names in order, instead of those in the files. digitization: of floating-point pixels. unreadable: whether
     an image among many that cannot be read is refused, or left out and named. size: cells a piece; None for all.
+    label_by: of recorded images, which have no labels of their own (readers.recorded).
     """
 
     channels: tuple[str, ...] | None = None
     digitization: Digitization = field(default_factory=Digitization)
     unreadable: Unreadable = "refuse"
     size: int | None = CHUNK_CELLS
+    label_by: tuple[str, ...] = ()
 
 
 class Reader(Protocol):

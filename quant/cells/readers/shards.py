@@ -22,6 +22,8 @@ from numpy.typing import NDArray
 from pyarrow import ipc
 
 from icsort.errors import IcsortError
+from icsort.formats.acquisition import Acquisition
+from icsort.formats.document import refusals
 from icsort.output import result_folder
 from icsort.quant.cells.counts import Digitization
 from icsort.quant.cells.dataset import Dataset, StoredImages, check_alike
@@ -54,6 +56,7 @@ class Shards:
     channels: tuple[str, ...]
     width: int
     digitization: Digitization | None
+    acquisition: Acquisition | None
     labels: NDArray[np.int64]
     heights: NDArray[np.int64]
     groups: NDArray[np.str_] | None
@@ -109,6 +112,7 @@ def write_shards(out: Path, chunks: Iterable[Dataset], force: bool = False) -> d
             "width": first.images[0].shape[1],
             "cells": written,
             "digitization": None if first.digitization is None else asdict(first.digitization),
+            "acquisition": None if first.acquisition is None else first.acquisition.model_dump(mode="json"),
             "shards": [{"file": CELLS_FILE, "bytes": (folder / CELLS_FILE).stat().st_size}, *shards],
         }
         (folder / MANIFEST_FILE).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
@@ -134,6 +138,7 @@ def open_shards(folder: Path) -> Shards:
         channels=tuple(manifest["channels"]),
         width=manifest["width"],
         digitization=Digitization(**manifest["digitization"]) if manifest.get("digitization") else None,
+        acquisition=_acquisition(folder, manifest.get("acquisition")),
         labels=table["label"].to_numpy(),
         heights=table["height"].to_numpy(),
         groups=np.asarray(table["group"].to_pylist()) if "group" in table.column_names else None,
@@ -176,6 +181,7 @@ def read(path: Path, reading: Reading) -> Iterator[Dataset]:
             classes=shards.classes,
             channels=channels,
             digitization=shards.digitization,
+            acquisition=shards.acquisition if channels == shards.channels else None,
             names=names if any(names) else (),
             groups=None if shards.groups is None else shards.groups[rows],
             parameters=parameters if figures else None,
@@ -199,6 +205,14 @@ def _manifest(folder: Path) -> dict[str, Any]:
             "convert the data again with this icsort"
         )
     return dict(manifest)
+
+
+def _acquisition(folder: Path, stated: Any) -> Acquisition | None:
+    """That of recorded images."""
+    if stated is None:
+        return None
+    with refusals(str(folder / MANIFEST_FILE), "convert the data again"):
+        return Acquisition.model_validate_json(json.dumps(stated))
 
 
 def _blocks(cells: Dataset, first: Dataset) -> Iterator[tuple[pa.RecordBatch, pa.RecordBatch]]:
