@@ -9,11 +9,12 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from icsort.errors import IcsortError
+from icsort.host.gallery import Gallery, gather_gallery
 
 if TYPE_CHECKING:
     import numpy as np
@@ -80,27 +81,43 @@ class Sort:
     state: "JobState | None"
     recorded: Recorded | None
     gates: "GateSet | None"
+    gallery: Gallery | None = None
 
 
-def gather(source: Path, gates: Path | None = None, progress: ReportProgress = lambda *_: None) -> Sort:
-    """Of a job's folder or a recording. gates: the gate set of a recording. progress: told a step, the events that were
-    read and all. Raises IcsortError for anything else."""
+def gather(
+    source: Path,
+    gates: Path | None = None,
+    progress: ReportProgress = lambda *_: None,
+    images: Path | None = None,
+) -> Sort:
+    """Of a job's folder or a recording. gates, images: the gate set of a recording, and the folder of its images.
+    progress: told a step, the events that were read and all. Raises IcsortError for anything else."""
+    from icsort.formats.fcs import FcsFile
     from icsort.formats.gate_set import load
+    from icsort.formats.image_list import read_list
     from icsort.formats.journal import read_journal
+    from icsort.formats.recorded_images import recording_of
     from icsort.formats.recording import segments
-    from icsort.host.job import recordings
+    from icsort.host.job import image_folders, recordings
 
     if source.is_dir():
-        if gates is not None:
-            raise IcsortError("--gates is of a recording; a job has its own: leave it out")
+        if gates is not None or images is not None:
+            raise IcsortError("--gates and --images are of a recording; a job has its own: leave them out")
         state = read_journal(source)
         files = tuple(recordings(source))
-        return Sort(source, files, state, _recorded(files, progress) if files else None, state.begun.gates)
+        sort = Sort(source, files, state, _recorded(files, progress) if files else None, state.begun.gates)
+        folders = image_folders(source)
+        named = _outcomes(FcsFile(files[0])) if files else {}
+        return replace(sort, gallery=gather_gallery(folders, named) if folders else None)
     if not source.exists():
         raise IcsortError(f"{source}: there is no such file; give a job's folder, or a recording (FCS)")
     files = tuple(segments(source))
     given = None if gates is None else load(gates)
-    return Sort(source, files, None, _recorded(files, progress), given)
+    sort = Sort(source, files, None, _recorded(files, progress), given)
+    if images is None:
+        return sort
+    own = recording_of(read_list(images), source)[0]
+    return replace(sort, gallery=gather_gallery([images], _outcomes(own)))
 
 
 def _recorded(files: Sequence[Path], progress: ReportProgress) -> Recorded:
@@ -214,6 +231,8 @@ def figures(sort: Sort) -> dict[str, Any]:
             "build_id": recorded.keywords.get("ICSORT BUILD ID"),
             "gate_set": recorded.keywords.get("ICSORT GATE SET"),
         }
+    if sort.gallery is not None:
+        document["images"] = sort.gallery.figures()
     document["directions"] = _directions(sort, counts)
     document["files"] = {path.name: _sha256(path) for path in _sources(sort)}
     canonical = json.dumps(document, sort_keys=True, allow_nan=False)
@@ -301,7 +320,13 @@ def page(sort: Sort, document: dict[str, Any], progress: ReportProgress = lambda
         notices.append(
             "A run was cut short and its last counts are not known: more may have been sorted than stands here."
         )
-    sections = [*_settings(sort, document), *_results(sort, document), *_plots(sort, progress), _versions(document)]
+    sections = [
+        *_settings(sort, document),
+        *_results(sort, document),
+        *_plots(sort, progress),
+        *_cells(sort),
+        _versions(document),
+    ]
     begun = (
         document.get("begun") or f"{sort.recorded.keywords.get('$DATE', '')}" if sort.recorded else document["begun"]
     )
@@ -423,6 +448,35 @@ def _plots(sort: Sort, progress: ReportProgress) -> "list[Section]":
         sections.append(
             Section("Latency", "From the last pixel of an event's window to its decision.", [png(_latency(recorded))])
         )
+    return sections
+
+
+def _cells(sort: Sort) -> "list[Section]":
+    """Some of the cells of which there are images, those that were sorted and those that were not."""
+    from icsort.report.figures import mosaic
+    from icsort.report.page import Captioned, Section
+
+    gallery = sort.gallery
+    if gallery is None:
+        return []
+    names = {d.output: d.name for d in sort.state.begun.job.directions} if sort.state else {}
+    about = f"Channels from left to right, and row by row: {', '.join(gallery.channels)}. " if gallery.channels else ""
+    sections = []
+    for kind, title in ((True, "Sorted cells"), (False, "Cells that were not sorted")):
+        cells = gallery.cells[kind]
+        of = f"{len(cells)} of {gallery.counts[kind]:,} of which there is an image, evenly over the time of the sort. "
+        captions = []
+        for cell in cells:
+            decision = "sorted" if kind else cell.outcome.lower()
+            if cell.direction is not None:
+                decision += f" {'to' if kind else 'for'} {names.get(cell.direction, f'output {cell.direction}')}"
+            captions.append(f"event {cell.event}, {cell.class_name} {cell.posterior:.2f}, {decision}")
+        shown = [Captioned(mosaic(cell.pixels), caption) for cell, caption in zip(cells, captions, strict=True)]
+        text = (of if cells else "None has an image. ") + (about if cells else "")
+        sections.append(Section(title, text.strip(), gallery=shown))
+    if gallery.notes:
+        rows = [[note] for note in gallery.notes]
+        sections.append(Section("Images that are not shown", "And why.", head=("",), rows=rows))
     return sections
 
 
@@ -578,11 +632,17 @@ def _versions(document: dict[str, Any]) -> "Section":
     )  # fmt: skip
 
 
-def write_report(sort: Sort, folder: Path, progress: ReportProgress = lambda *_: None) -> dict[str, Any]:
-    """report.html and report.json into a folder. progress: told a step, the plots that were made and all. Returns the
-    figures."""
-    from icsort.report.page import write
+def write_report(
+    sort: Sort, folder: Path, progress: ReportProgress = lambda *_: None, pdf: bool = False
+) -> dict[str, Any]:
+    """report.html and report.json, and report.pdf, into a folder. progress: told a step, the plots that were made and
+    all. Returns the figures."""
+    from icsort.report.page import PAGE_FILE, write
+    from icsort.report.pdf import PDF_FILE, write_pdf
 
     document = figures(sort)
     write(folder, page(sort, document, progress), JSON_FILE, document)
+    if pdf:
+        progress("print", 0, 0)
+        write_pdf(folder / PAGE_FILE, folder / PDF_FILE)
     return document

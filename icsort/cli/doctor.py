@@ -63,6 +63,8 @@ def checks() -> list[Check]:
         package("pyserial", "talk to a board over its UART", "pip install icsort"),
         serial_rights(),
         package("matplotlib", "icsort report", "pip install 'icsort[report]'"),
+        package("weasyprint", "icsort report --pdf", "pip install 'icsort[pdf]'"),
+        package("h5py", "icsort convert", "pip install 'icsort[convert]'"),
         package("uvicorn", "icsort serve --page", "pip install 'icsort[page]'"),
         package("torch", "icsort train, export", "pip install 'icsort[quant]'"),
         package("brevitas", "icsort train, export", "pip install 'icsort[quant]'"),

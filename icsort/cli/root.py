@@ -61,7 +61,7 @@ COMMANDS = {
     "report": Entry(
         "host.commands.report:report",
         "report",
-        "Make a page of a sort: settings, counts and rates by direction, aborts, gates with plots, latency, versions.",
+        "Make a page of a sort: settings, counts and rates by direction, aborts, gates with plots, cells, latency.",
     ),
     "calibrate": Entry("host.commands.calibrate:app", "", "Find what the instrument file must say."),
     "play": Entry(

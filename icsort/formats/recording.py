@@ -25,6 +25,7 @@ EVENT: Final = "event"
 TAG: Final = "tag"
 OUTCOME: Final = "outcome"
 CLASS: Final = "class"
+POSTERIOR: Final = "posterior"
 FLAGS: Final = "flags"
 LENGTH: Final = "event length"
 INTERVAL: Final = "time since the event before"
@@ -46,7 +47,7 @@ BASE: Final = (
     Parameter(LENGTH, 256, "lines"),
     Parameter(INTERVAL, 2.0**20, "us"),
     Parameter(CLASS, 64),
-    Parameter("posterior", 1),
+    Parameter(POSTERIOR, 1),
     Parameter(GATES, 2.0**32),
 )
 """Of every recording. posterior: of the gate set's first class set. gates: bit g, gate g holds."""

@@ -14,6 +14,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.image import imsave
 from matplotlib.ticker import LogFormatter, StrMethodFormatter
 from numpy.typing import NDArray
 
@@ -24,6 +25,7 @@ BAR = "#3a6ea5"
 MARK = "#c0392b"  # limits and moments
 INK = "#55606e"  # of small words
 DPI = 110
+ACROSS = 4  # channels of a cell beside each other
 
 
 def logarithmic(axes: Axes, *names: str) -> None:
@@ -44,6 +46,19 @@ def png(figure: Figure) -> str:
     """A figure as base64 PNG, as `Section.pictures` wants it."""
     buffer = io.BytesIO()
     figure.savefig(buffer, dpi=DPI, bbox_inches="tight")
+    return base64.b64encode(buffer.getvalue()).decode()
+
+
+def mosaic(pixels: NDArray[np.uint8]) -> str:
+    """Channels of a cell (H, W, C), grey, from left to right in rows of ACROSS, as base64 PNG, pixel by pixel."""
+    height, width, channels = pixels.shape
+    across = min(channels, ACROSS)
+    picture = np.full((-(-channels // across) * (height + 1) - 1, across * (width + 1) - 1, 3), 255, np.uint8)
+    for channel in range(channels):
+        top, left = channel // across * (height + 1), channel % across * (width + 1)
+        picture[top : top + height, left : left + width] = pixels[..., channel, np.newaxis]
+    buffer = io.BytesIO()
+    imsave(buffer, picture, format="png")
     return base64.b64encode(buffer.getvalue()).decode()
 
 

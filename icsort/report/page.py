@@ -23,8 +23,17 @@ class Tile:
 
 
 @dataclass(frozen=True)
+class Captioned:
+    """A small picture (base64 PNG) among others, and words below it."""
+
+    picture: str
+    caption: str
+
+
+@dataclass(frozen=True)
 class Section:
-    """A part of the page: what is shown and what it means, pictures (base64 PNG), a table, and commands in order.
+    """A part of the page: what is shown and what it means, pictures (base64 PNG), a table, commands in order, and a
+    gallery.
 
     marked: rows that stand out, by their index. foot: the row of the sum.
     """
@@ -37,6 +46,7 @@ class Section:
     marked: Collection[int] = ()
     foot: Sequence[str] = ()
     commands: Sequence[str] = ()
+    gallery: Sequence[Captioned] = ()
 
 
 @dataclass(frozen=True)

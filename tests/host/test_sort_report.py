@@ -1,14 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """`icsort report`: figures of a job and of a recording, counted otherwise here, and what it refuses."""
 
+import base64
+import io
 import json
 import math
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pypdf
+import pypdfium2
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
 from icsort.cli.root import app
@@ -21,6 +29,7 @@ from icsort.host.sort_report import JSON_FILE, gather, page, write_report
 from icsort.host.sorter import Losses
 from icsort.sim.bit_true.scheduler import Outcome
 from tests.host.jobs import write_job
+from tests.host.recorded_cells import events_of, picture, record_sort
 from tests.host.recordings import CLOCK_HZ, event, example, layout
 
 SHAPES = """
@@ -132,7 +141,7 @@ def test_a_job(job: Path) -> None:
 def test_a_job_has_its_own_gates(job: Path) -> None:
     result = report(job, "--gates", job.parent / "gates.toml")
     assert isinstance(result.exception, IcsortError)
-    assert str(result.exception) == "--gates is of a recording; a job has its own: leave it out"
+    assert str(result.exception) == "--gates and --images are of a recording; a job has its own: leave them out"
     assert not (job / "report").exists()
 
 
@@ -158,6 +167,108 @@ def test_a_recording_alone(tmp_path: Path) -> None:
     told: list[tuple[str, int, int]] = []
     page(gather(path, gates), document, lambda *step: told.append(step))
     assert told == [("draw", 0, 0), *(("draw", number, 6) for number in range(6))]
+
+
+def pictures_of(text: str) -> list[np.ndarray]:
+    """Of the gallery, by Pillow."""
+    found = re.findall(r'<figure><img alt="[^"]*" src="data:image/png;base64,([^"]+)"', text)
+    return [np.asarray(Image.open(io.BytesIO(base64.b64decode(picture))).convert("L")) for picture in found]
+
+
+def test_the_gallery_of_a_recording(tmp_path: Path) -> None:
+    """At most so many of each kind, evenly over time, each with its own pixels and decision."""
+    recording, images = record_sort(tmp_path, events_of(600))
+    damaged = images / "image-000003-event-3.tiff"
+    os.truncate(damaged, 900)
+    document = json.loads(report(recording, "--images", images, "--json").stdout)
+    events = [event(number) for number in range(600)]
+    kinds = [[e for e in events if (e.outcome is Outcome.SORTED) == kind] for kind in (True, False)]
+    assert (document["images"]["sorted"], document["images"]["not sorted"]) == tuple(map(len, kinds))
+    assert document["images"]["kept"] == 600
+    text = (tmp_path / "cells-report" / "report.html").read_text()
+    captions = re.findall(r"<figcaption>([^<]*)</figcaption>", text)
+    assert len(captions) == len(document["images"]["shown"]) == 48 - (3 in shown_events(captions))
+    at = 0
+    for kind, mine in zip((True, False), kinds, strict=True):
+        numbers = shown_events(captions)[at : at + min(24, len(mine))]
+        at += len(numbers)
+        places = [[e.event_id for e in mine].index(number) for number in numbers]
+        assert places[0] in (0, 1)
+        assert places[-1] == len(mine) - 1
+        assert np.ptp(np.diff(places)) <= 1 + (3 in [e.event_id for e in mine])
+        for number, caption in zip(numbers, captions[at - len(numbers) :], strict=False):
+            shown = events[number]
+            name = example().classes[shown.class_index]
+            assert caption.startswith(f"event {number}, {name} 0.") or f"{name} 1.00" in caption
+            to = "" if shown.direction is None else f" {'to' if kind else 'for'} output {shown.direction}"
+            assert caption.endswith(("sorted" if kind else shown.outcome.name.lower()) + to)
+    for number, seen in zip(shown_events(captions), pictures_of(text), strict=True):
+        channels = picture(number, example())
+        assert np.array_equal(seen[:, :38], channels[..., 0])
+        assert np.array_equal(seen[:, 39:], channels[..., 1])
+
+
+def shown_events(captions: list[str]) -> list[int]:
+    return [int(caption.split()[1].rstrip(",")) for caption in captions]
+
+
+def test_a_damaged_image_is_named(tmp_path: Path) -> None:
+    recording, images = record_sort(tmp_path, events_of(5), lost=lambda n: n == 2)
+    os.truncate(images / "image-000003-event-3.tiff", 900)
+    document = json.loads(report(recording, "--images", images, "--json").stdout)
+    notes = document["images"]["notes"]
+    assert notes[0] == "cells-images: 1 images, no record of its event"
+    assert re.search("image-000003-event-3.tiff: truncated or damaged image", notes[1])
+    assert len(document["images"]["shown"]) == 3
+    assert "Images that are not shown" in (tmp_path / "cells-report" / "report.html").read_text()
+
+
+def test_the_gallery_of_a_job_as_pdf(job: Path) -> None:
+    """By pypdf and PDFium: pages, words and pictures of the page; the directions have the job's names."""
+    record_sort(job, events_of(60), name="kept")[1].rename(job / "images")
+    (job / "images-002").mkdir()
+    (job / "images-002" / "images.jsonl").write_text("{}")
+    shown = report(job, "--pdf", "--json")
+    assert shown.exit_code == 0, shown.exception
+    document = json.loads(shown.stdout)
+    assert "images-002/images.jsonl: line 1: channels is missing" in document["images"]["notes"][0]
+    reader = pypdf.PdfReader(document["pdf"])
+    text = " ".join(" ".join(page.extract_text() for page in reader.pages).split())
+    pages = len(reader.pages)
+    assert 3 <= pages <= 8
+    for words in ("mitotic cells", "Directions", "Aborts", "Sorted cells", "tube A", document["signature"][:12]):
+        assert words in text
+    assert [f"{number} / {pages}" in reader.pages[number - 1].extract_text() for number in range(1, pages + 1)]
+    drawn = pypdfium2.PdfDocument(document["pdf"])
+    pictures = [item for page in drawn for item in page.get_objects() if item.type == pypdfium2.raw.FPDF_PAGEOBJ_IMAGE]
+    html = (job / "report" / "report.html").read_text()
+    assert len(pictures) == html.count("data:image/png") == 4 + len(document["images"]["shown"])
+    for paper in drawn:  # nothing is cut off at the edges of the paper
+        grey = np.asarray(paper.render(scale=1).to_pil().convert("L"))
+        assert grey[:, :20].min() == grey[:, -20:].min() == grey[:20].min() == 255
+        assert grey.min() < 100
+
+
+@pytest.mark.parametrize(
+    ("module", "raised", "problem"),
+    [
+        ("weasyprint", "ModuleNotFoundError('x', name='weasyprint')", "pip install 'icsort[pdf]'"),
+        ("weasyprint", "OSError('cannot load library')", "apt install libpango-1.0-0"),
+    ],
+)
+def test_what_pdf_needs_is_told_before_the_work(tmp_path: Path, module: str, raised: str, problem: str) -> None:
+    record(tmp_path / "a.fcs", events=range(3))
+    (tmp_path / "path").mkdir()
+    (tmp_path / "path" / f"{module}.py").write_text(f"raise {raised}")
+    done = subprocess.run(
+        [sys.executable, "-m", "icsort", "report", str(tmp_path / "a.fcs"), "--pdf"],
+        capture_output=True, text=True, check=False,
+        env=os.environ | {"PYTHONPATH": f"{tmp_path / 'path'}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"},
+        cwd=Path(__file__).parents[2],
+    )  # fmt: skip
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert problem in done.stderr
+    assert not (tmp_path / "a-report").exists()
 
 
 def test_a_job_that_was_not_begun(package: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from icsort.report import figures
-from icsort.report.page import PAGE_FILE, Page, Section, Tile, percent, with_interval, write
+from icsort.report.page import PAGE_FILE, Captioned, Page, Section, Tile, percent, with_interval, write
 
 EVIL = '<script>alert("1")</script>&lt;'
 
@@ -44,7 +44,8 @@ class Words(html.parser.HTMLParser):
 
 
 def evil_page(picture: str) -> Page:
-    section = Section(EVIL, EVIL, [picture], [EVIL], [[EVIL], [EVIL]], marked=[1], foot=[EVIL], commands=[EVIL])
+    section = Section(EVIL, EVIL, [picture], [EVIL], [[EVIL], [EVIL]], marked=[1], foot=[EVIL], commands=[EVIL],
+                      gallery=[Captioned(picture, EVIL)])  # fmt: skip
     return Page(EVIL, EVIL, [section], [Tile(EVIL, EVIL, "good")], [EVIL])
 
 
@@ -55,11 +56,11 @@ def test_every_word_is_text(tmp_path: Path) -> None:
     page = Words()
     page.feed((tmp_path / PAGE_FILE).read_text(encoding="utf-8"))
     assert "script" not in page.elements
-    # Title twice, lead, notice, two of the tile, two of the section, picture, head, two rows, foot, command.
-    assert page.text.count(EVIL) == 14
+    # Title twice, lead, notice, two of the tile, two of the section, picture, head, two rows, foot, command, two of the gallery.
+    assert page.text.count(EVIL) == 16
     assert page.loaded == []
     assert page.marked == 1
-    assert [data[:4] for data in page.pictures] == [b"\x89PNG"]
+    assert [data[:4] for data in page.pictures] == [b"\x89PNG"] * 2
     assert json.loads((tmp_path / "figures.json").read_text()) == {"class": EVIL}
     assert sorted(path.name for path in tmp_path.iterdir()) == ["figures.json", PAGE_FILE]
 
