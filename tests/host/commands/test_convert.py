@@ -129,9 +129,8 @@ def test_the_mask_is_the_features_own_but_for_one_grey_level(seed: int) -> None:
     told = 0
     for _ in range(20):
         levels = {key: (int(draw.integers(1, 3000)),) * 2 for key in ("background", "threshold")}
-        constants = PreprocessSpec(
-            background=(482, 34), gain=(int(draw.integers(1, 2**17)), -5), shift=int(draw.integers(10, 18))
-        )
+        gain = 2**16 // int(draw.integers(1, 60))  # counts of a level
+        constants = PreprocessSpec(background=(482, 34), gain=(gain, -5), shift=16)
         known = {key: getattr(example(), key) for key in Acquisition.model_fields}
         acquisition = Acquisition(**known | {"features": FeatureSpec(**levels), "preprocess": constants})
         head = ImagesHead(channels=example().channels, height=40, width=38, acquisition=acquisition)

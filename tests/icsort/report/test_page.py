@@ -56,7 +56,8 @@ def test_every_word_is_text(tmp_path: Path) -> None:
     page = Words()
     page.feed((tmp_path / PAGE_FILE).read_text(encoding="utf-8"))
     assert "script" not in page.elements
-    # Title twice, lead, notice, two of the tile, two of the section, picture, head, two rows, foot, command, two of the gallery.
+    # Title twice, lead, notice, two of the tile, two of the section, picture, head, two rows, foot, command, two of the
+    # gallery.
     assert page.text.count(EVIL) == 16
     assert page.loaded == []
     assert page.marked == 1
