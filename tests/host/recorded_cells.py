@@ -3,6 +3,7 @@
 that loses what it is told to lose.
 """
 
+import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -64,3 +65,18 @@ def record_sort(
 
 def events_of(count: int) -> list[EventRecord]:
     return [event(number) for number in range(count)]
+
+
+def keep_until_killed(folder: Path) -> None:
+    """Image after image, each of the event of its number."""
+    manifest = example()
+    keep, number = ImageFolder(folder, images_head(manifest.input.shape, manifest, folder)), 0
+    print(flush=True)
+    while True:
+        for piece in pieces(number, picture(number, manifest)):
+            keep.add(piece)
+        number += 1
+
+
+if __name__ == "__main__":
+    keep_until_killed(Path(sys.argv[1]))

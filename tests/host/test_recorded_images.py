@@ -4,6 +4,9 @@
 import json
 import os
 import random
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import pairwise
@@ -12,6 +15,7 @@ from pathlib import Path
 import flowio
 import numpy as np
 import pytest
+import tifffile
 
 from icsort.errors import IcsortError
 from icsort.formats import recorded_images
@@ -81,24 +85,61 @@ def test_each_image_is_of_its_event_or_of_none(
     assert np.array_equal(recorded.match.values(known), table[recorded.match.rows[known]])
 
 
+def test_resets_of_which_nothing_but_a_number_tells(tmp_path: Path) -> None:
+    """Behind the first event, which comes again; and images of all events, over the ends of files."""
+    numbers = [0, 0, 0, 1, 2, 0, 1, 2, 3, 2, 3]
+    events = [
+        replace(event, event_id=number, tag=number, time=1000 * index)
+        for index, (number, event) in enumerate(zip(numbers, events_of(len(numbers)), strict=True))
+    ]
+    images = [np.full(example().input.shape, index, np.uint8) for index in range(len(numbers))]
+    _, folder = record_sort(tmp_path, events, pixels=lambda e: images[e.time // 1000], max_events=4)
+    recorded = RecordedImages.of(folder)
+    (cells,) = recorded.cells(99)
+    assert cells.pixels[:, 0, 0, 0].tolist() == list(range(len(numbers)))
+    assert cells.values[:, 0].tolist() == [1000 * index for index in range(len(numbers))]
+    assert (recorded.match.resets, len(recorded.match.files)) == (4, 3)
+
+
 def test_what_does_not_agree_is_left_out_and_counted(tmp_path: Path) -> None:
     _, folder = record_sort(tmp_path, events_of(20), pixels=lambda e: picture(e.event_id, example()))
     lines = (folder / LIST_FILE).read_text().splitlines()
     entries = [json.loads(line) for line in lines[1:-1]]
     entries[3]["tag"] = 200
     entries[5], entries[6] = entries[6], entries[5]
+    entries[12]["event"] = entries[11]["event"]
     text = "\n".join([lines[0], *map(json.dumps, entries), lines[-1]])
     (folder / LIST_FILE).write_text(text + "\n")
     os.truncate(folder / entries[9]["file"], 700)
     (folder / entries[10]["file"]).unlink()
     (folder / "image-000099-event-7.tiff").write_bytes(b"")
     recorded = RecordedImages.of(folder)
-    assert sum(len(cells.pixels) for cells in recorded.cells(6)) == 16
+    assert sum(len(cells.pixels) for cells in recorded.cells(6)) == 15
     account = recorded.account()
     assert account["images, another tag than its record"] == 1
-    assert account["images, out of order, so that its event cannot be told"] == 1
+    assert account["images, out of order, so that its event cannot be told"] == 2
     assert account["damaged"] == [entries[9]["file"], entries[10]["file"]]
-    assert (account["images that the list does not name"], account["written"], account["cut short"]) == (1, 16, False)
+    assert (account["images that the list does not name"], account["written"], account["cut short"]) == (1, 15, False)
+
+
+@pytest.mark.quick(2)
+@pytest.mark.parametrize("number", range(20))
+def test_kept_until_it_is_killed(seed: int, tmp_path: Path, number: int) -> None:
+    """At any moment: each image of the list is there and whole."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.host.recorded_cells", str(tmp_path)],
+        cwd=Path(__file__).parents[2], stdout=subprocess.PIPE,
+    )  # fmt: skip
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"\n"
+    time.sleep(random.Random(f"{seed} {number}").uniform(0, 0.3))
+    process.kill()
+    process.communicate(timeout=20)
+    kept = read_list(tmp_path)
+    assert kept.events.tolist() == list(range(len(kept.files)))
+    assert 0 <= len(list(tmp_path.glob("*.tiff"))) - len(kept.files) <= 1
+    for file, event in zip(kept.files, kept.events.tolist(), strict=True):
+        assert np.array_equal(np.moveaxis(tifffile.imread(tmp_path / file), 0, -1), picture(event, example()))
 
 
 def test_of_a_program_that_was_killed(tmp_path: Path) -> None:

@@ -188,6 +188,19 @@ def test_ome_zarr(sort: tuple[Path, Path], tmp_path: Path) -> None:
     assert attributes["icsort"]["events lost"] == 2
 
 
+def test_a_damaged_image_leaves_no_gap(tmp_path: Path) -> None:
+    _, images = record_sort(tmp_path, events_of(5))
+    os.truncate(images / "image-000002-event-2.tiff", 500)
+    for out in ("a.rtdc", "a.zarr"):
+        shown = convert(images, "--out", tmp_path / out)
+        assert "damaged: 1 (image-000002-event-2.tiff)" in shown.stdout
+    with dclab.new_dataset(tmp_path / "a.rtdc") as cells:
+        assert cells["index_online"][:].tolist() == [0, 1, 3, 4]
+    kvstore = {"driver": "file", "path": str(tmp_path / "a.zarr" / "0")}
+    stored = np.asarray(tensorstore.open({"driver": "zarr3", "kvstore": kvstore}).result())
+    assert np.array_equal(stored, np.stack([picture(n, example()) for n in (0, 1, 3, 4)]).transpose(0, 3, 1, 2))
+
+
 @pytest.mark.parametrize("name", ["cells.rtdc", "cells.zarr"])
 def test_what_is_there_is_replaced_if_it_is_one_of_these(sort: tuple[Path, Path], tmp_path: Path, name: str) -> None:
     out = tmp_path / name
