@@ -61,8 +61,9 @@ class Gallery:
         }
 
 
-def gather_gallery(folders: Sequence[Path], outcomes: Mapping[int, str]) -> Gallery:
-    """Of folders of images, in the order of their runs. What cannot be shown is a note, whatever is wrong with it."""
+def gather_gallery(folders: Sequence[Path], outcomes: Mapping[int, str], recording: Path | None = None) -> Gallery:
+    """Of folders of images, in the order of their runs. recording: of the events, where the folders' lists do not say
+    it. What cannot be shown is a note, whatever is wrong with it."""
     import numpy as np
 
     from icsort.formats.image_list import read_list
@@ -75,7 +76,7 @@ def gather_gallery(folders: Sequence[Path], outcomes: Mapping[int, str]) -> Gall
         try:
             images = read_list(folder)
             gallery.kept += len(images.files)
-            recorded = RecordedImages(images, match(images, recording_of(images)))
+            recorded = RecordedImages(images, match(images, recording_of(images, recording)))
             if gallery.channels and images.head.channels != gallery.channels:
                 raise IcsortError(f"{folder}: has other channels than the images before it")
             gallery.channels = images.head.channels

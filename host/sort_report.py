@@ -117,7 +117,7 @@ def gather(
     if images is None:
         return sort
     own = recording_of(read_list(images), source)[0]
-    return replace(sort, gallery=gather_gallery([images], _outcomes(own)))
+    return replace(sort, gallery=gather_gallery([images], _outcomes(own), source))
 
 
 def _recorded(files: Sequence[Path], progress: ReportProgress) -> Recorded:

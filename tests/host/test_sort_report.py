@@ -215,12 +215,13 @@ def shown_events(captions: list[str]) -> list[int]:
 def test_a_damaged_image_is_named(tmp_path: Path) -> None:
     recording, images = record_sort(tmp_path, events_of(5), lost=lambda n: n == 2)
     os.truncate(images / "image-000003-event-3.tiff", 900)
+    recording = recording.rename(tmp_path / "moved.fcs")
     document = json.loads(report(recording, "--images", images, "--json").stdout)
     notes = document["images"]["notes"]
     assert notes[0] == "cells-images: 1 images, no record of its event"
     assert re.search("image-000003-event-3.tiff: truncated or damaged image", notes[1])
     assert len(document["images"]["shown"]) == 3
-    assert "Images that are not shown" in (tmp_path / "cells-report" / "report.html").read_text()
+    assert "Images that are not shown" in (tmp_path / "moved-report" / "report.html").read_text()
 
 
 def test_the_gallery_of_a_job_as_pdf(job: Path) -> None:
