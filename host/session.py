@@ -14,14 +14,14 @@ from typing import Final
 
 from serial.tools import list_ports
 
-from icsort.errors import IcsortError
+from icsort.errors import IcsortError, UnconfirmedError
 from icsort.host.link.owner import PortOwner
 from icsort.host.link.shared import SHARES, join, shared_ports, socket_path
-from icsort.host.link.transport import BAUDS, PortBusyError, PortGoneError
-from icsort.host.sorter import DEFAULT_TIMEOUT, Sorter, disarm_past
+from icsort.host.link.transport import BAUDS, PortBusyError, PortGoneError, SerialTransport
+from icsort.host.sorter import DEFAULT_TIMEOUT, Sorter, disarm_blindly, disarm_past
 
 BUSY_SECONDS: Final = 2.0
-"""That a port may be held by a program that does not share it: those that only ask something end by then."""
+"""That a port may be held by a program that does not share it, or not yet: who only asks something ends by then."""
 STOP_SECONDS: Final = 0.5
 """That a program which has the port has to answer who disarms; then the board is told past it."""
 PORT_VARIABLE: Final = "ICSORT_PORT"
@@ -52,12 +52,15 @@ def stop(
     bauds: Sequence[int] | None = None,
     timeout: float = DEFAULT_TIMEOUT,
     told: Callable[[str], None] = lambda _: None,
-) -> bool | None:
+) -> None:
     """Disarm: through the program that has the port open, or past it where that one does not answer; without a port,
-    every board that can be found. Returns True where the board has confirmed it, None where nobody could hear it.
+    every board that can be found. Returns once the board has confirmed it.
 
-    told: is called with what was wrong and went without, as an `icsort.toml` that cannot be read. Raises IcsortError
-    where nothing could be sent.
+    Where no program has the port, DISARM is first sent at every rate at which boards are built, and only then is asked
+    who is there: a board whose answers do not come through is stopped all the same.
+
+    told: is called with what was wrong and went without, as an `icsort.toml` that cannot be read. Raises
+    UnconfirmedError where DISARM was sent and nobody confirmed it, IcsortError where nothing could be sent.
     """
     said: list[str] = []
     try:
@@ -67,27 +70,69 @@ def stop(
         said = _said_port()
         told(f"{error}; disarmed without it, {port or 'whatever board is found'}")
     if port is not None:
-        return _stop(port, bauds, timeout)
-    results: list[bool | None] = []
+        _stop(port, bauds, timeout)
+        return
+    stopped: list[str] = []
+    held: list[str] = []
+    unheard: list[str] = []
     reasons: list[str] = []
 
     def attempt(name: str) -> None:
         try:
-            results.append(_stop(name, bauds, timeout))
+            _stop(name, bauds, timeout)
+        except _HeldError as error:
+            held.append(str(error))
+        except UnconfirmedError as error:
+            unheard.append(str(error))
         except IcsortError as error:
             reasons.append(str(error))
+        else:
+            stopped.append(name)
 
     ports = {os.path.realpath(name): name for name in [*said, *_all_ports()]}.values()
     if ports:
         with ThreadPoolExecutor(len(ports)) as pool:
             list(pool.map(attempt, ports))
-    if not results:
+    if held:
+        raise UnconfirmedError("; ".join(held))
+    if not stopped and unheard:
+        raise UnconfirmedError("; ".join(unheard + reasons))
+    if not stopped:
         raise IcsortError(_none_found(reasons))
-    return True if all(results) else None
 
 
-def _stop(port: str, bauds: Sequence[int], timeout: float) -> bool | None:
-    # Nothing is waited for: whoever cannot be reached through is passed by.
+class _HeldError(UnconfirmedError):
+    """Another program has the port, and keeps the answer."""
+
+
+def _stop(port: str, bauds: Sequence[int], timeout: float) -> None:
+    limit = time.monotonic() + BUSY_SECONDS
+    while not _stopped_by_holder(port, timeout):
+        try:
+            transport = SerialTransport.at_any_of(port, bauds)
+        except PortBusyError:
+            disarm_past(port)
+            if time.monotonic() > limit:  # until then it may share the port, or have ended
+                raise _HeldError(
+                    f"{port}: DISARM was sent past the program that has the port open; the answer reaches that one, "
+                    "see what it says, or open the interlock"
+                ) from None
+            continue
+        rates = tuple(dict.fromkeys([*bauds, *BAUDS]))
+        disarm_blindly(transport, rates)
+        try:
+            with Sorter.over(transport, rates, timeout) as sorter:
+                sorter.disarm()
+        except IcsortError as error:
+            raise UnconfirmedError(
+                f"{error}; DISARM was sent at every rate, and nobody has confirmed it: open the interlock, or switch "
+                "the sorter off"
+            ) from None
+        return
+
+
+def _stopped_by_holder(port: str, timeout: float) -> bool:
+    """Through the program that has the port. Nothing is waited for: one that does not answer is passed by."""
     with suppress(Exception):
         transport = join(port, STOP_SECONDS)
         if transport is not None:
@@ -96,13 +141,7 @@ def _stop(port: str, bauds: Sequence[int], timeout: float) -> bool | None:
                 with suppress(PortGoneError):  # who armed may end at once, and the port with it
                     sorter.disarm()
             return True
-    try:
-        with Sorter.open(port, bauds, timeout) as sorter:
-            sorter.disarm()
-    except PortBusyError:
-        disarm_past(port)
-        return None
-    return True
+    return False
 
 
 def _configured(port: str | None, bauds: Sequence[int] | None) -> tuple[str | None, Sequence[int]]:
@@ -161,9 +200,10 @@ def _open(port: str, bauds: Sequence[int], timeout: float, share: bool, may_own:
 def _owned(port: str, bauds: Sequence[int], timeout: float, share: bool) -> Sorter:
     """As the program that holds the port."""
     sorter = Sorter.open(port, bauds, timeout)
-    if not (share and SHARES):
-        return sorter
     try:
+        sorter.take_over()
+        if not (share and SHARES):
+            return sorter
         sorter.share(lambda transport: PortOwner(transport, socket_path(port)).local())
     except BaseException:
         sorter.close()

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The sorter as an object: who it is, its registers by name, gate, arm, counters, events."""
 
+import atexit
 import contextlib
 import functools
 import json
@@ -31,7 +32,7 @@ from icsort.host.link.protocol import (
 )
 from icsort.host.link.registers import COUNTERS, REGISTERS, SCHEDULE_WORDS
 from icsort.host.link.shared import TURN_SECONDS, SharedTransport
-from icsort.host.link.transport import BAUDS, SerialTransport, Transport, send_past
+from icsort.host.link.transport import BAUDS, RateError, SerialTransport, Transport, send_past
 from icsort.host.settings import FrontSettings
 from icsort.sim.bit_true.framing import PROTOCOL_VERSION, Decoder, FrameError, MessageType, NackCode
 from icsort.sim.bit_true.scheduler import COMMON, WORDS, Settings
@@ -200,7 +201,10 @@ class Sorter:
     """A board behind a transport. One request at a time; each is tried TRIES times, then one clear error.
 
     timeout: seconds of silence after which a try has failed. Events that arrive meanwhile are kept for `events`.
-    What this object armed it disarms when it is closed.
+    What this object armed it disarms when it is closed, and at the end of the program at the latest.
+
+    found_armed: whether the board was armed, by a program that is no more, when this one took the port; it is not any
+    longer.
     """
 
     def __init__(self, transport: Transport, timeout: float = DEFAULT_TIMEOUT) -> None:
@@ -219,6 +223,7 @@ class Sorter:
         self._events: deque[EventRecord | Amendment | Statistics | ImagePiece] = deque()
         self._heartbeat: float | None = None  # seconds, from before ARM is sent until DISARM is confirmed
         self._images: int | None = None  # what IMAGE_RULE is, where it was set here
+        self.found_armed = False
         self._looked = -math.inf  # when `events` last asked whether the board is still armed
         # Whatever half frame the board has seen so far ends here.
         transport.write(b"\0")
@@ -229,7 +234,13 @@ class Sorter:
 
         Raises IcsortError where the port cannot be had or no icsort board answers.
         """
-        transport = SerialTransport(port, bauds[0])
+        return cls.over(SerialTransport.at_any_of(port, bauds), bauds, timeout)
+
+    @classmethod
+    def over(
+        cls, transport: SerialTransport, bauds: Sequence[int] = BAUDS, timeout: float = DEFAULT_TIMEOUT
+    ) -> "Sorter":
+        """As `open`, of a port that is open already; it is closed where no board answers."""
         try:
             sorter = cls(transport, timeout)
             if len(bauds) > 1:
@@ -246,6 +257,14 @@ class Sorter:
     def opened_by(self, reopen: "Callable[[bool], Sorter]") -> None:
         """How `reconnect` opens the port again. reopen: is told whether it may hold the port itself."""
         self._reopen = reopen
+
+    def take_over(self) -> None:
+        """Disarm a board that nobody answers for: whoever armed it has ended without a word, and each request from here
+        would keep it alive. `found_armed` says whether it was. Raises IcsortError where it stays armed."""
+        status = self.status()
+        self.found_armed = status.armed or status.testing
+        if self.found_armed:
+            self.disarm()
 
     def share(self, sharing: Callable[[Transport], Transport]) -> None:
         """Put a transport in place of the one that has been used so far, which it goes on with."""
@@ -346,6 +365,7 @@ class Sorter:
                 if seconds is not None and now - begun > seconds:
                     raise
                 time.sleep(0.2)
+        self.found_armed = fresh.found_armed
         self._transport, self._decoder, self._answers = fresh._transport, fresh._decoder, fresh._answers
         build_id = self._build_id
         if build_id is not None and self.identify().build_id != build_id:
@@ -362,6 +382,7 @@ class Sorter:
 
     def close(self) -> None:
         """Disarm what was armed here, then give the port back. Raises IcsortError where that was not confirmed."""
+        atexit.unregister(self.close)
         try:
             if self._heartbeat is not None:
                 self.disarm()
@@ -706,6 +727,8 @@ class Sorter:
         if stopped is not None and stopped():
             raise StoppedError(f"{self._transport.name}: stopped before it was armed; it is disarmed")
         self._heartbeat = heartbeat
+        atexit.unregister(self.close)  # of an earlier time
+        atexit.register(self.close)
         self.write(register, 1)
 
     def arm_test(
@@ -949,7 +972,10 @@ class Sorter:
         noise = 0
         address = REGISTERS["MAGIC"].address
         for baud in bauds:
-            transport.baud = baud
+            try:
+                transport.baud = baud
+            except RateError:
+                continue
             transport.write(b"\0" + read_request(self._seq, address))
             answer, received = self._wait(address, False, min(self._timeout / 2, FIRST_SECONDS / len(bauds)))
             if answer:
@@ -1011,6 +1037,16 @@ class Sorter:
 
 def _image_rule(rule: ImageReason, argument: int) -> int:
     return argument << REGISTERS["IMAGE_RULE"].fields["argument"].low | rule
+
+
+def disarm_blindly(transport: SerialTransport, bauds: Sequence[int]) -> None:
+    """Tell whatever board is there to disarm, at each of these rates, without asking whether it heard."""
+    request = b"\0" + write_request(PAST_SEQS.start, REGISTERS["DISARM"].address, 1)
+    for baud in bauds:
+        with contextlib.suppress(IcsortError):  # a rate that the port does not make, a port that is gone
+            transport.baud = baud
+            transport.write(2 * request)  # what the board is in the middle of may cost it the first
+            transport.drain()
 
 
 def disarm_past(port: str) -> None:

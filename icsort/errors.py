@@ -8,3 +8,11 @@ class IcsortError(Exception):
     The command line prints the message as one line and exits with 2; library callers catch it. The message names
     the thing at fault (file, layer, port, register) and the remedy.
     """
+
+    exit_code = 2
+
+
+class UnconfirmedError(IcsortError):
+    """DISARM was sent, and nobody knows whether the board took it; the command line exits with 3."""
+
+    exit_code = 3

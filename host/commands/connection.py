@@ -107,7 +107,17 @@ def open_sorter(
     has it; commands that only ask something do not."""
     from icsort.host.session import connect
 
-    return connect(port, bauds=rates(baud, target), timeout=timeout, share=share)
+    sorter = connect(port, bauds=rates(baud, target), timeout=timeout, share=share)
+    warn_of_takeover(sorter)
+    return sorter
+
+
+def warn_of_takeover(sorter: "Sorter") -> None:
+    """Behind each opening of the port: who armed the board and was killed is to know that it sorts no more."""
+    from icsort.cli import console
+
+    if sorter.found_armed:
+        console.warn(f"{sorter.port}: the board was armed, and whoever armed it has ended; it is disarmed now")
 
 
 def messages(
@@ -136,6 +146,7 @@ def messages(
         if gap is None:
             return
         console.warn(f"{sorter.port}: back; {gap.text()}")
+        warn_of_takeover(sorter)
 
 
 @contextlib.contextmanager

@@ -11,7 +11,16 @@ import typer
 from icsort.cli import console
 from icsort.cli.options import Json
 from icsort.errors import IcsortError
-from icsort.host.commands.connection import Baud, OptionalModel, Port, Target, Timeout, open_sorter, optional_target
+from icsort.host.commands.connection import (
+    Baud,
+    OptionalModel,
+    Port,
+    Target,
+    Timeout,
+    open_sorter,
+    optional_target,
+    warn_of_takeover,
+)
 from icsort.host.commands.stopping import stop_signals
 
 if TYPE_CHECKING:
@@ -153,6 +162,7 @@ def _hold(
                 {"restarted": gap.restarted, "seconds": gap.seconds, "counts": gap.counts},
                 f"{name}: back; {gap.text()}",
             )
+            warn_of_takeover(sorter)
 
 
 class _PageOfBoard:

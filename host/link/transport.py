@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """A serial port that carries bytes and nothing else; what can go wrong with it is one line each."""
 
+import contextlib
 import errno
 import os
+import time
+from collections.abc import Sequence
 from typing import Final, Protocol
 
 import serial
@@ -18,11 +21,18 @@ except ImportError:  # Windows
 BAUDS: Final = (12_000_000, 8_000_000, 4_000_000, 3_000_000, 1_000_000)
 """Rates that boards are built for and common USB bridges make exactly; tried in this order where none is given."""
 POLL_SECONDS: Final = 0.05
+DRAIN_SECONDS: Final = 0.2
+BRIDGE_SECONDS: Final = 0.02
+"""In which a USB bridge sends what it holds itself: some dozen bytes."""
 _WRITE_SECONDS: Final = 5.0
 
 
 class PortBusyError(IcsortError):
     """Another program has the port open."""
+
+
+class RateError(IcsortError):
+    """A port does not make this baud rate."""
 
 
 class PortGoneError(IcsortError):
@@ -59,17 +69,33 @@ class SerialTransport:
         except (OSError, ValueError, termios_error) as error:
             raise _why_not_open(port, baud, error) from None
 
+    @classmethod
+    def at_any_of(cls, port: str, bauds: Sequence[int]) -> "SerialTransport":
+        """At the first of these rates that the port makes."""
+        for baud in bauds[:-1]:
+            with contextlib.suppress(RateError):
+                return cls(port, baud)
+        return cls(port, bauds[-1])
+
     @property
     def baud(self) -> int:
         return int(self._serial.baudrate)
 
     @baud.setter
     def baud(self, baud: int) -> None:
-        """Raises IcsortError where the port does not make this rate."""
+        """Raises RateError where the port does not make this rate."""
         try:
             self._serial.baudrate = baud
         except (OSError, ValueError, termios_error) as error:
             raise _why_not_open(self.name, baud, error) from None
+
+    def drain(self) -> None:
+        """Wait until what was written has left, for DRAIN_SECONDS at most: then the rate may change."""
+        limit = time.monotonic() + DRAIN_SECONDS
+        with contextlib.suppress(OSError, termios_error):
+            while self._serial.out_waiting and time.monotonic() < limit:
+                time.sleep(0.001)
+        time.sleep(BRIDGE_SECONDS)
 
     def read(self) -> bytes:
         try:
@@ -127,7 +153,7 @@ def _why_not_open(port: str, baud: int, error: Exception) -> IcsortError:
             f"{port}: busy, another program has it open; close that one (another `icsort watch`?) and try again"
         )
     if isinstance(error, ValueError):
-        return IcsortError(f"{port}: cannot be opened at {baud} baud; give the baud rate of the board with --baud")
+        return RateError(f"{port}: cannot be opened at {baud} baud; give the baud rate of the board with --baud")
     return IcsortError(
         f"{port}: not a serial port, or not one that can be set to {baud} baud; give the port of the board"
     )

@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from icsort.errors import IcsortError
+from icsort.errors import IcsortError, UnconfirmedError
 from icsort.host.page.state import PageState
 
 if TYPE_CHECKING:
@@ -58,11 +58,11 @@ END_SECONDS: Final = 10.0
 class Page:
     """What the page may ask for.
 
-    disarm: by the path that waits for nobody; True where the board confirmed, None where nobody could hear it; None
-    where there is no board.
+    disarm: by the path that waits for nobody; raises UnconfirmedError where nobody could hear it. None: there is no
+    board.
     """
 
-    def __init__(self, state: PageState, desk: "GateDesk", disarm: Callable[[], bool | None] | None) -> None:
+    def __init__(self, state: PageState, desk: "GateDesk", disarm: Callable[[], None] | None) -> None:
         self.state = state
         self.desk = desk
         self._disarm = disarm
@@ -122,13 +122,15 @@ class Page:
         if self._disarm is None:
             return {"confirmed": True}
         try:
-            confirmed = bool(self._disarm())
+            self._disarm()
+        except UnconfirmedError as error:
+            self.state.acts.add(who, str(error), grave=True)
+            return {"confirmed": False}
         except IcsortError as error:
             self.state.acts.add(who, f"DISARM was not sent: {error}", grave=True)
             raise
-        said = "disarmed" if confirmed else "DISARM was sent past the program that has the port; nobody confirmed it"
-        self.state.acts.add(who, said, grave=True)
-        return {"confirmed": confirmed}
+        self.state.acts.add(who, "disarmed", grave=True)
+        return {"confirmed": True}
 
 
 def _asked(kind: Any, body: bytes) -> Any:

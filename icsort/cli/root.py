@@ -240,15 +240,17 @@ def root(
 
 
 def main() -> None:
-    """Entry point: bad input or a missing extra is one line on stderr and exit code 2; --debug adds the traceback."""
+    """Entry point: bad input or a missing extra is one line on stderr and exit code 2, or that of the IcsortError;
+    --debug adds the traceback."""
     raised: Exception
+    code = IcsortError.exit_code
     try:
         with console.guarded_output():
             app(prog_name="icsort")
     except BrokenPipeError:  # who read has enough
         sys.exit(1)
     except IcsortError as error:
-        problem, raised = str(error), error
+        problem, raised, code = str(error), error, error.exit_code
     except ModuleNotFoundError as error:
         extra = next((COMMANDS[word].extra for word in sys.argv[1:] if word in COMMANDS), "")
         if not extra:
@@ -258,4 +260,4 @@ def main() -> None:
     if debug:
         raise raised
     print(f"icsort: error: {problem}", file=sys.stderr)
-    sys.exit(2)
+    sys.exit(code)

@@ -20,15 +20,16 @@ from typing import Any
 
 import pytest
 
-from icsort.errors import IcsortError
+from icsort.errors import IcsortError, UnconfirmedError
 from icsort.formats import gate_set
 from icsort.formats.package import Manifest
 from icsort.formats.schedule import Schedule
 from icsort.host import session
 from icsort.host.commands.snapshot import ImagesBeside
 from icsort.host.link import owner, shared
+from icsort.host.link.owner import PortOwner
 from icsort.host.link.protocol import EventRecord, ImageReason
-from icsort.host.link.transport import PortGoneError, SerialTransport
+from icsort.host.link.transport import BAUDS, PortGoneError, RateError, SerialTransport
 from icsort.host.session import connect, stop
 from icsort.host.sorter import Sorter, disarm_past
 from icsort.sim.bit_true.framing import MessageType
@@ -231,7 +232,7 @@ def test_a_disarm_while_the_turn_is_waited_for_wins(
             arming.start()
             wait_for(lambda own=own: bool(own.port_owner._turns))  # type: ignore[misc]
             holder.set_gate(["S"], 0.5, model)
-            assert stop(board.port) is True
+            stop(board.port)
         arming.join()
         assert not board.armed
         assert not board.registers[fake_board.STATUS] & fake_board.TESTING
@@ -567,7 +568,7 @@ def test_sockets_are_their_owners(board: FakeBoard, monkeypatch: pytest.MonkeyPa
         IcsortError, match=r"is not a folder that you alone may enter.*remove it, or set XDG_RUNTIME_DIR"
     ):
         connect(board.port)
-    assert stop(board.port) is True  # to disarm needs no socket
+    stop(board.port)  # to disarm needs no socket
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder.parent / ("x" * 100)))
     assert shared.runtime_folder().parent == Path(tempfile.gettempdir())
 
@@ -588,8 +589,9 @@ def test_a_program_that_does_not_answer(board: FakeBoard, model: Manifest) -> No
         with pytest.raises(IcsortError, match="has the port open and does not answer; end that program"):
             connect(board.port)
         begun = time.monotonic()
-        assert stop(board.port) is None
-        assert time.monotonic() - begun < 4
+        with pytest.raises(UnconfirmedError, match="sent past the program that has the port open"):
+            stop(board.port)
+        assert time.monotonic() - begun < 5
         assert not board.armed
 
 
@@ -724,7 +726,7 @@ def test_search_over_all_ports(
             connect()
         for each in (board, second):
             each.registers[fake_board.STATUS] |= fake_board.ARMED
-        assert stop() is True  # in doubt all of them
+        stop()  # in doubt all of them
         assert not board.armed
         assert not second.armed
 
@@ -777,13 +779,13 @@ def test_a_stop_does_without_what_is_wrong_with_the_settings(
     for port, environment in ((board.port, ""), (None, board.port), (None, "")):
         monkeypatch.setenv("ICSORT_PORT", environment)
         board.registers[fake_board.STATUS] |= fake_board.ARMED
-        assert stop(port, told=told.append) is True
+        stop(port, told=told.append)
         assert not board.armed
     if content == 'baud = "8M"':
         (tmp_path / "icsort.toml").write_text(f'port = "{board.port}"\n{content}')
         found(monkeypatch)  # as a virtual board, which is in no list
         board.registers[fake_board.STATUS] |= fake_board.ARMED
-        assert stop(told=told.append) is True
+        stop(told=told.append)
         assert not board.armed
     assert len(told) >= 3
     assert all("icsort.toml" in line and "; disarmed without it, " in line for line in told)
@@ -800,8 +802,141 @@ def test_a_stop_does_without_the_folder_of_sockets(
             stack.enter_context(connect(board.port))
         monkeypatch.setenv("XDG_RUNTIME_DIR", "/proc/nothing")
         board.registers[fake_board.STATUS] |= fake_board.ARMED
-        assert stop() is (None if held else True)
+        with pytest.raises(UnconfirmedError) if held else contextlib.nullcontext():
+            stop()
         wait_for(lambda: not board.armed)
+
+
+def mute(board: FakeBoard) -> None:
+    """It hears everything, and none of its answers comes through."""
+    board.damage = ["drop"] * 10_000
+
+
+@pytest.mark.parametrize("noise", [b"", b"[INFO] boot ok\r\n" * 50])
+@pytest.mark.parametrize("rate", [*BAUDS, None])
+def test_a_board_that_cannot_be_heard_is_stopped(
+    board: FakeBoard, monkeypatch: pytest.MonkeyPatch, rate: int | None, noise: bytes
+) -> None:
+    """Whatever rate it was built for, and whatever floods the port: who asked is told that nobody has confirmed it."""
+    set_to: list[int] = [0]
+    monkeypatch.setattr(SerialTransport, "baud", property(lambda _: set_to[-1], lambda _, baud: set_to.append(baud)))
+    if rate is not None:
+        board.on_request = lambda: setattr(board, "deaf", set_to[-1] != rate)
+    found(monkeypatch, board.port)
+    board.chatter = noise
+    for port, bauds in ((board.port, (115_200,)), (None, None)):
+        mute(board)
+        board.registers[fake_board.STATUS] |= fake_board.ARMED
+        begun = time.monotonic()
+        with pytest.raises(UnconfirmedError, match="nobody has confirmed it: open the interlock, or switch the sorter"):
+            stop(port, bauds=bauds, timeout=0.1)
+        assert not board.armed
+        assert time.monotonic() - begun < 6
+
+
+def test_a_stop_passes_over_rates_that_the_port_does_not_make(
+    board: FakeBoard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: SerialTransport, baud: int) -> None:
+        if baud > 1_000_000:
+            raise RateError(f"{baud} is not made")
+
+    monkeypatch.setattr(SerialTransport, "baud", property(lambda _: 0, refuse))
+    for confirmed in (True, False):
+        if not confirmed:
+            mute(board)
+        board.registers[fake_board.STATUS] |= fake_board.ARMED
+        with contextlib.nullcontext() if confirmed else pytest.raises(UnconfirmedError):
+            stop(board.port)
+        assert not board.armed
+
+
+def test_a_board_that_stays_armed_is_told(board: FakeBoard) -> None:
+    board.registers[fake_board.STATUS] |= fake_board.ARMED
+    board.forgets = {DISARM}
+    with pytest.raises(UnconfirmedError, match=r"the board stays armed; switch the sorter off; .* open the interlock"):
+        stop(board.port)
+    with pytest.raises(IcsortError, match="the board stays armed; switch the sorter off"):
+        connect(board.port)  # whoever takes the port answers for it
+    board.forgets = set()
+    stop(board.port)
+    assert not board.armed
+
+
+def test_a_program_that_is_about_to_share_its_port_is_waited_for(board: FakeBoard, model: Manifest) -> None:
+    """It may have begun to arm before others can reach it: its answer confirms that it does not."""
+    with Sorter.open(board.port) as sorter:
+        armed(board, sorter, model)
+        share = threading.Timer(
+            0.8, lambda: sorter.share(lambda port: PortOwner(port, shared.socket_path(board.port)).local())
+        )
+        share.start()
+        stop(board.port)
+        share.join()
+        assert not board.armed
+
+
+@pytest.mark.parametrize("share", [True, False])
+@pytest.mark.parametrize("state", [fake_board.ARMED, fake_board.TESTING])
+def test_who_takes_the_port_of_a_program_that_was_killed_disarms(board: FakeBoard, state: int, share: bool) -> None:
+    """Each of its requests would keep alive what nobody answers for."""
+    board.registers[fake_board.STATUS] |= state | fake_board.GATE_VALID
+    with connect(board.port, share=share) as sorter:
+        assert not board.registers[fake_board.STATUS] & state
+        assert sorter.found_armed
+    with connect(board.port, share=share) as sorter:
+        assert not sorter.found_armed
+
+
+def test_a_killed_program_arms_no_longer_than_until_the_next_one(board: FakeBoard) -> None:
+    """However long the heartbeat is, and though it had let others through."""
+    code = (
+        "import sys, time; from icsort.host.session import connect; from tests.host.recordings import example\n"
+        "sorter = connect(sys.argv[1]); sorter.set_gate(['S'], 0.5, example()); sorter.arm(example(), heartbeat=40)\n"
+        "print('armed', flush=True); time.sleep(60)"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code, board.port], stdout=subprocess.PIPE, cwd=REPOSITORY)
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"armed\n"
+    with connect(board.port) as other:
+        assert (other.owns_port, other.found_armed) == (False, False)
+        assert other.status().armed
+        process.kill()
+        process.wait()
+        process.stdout.close()
+        assert board.armed
+        with pytest.raises(PortGoneError):
+            list(other.events())
+        assert other.reconnect(10) is not None
+        assert other.found_armed
+        assert not board.armed
+
+
+def test_a_cable_that_is_back_before_the_heartbeat_ends_arms_nothing(tmp_path: Path, model: Manifest) -> None:
+    with replugged(tmp_path / "board", model) as (board, plug), connect(str(tmp_path / "board")) as sorter:
+        armed(board, sorter, model, heartbeat=40.0)
+        again = plug({})
+        again.registers[fake_board.STATUS] |= fake_board.ARMED
+        with pytest.raises(PortGoneError, match="the port is gone"):
+            list(sorter.events())
+        assert sorter.reconnect(5) is not None
+        assert sorter.found_armed
+        assert not again.armed
+
+
+@pytest.mark.parametrize("act", ["sorter.arm(example(), heartbeat=40)", "sorter.arm_test(Schedule(), heartbeat=40)"])
+def test_the_end_of_a_program_that_closes_nothing_disarms(board: FakeBoard, act: str) -> None:
+    code = (
+        "import sys; from icsort.host.session import connect; from tests.host.recordings import example\n"
+        "from icsort.formats.schedule import Schedule\n"
+        f"sorter = connect(sys.argv[1]); sorter.set_gate(['S'], 0.5, example()); {act}; {act}\n"
+        "status = sorter.status(); assert status.armed or status.testing"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, board.port], capture_output=True, text=True, check=False, cwd=REPOSITORY
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert not board.registers[fake_board.STATUS] & (fake_board.ARMED | fake_board.TESTING)
 
 
 def test_disarm_warns_of_what_it_did_without(board: FakeBoard, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

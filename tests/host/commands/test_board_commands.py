@@ -110,7 +110,7 @@ def test_gate_arm_info_disarm(board: FakeBoard, package: Path) -> None:
     assert not board.armed
     board.registers[STATUS] |= ARMED
     state = document(icsort("info", "--port", board.port, "--model", folder, "--json"))
-    assert (state["build_id"], state["armed"], state["clock_hz"]) == ("0123456789abcdef", True, 100_000_000)
+    assert (state["build_id"], state["armed"], state["clock_hz"]) == ("0123456789abcdef", False, 100_000_000)
     assert state["gate"] == {
         "mask": 6, "posterior": 58983, "serial": 1, "classes": ["S", "M"], "identity": identity, "tests": 1, "gates": 1,
     }  # fmt: skip
@@ -530,14 +530,38 @@ def test_disarm_past_a_program_that_hangs(board: FakeBoard, package: Path) -> No
     holder.send_signal(signal.SIGSTOP)
     begun = time.monotonic()
     done = icsort("disarm", "--port", board.port)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "sent past the program that has the port open" in done.stdout
+    assert (done.returncode, done.stdout) == (3, "")
+    assert "sent past the program that has the port open" in done.stderr
     assert not board.armed
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 7
     assert "does not answer; end that program" in refusal("info", "--port", board.port)
     holder.send_signal(signal.SIGCONT)
     holder.communicate(timeout=20)
     assert holder.returncode == 2
+
+
+def test_disarm_of_a_board_that_cannot_be_heard(board: FakeBoard) -> None:
+    for words, said in (([], ""), (["--json"], '{\n "armed": null,\n "answered": false\n}\n')):
+        board.damage = ["drop"] * 1000
+        board.registers[STATUS] |= ARMED
+        done = icsort("disarm", "--port", board.port, *words)
+        assert (done.returncode, done.stdout) == (3, said)
+        assert re.fullmatch(r"icsort: error: .*nobody has confirmed it: open the interlock.*\n", done.stderr)
+        assert not board.armed
+
+
+def test_a_board_that_a_killed_command_armed(board: FakeBoard, package: Path) -> None:
+    board.registers[STATUS] |= 2
+    holder = start("arm", "--heartbeat", "40", "--port", board.port, "--model", str(package), "--json")
+    wait_for(lambda: board.armed)
+    holder.kill()
+    holder.communicate(timeout=20)
+    assert board.armed
+    done = icsort("info", "--port", board.port)
+    assert done.returncode == 0
+    assert "the board was armed, and whoever armed it has ended; it is disarmed now" in done.stderr
+    assert "disarmed by host" in done.stdout
+    assert not board.armed
 
 
 def test_names_are_no_markup(model: Manifest, tmp_path: Path) -> None:

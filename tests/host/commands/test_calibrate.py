@@ -250,7 +250,7 @@ def test_who_disarms_between_two_steps_ends_it(
     for name in ("claim", "disarm"):
         beside(name)
     if when == "count":
-        monkeypatch.setattr("icsort.host.commands.calibrate._ask", lambda *_: stop(board.port) and 3)
+        monkeypatch.setattr("icsort.host.commands.calibrate._ask", lambda *_: stop(board.port) or 3)
     words = ("--from", 780, "--to", 850, "--sorts", 5, "--model", package, "--port", board.port)
     line = refusal(instrument, *words, typed="3\n" * 20)
     beads.over = True
