@@ -338,8 +338,8 @@ def test_a_lost_link_is_made_good(board: FakeBoard, job: Path, since: str) -> No
     wait_for_arm(board)
     count(board, ACCEPTED=200, SORTED=20, SORTED_0=20)
     progressed(process, 200)
-    count(board, ACCEPTED=10, SORTED=5, SORTED_0=5)
     owner.close()
+    count(board, ACCEPTED=10, SORTED=5, SORTED_0=5)  # nobody asks any more
     process.communicate()
     assert process.returncode == 2
     state = read_journal(job.parent / "monday")
