@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -17,7 +18,7 @@ from serial.tools import list_ports
 from icsort.errors import IcsortError, UnconfirmedError
 from icsort.host.link.owner import PortOwner
 from icsort.host.link.shared import SHARES, join, shared_ports, socket_path
-from icsort.host.link.transport import BAUDS, PortBusyError, PortGoneError, SerialTransport
+from icsort.host.link.transport import BAUDS, PortBusyError, PortGoneError, latency_file, open_port
 from icsort.host.sorter import DEFAULT_TIMEOUT, Sorter, disarm_blindly, disarm_past
 
 BUSY_SECONDS: Final = 2.0
@@ -109,7 +110,7 @@ def _stop(port: str, bauds: Sequence[int], timeout: float) -> None:
     limit = time.monotonic() + BUSY_SECONDS
     while not _stopped_by_holder(port, timeout):
         try:
-            transport = SerialTransport.at_any_of(port, bauds)
+            transport = open_port(port, bauds)
         except PortBusyError:
             disarm_past(port)
             if time.monotonic() > limit:  # until then it may share the port, or have ended
@@ -238,6 +239,44 @@ def _the_only_one(bauds: Sequence[int], timeout: float, share: bool) -> Sorter:
         names = ", ".join(sorter.port for sorter in found)
         raise IcsortError(f"boards answer at several ports, {names}; say which one with --port")
     raise IcsortError(_none_found(reasons))
+
+
+@dataclass(frozen=True)
+class PortFinding:
+    """A port of this machine. device: as the system calls what is there. build_id, owner: of the board that answers,
+    and the program that has it open; None: none. reason: why no board answers. latency_ms: for which its bridge keeps
+    bytes, and the file that says so; None where the system does not tell."""
+
+    port: str
+    device: str | None
+    build_id: str | None = None
+    owner: str | None = None
+    reason: str | None = None
+    latency_ms: int | None = None
+    latency_file: str | None = None
+
+
+def survey(*, bauds: Sequence[int] | None = None, timeout: float = DEFAULT_TIMEOUT) -> list[PortFinding]:
+    """Every port that can be found, and what answers there; all are asked at once."""
+    known = [entry for entry in list_ports.comports() if entry.hwid != "n/a"]
+    devices = {os.path.realpath(entry.device): entry.description for entry in known}
+
+    def ask(port: str) -> PortFinding:
+        build_id = owner = reason = None
+        try:
+            with _open(port, bauds or BAUDS, timeout, share=False) as sorter:
+                build_id, owner = sorter.identify().build_id, sorter.owner
+        except IcsortError as error:
+            reason = str(error).removeprefix(f"{port}: ")
+        file = latency_file(port)  # once it was open, and told to keep nothing
+        kept = int(file.read_text()) if file else None
+        device = devices.get(os.path.realpath(port))
+        return PortFinding(port, device, build_id, owner, reason, kept, str(file) if file else None)
+
+    if not (ports := _all_ports()):
+        return []
+    with ThreadPoolExecutor(len(ports)) as pool:
+        return list(pool.map(ask, ports))
 
 
 def _all_ports() -> list[str]:

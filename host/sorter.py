@@ -32,7 +32,7 @@ from icsort.host.link.protocol import (
 )
 from icsort.host.link.registers import COUNTERS, REGISTERS, SCHEDULE_WORDS
 from icsort.host.link.shared import TURN_SECONDS, SharedTransport
-from icsort.host.link.transport import BAUDS, RateError, SerialTransport, Transport, send_past
+from icsort.host.link.transport import BAUDS, PortTransport, RateError, Transport, is_remote, open_port, send_past
 from icsort.host.settings import FrontSettings
 from icsort.sim.bit_true.framing import PROTOCOL_VERSION, Decoder, FrameError, MessageType, NackCode
 from icsort.sim.bit_true.scheduler import COMMON, WORDS, Settings
@@ -234,16 +234,14 @@ class Sorter:
 
         Raises IcsortError where the port cannot be had or no icsort board answers.
         """
-        return cls.over(SerialTransport.at_any_of(port, bauds), bauds, timeout)
+        return cls.over(open_port(port, bauds), bauds, timeout)
 
     @classmethod
-    def over(
-        cls, transport: SerialTransport, bauds: Sequence[int] = BAUDS, timeout: float = DEFAULT_TIMEOUT
-    ) -> "Sorter":
+    def over(cls, transport: PortTransport, bauds: Sequence[int] = BAUDS, timeout: float = DEFAULT_TIMEOUT) -> "Sorter":
         """As `open`, of a port that is open already; it is closed where no board answers."""
         try:
             sorter = cls(transport, timeout)
-            if len(bauds) > 1:
+            if len(bauds) > 1 and transport.has_rate:
                 sorter._find_baud(transport, bauds)
             sorter._timeout = min(timeout, FIRST_SECONDS / TRIES)
             sorter.check_protocol()
@@ -354,7 +352,7 @@ class Sorter:
         begun = there = time.monotonic()
         while True:
             now = time.monotonic()
-            there = there if port.exists() else now
+            there = there if is_remote(self.port) or port.exists() else now
             try:
                 # Who held the port is the first to hold it again.
                 fresh = self._reopen(owned or now - there > OWNER_SECONDS)
@@ -967,7 +965,7 @@ class Sorter:
             self._known = message.time, message.counters
         self._events.append(message)
 
-    def _find_baud(self, transport: SerialTransport, bauds: Sequence[int]) -> None:
+    def _find_baud(self, transport: PortTransport, bauds: Sequence[int]) -> None:
         """Set the rate at which the board answers. Raises IcsortError where it answers at none."""
         noise = 0
         address = REGISTERS["MAGIC"].address
@@ -1039,10 +1037,10 @@ def _image_rule(rule: ImageReason, argument: int) -> int:
     return argument << REGISTERS["IMAGE_RULE"].fields["argument"].low | rule
 
 
-def disarm_blindly(transport: SerialTransport, bauds: Sequence[int]) -> None:
+def disarm_blindly(transport: PortTransport, bauds: Sequence[int]) -> None:
     """Tell whatever board is there to disarm, at each of these rates, without asking whether it heard."""
     request = b"\0" + write_request(PAST_SEQS.start, REGISTERS["DISARM"].address, 1)
-    for baud in bauds:
+    for baud in bauds if transport.has_rate else bauds[:1]:
         with contextlib.suppress(IcsortError):  # a rate that the port does not make, a port that is gone
             transport.baud = baud
             transport.write(2 * request)  # what the board is in the middle of may cost it the first

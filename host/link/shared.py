@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from icsort.errors import IcsortError
-from icsort.host.link.transport import POLL_SECONDS, PortGoneError
+from icsort.host.link.transport import POLL_SECONDS, PortGoneError, is_remote
 from icsort.sim.bit_true.framing import HEADER_BYTES, FrameError, decode, encode
 
 CONTROL: Final = 0x70
@@ -92,7 +92,7 @@ def runtime_folder() -> Path:
 
 def socket_path(port: str) -> Path:
     """The socket of whoever holds this port; links to the same port have the same one."""
-    real = os.path.realpath(port) if os.sep in port else port
+    real = os.path.realpath(port) if os.sep in port and not is_remote(port) else port
     return runtime_folder() / f"{hashlib.sha256(real.encode()).hexdigest()[:16]}.sock"
 
 

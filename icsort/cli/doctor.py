@@ -7,7 +7,6 @@ import shutil
 import sys
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 
 from icsort.cli import console
 from icsort.cli.options import Json
@@ -42,16 +41,23 @@ def program(name: str, gives: str, remedy: str) -> Check:
 def serial_rights() -> Check:
     """Serial devices of this machine and whether this user may open them."""
     gives = "talk to a board over its UART"
-    devices = sorted(path for pattern in ("ttyUSB*", "ttyACM*") for path in Path("/dev").glob(pattern))
-    denied = [str(path) for path in devices if not os.access(path, os.R_OK | os.W_OK)]
+    devices = _usb_ports()
+    denied = [port for port in devices if os.path.exists(port) and not os.access(port, os.R_OK | os.W_OK)]  # noqa: PTH110
     if denied:
         remedy = f"no rights on {', '.join(denied)}: sudo usermod -aG dialout $USER, then log in again"
         return Check("serial port", "", gives, remedy)
     if not devices:
-        return Check(
-            "serial port", "", gives, "no /dev/ttyUSB* or /dev/ttyACM*: connect a board, or use `icsort board`"
-        )
-    return Check("serial port", ", ".join(map(str, devices)), gives, "")
+        return Check("serial port", "", gives, "no serial port of a USB device: connect a board, or use `icsort board`")
+    return Check("serial port", f"{', '.join(devices)} (`icsort ports` says what is there)", gives, "")
+
+
+def _usb_ports() -> list[str]:
+    """As this system calls them: /dev/ttyUSB0, /dev/cu.usbserial-1, COM12."""
+    try:
+        from serial.tools import list_ports
+    except ModuleNotFoundError:  # which its own line says
+        return []
+    return sorted(entry.device for entry in list_ports.comports() if entry.vid is not None)
 
 
 def checks() -> list[Check]:

@@ -28,6 +28,11 @@ class Entry:
 
 COMMANDS = {
     "doctor": Entry("cli.doctor:doctor", "", "Say what is present here and what each missing thing would give."),
+    "ports": Entry(
+        "host.commands.ports:ports",
+        "",
+        "List the serial ports of this machine and what is at each: a board, or why none answers.",
+    ),
     "program": Entry(
         "host.commands.program:program",
         "",

@@ -19,14 +19,16 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from icsort.cli.root import app
 from icsort.errors import IcsortError, UnconfirmedError
 from icsort.formats import gate_set
 from icsort.formats.package import Manifest
 from icsort.formats.schedule import Schedule
 from icsort.host import session
 from icsort.host.commands.snapshot import ImagesBeside
-from icsort.host.link import owner, shared
+from icsort.host.link import owner, shared, transport
 from icsort.host.link.owner import PortOwner
 from icsort.host.link.protocol import EventRecord, ImageReason
 from icsort.host.link.transport import BAUDS, PortGoneError, RateError, SerialTransport
@@ -729,6 +731,39 @@ def test_search_over_all_ports(
         stop()  # in doubt all of them
         assert not board.armed
         assert not second.armed
+
+
+def test_the_ports_of_this_machine(
+    board: FakeBoard, holder: Sorter, model: Manifest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """What is at each, or why none is; and of a bridge that keeps bytes, for how long and where that is said."""
+    monkeypatch.setattr(transport, "TTY_FOLDER", tmp_path)
+    with FakeBoard(model.model_id, model.network_id) as deaf:
+        deaf.deaf = True
+        (tmp_path / Path(deaf.port).name / "device").mkdir(parents=True)
+        latency = tmp_path / Path(deaf.port).name / "device" / "latency_timer"
+        latency.write_text("16\n")
+        entries = [
+            SimpleNamespace(device=board.port, description="USB <-> Serial", hwid="USB VID:PID=0403:6014"),
+            SimpleNamespace(device=deaf.port, description="n/a", hwid="n/a"),
+        ]
+        monkeypatch.setattr(session.list_ports, "comports", lambda: entries)
+        findings = {finding.port: finding for finding in session.survey(timeout=0.1)}
+        result = CliRunner().invoke(app, ["ports", "--timeout", "0.1"])
+    of_board, of_deaf = findings[board.port], findings[deaf.port]
+    assert (of_board.build_id, of_board.owner) == ("0123456789abcdef", holder.owner)
+    assert (of_board.device, of_board.reason, of_board.latency_ms) == ("USB <-> Serial", None, None)
+    assert (of_deaf.device, of_deaf.build_id, of_deaf.latency_ms) == (None, None, 16)
+    assert of_deaf.reason is not None
+    assert of_deaf.reason.startswith("no answer to requests at 12000000")
+    assert of_deaf.latency_file == str(latency)
+    assert result.exit_code == 0
+    assert "build 0123456789abcdef, through" in result.output
+    assert f"keeps answers for 16 ms, and may not be told otherwise; echo 1 | sudo tee {latency}" in result.stderr
+    monkeypatch.setattr(session.list_ports, "comports", list)
+    holder.close()
+    assert session.survey() == []
+    assert "there is no serial port here" in CliRunner().invoke(app, ["ports"]).output
 
 
 @pytest.mark.parametrize("bauds", [[4_000_000], None])
