@@ -2,19 +2,29 @@
 """Sort cells by their images with a quantized neural network in an FPGA, and prove it without vendor tools.
 
 `icsort.train`, `export`, `package`, `classify`, `compile`, `simulate` and `board` are the commands of these names as
-functions, `connect` is the board at a port (see icsort.api). They are imported when they are first asked
-for: a lab PC has neither torch nor FINN.
+functions, `connect` is the board at a port, `connect_async` the same for asyncio (see icsort.api). They are imported
+when they are first asked for: a lab PC has neither torch nor FINN.
 """
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from icsort.api import board, classify, compile, connect, export, package, simulate, train  # noqa: A004
+    from icsort.api import (
+        board,
+        classify,
+        compile,  # noqa: A004
+        connect,
+        connect_async,
+        export,
+        package,
+        simulate,
+        train,
+    )
 
     __version__: str
 
 __all__ = [
-    "__version__", "board", "classify", "compile", "connect", "export", "package", "simulate", "train",
+    "__version__", "board", "classify", "compile", "connect", "connect_async", "export", "package", "simulate", "train",
 ]  # fmt: skip
 
 

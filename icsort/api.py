@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from icsort.formats.build import Build
     from icsort.formats.package import Manifest
+    from icsort.host.async_sorter import AsyncSorter
     from icsort.host.sorter import Sorter
     from icsort.own_network import Packaged
     from icsort.sim.simulate.network import NetSimulation
@@ -208,6 +209,27 @@ def connect(port: str | None = None, *, timeout: float = 1.0) -> "Sorter":
     from icsort.host.session import connect as connect_to
 
     return connect_to(port, timeout=timeout)
+
+
+def connect_async(port: str | None = None, *, timeout: float = 1.0) -> "AsyncSorter":
+    """The board at a serial port, for an `async with` block; port and timeout as of `connect`.
+
+        from icsort.host.sorter import Sorter
+
+        async with icsort.connect_async() as board:
+            print(await board.call(Sorter.identify))
+            with board.events() as events:
+                async for message in events:
+                    ...
+
+    A thread has the sorter: `call` asks it for whatever a `Sorter` does; `events` gives each listener all messages, and
+    one that is too slow the count of those that it had no room for (`dropped`); `disarm` waits for nobody. All of it
+    may be cancelled at any time. The end of the block disarms what was armed in it.
+    """
+    from icsort.host.async_sorter import AsyncSorter
+    from icsort.host.session import connect as connect_to
+
+    return AsyncSorter(lambda: connect_to(port, timeout=timeout))
 
 
 def _build(build: "Build | AnyPath") -> "Build":
