@@ -104,9 +104,12 @@ class AsyncSorter:
         self._closed: Future[None] = Future()
         for begun in (self._opened, self._closed):  # who waits for them may be cancelled, they go on
             begun.set_running_or_notify_cancel()
-        self._closing = False
+        self._begun = self._closing = False
 
     async def __aenter__(self) -> "AsyncSorter":
+        if self._begun:
+            raise IcsortError("a sorter for asyncio is entered once; connect again")
+        self._begun = True
         threading.Thread(target=self._work, name="icsort sorter", daemon=True).start()
         try:
             self._sorter = await asyncio.wrap_future(self._opened)
@@ -141,6 +144,8 @@ class AsyncSorter:
                 except BaseException as error:
                     result.set_exception(error)
 
+        if not self._begun:
+            raise IcsortError("a sorter for asyncio is used within its `async with`")
         if self._closing:
             raise _closed(self.port)
         self._calls.put(act)

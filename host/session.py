@@ -269,7 +269,9 @@ def survey(*, bauds: Sequence[int] | None = None, timeout: float = DEFAULT_TIMEO
         except IcsortError as error:
             reason = str(error).removeprefix(f"{port}: ")
         file = latency_file(port)  # once it was open, and told to keep nothing
-        kept = int(file.read_text()) if file else None
+        kept = None
+        with suppress(OSError, ValueError):  # it was unplugged meanwhile
+            kept = int(file.read_text()) if file else None
         device = devices.get(os.path.realpath(port))
         return PortFinding(port, device, build_id, owner, reason, kept, str(file) if file else None)
 

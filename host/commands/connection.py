@@ -113,11 +113,11 @@ def open_sorter(
 
 
 def warn_of_takeover(sorter: "Sorter") -> None:
-    """Behind each opening of the port: who armed the board and was killed is to know that it sorts no more."""
+    """Behind each opening of the port: the board may have been armed by a program that was killed."""
     from icsort.cli import console
 
     if sorter.found_armed:
-        console.warn(f"{sorter.port}: the board was armed, and whoever armed it has ended; it is disarmed now")
+        console.warn(f"{sorter.port}: the board was armed by no program that has the port; it is disarmed now")
 
 
 def messages(

@@ -68,6 +68,10 @@ def test_two_listeners_and_calls_beside_them(board: FakeBoard, model: Manifest) 
         assert not board.armed
         with pytest.raises(IcsortError, match="is closed; connect again"):
             await sorting.call(Sorter.status)
+        with pytest.raises(IcsortError, match="is entered once; connect again"):
+            await sorting.__aenter__()
+        with pytest.raises(IcsortError, match="is used within its `async with`"):
+            await icsort.connect_async(board.port).call(Sorter.status)
 
     asyncio.run(main())
 

@@ -559,7 +559,7 @@ def test_a_board_that_a_killed_command_armed(board: FakeBoard, package: Path) ->
     assert board.armed
     done = icsort("info", "--port", board.port)
     assert done.returncode == 0
-    assert "the board was armed, and whoever armed it has ended; it is disarmed now" in done.stderr
+    assert "the board was armed by no program that has the port; it is disarmed now" in done.stderr
     assert "disarmed by host" in done.stdout
     assert not board.armed
 
