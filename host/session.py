@@ -18,7 +18,7 @@ from serial.tools import list_ports
 from icsort.errors import IcsortError, UnconfirmedError
 from icsort.host.link.owner import PortOwner
 from icsort.host.link.shared import SHARES, join, shared_ports, socket_path
-from icsort.host.link.transport import BAUDS, PortBusyError, PortGoneError, latency_file, open_port
+from icsort.host.link.transport import BAUDS, RARE_BAUDS, PortBusyError, PortGoneError, latency_file, open_port
 from icsort.host.sorter import DEFAULT_TIMEOUT, Sorter, disarm_blindly, disarm_past
 
 BUSY_SECONDS: Final = 2.0
@@ -120,7 +120,7 @@ def _stop(port: str, bauds: Sequence[int], timeout: float) -> None:
                 ) from None
             continue
         rates = tuple(dict.fromkeys([*bauds, *BAUDS]))
-        disarm_blindly(transport, rates)
+        disarm_blindly(transport, tuple(dict.fromkeys([*rates, *RARE_BAUDS])))
         try:
             with Sorter.over(transport, rates, timeout) as sorter:
                 sorter.disarm()

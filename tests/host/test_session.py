@@ -31,7 +31,7 @@ from icsort.host.commands.snapshot import ImagesBeside
 from icsort.host.link import owner, shared, transport
 from icsort.host.link.owner import PortOwner
 from icsort.host.link.protocol import EventRecord, ImageReason
-from icsort.host.link.transport import BAUDS, PortGoneError, RateError, SerialTransport
+from icsort.host.link.transport import BAUDS, RARE_BAUDS, PortGoneError, RateError, SerialTransport
 from icsort.host.session import connect, stop
 from icsort.host.sorter import Sorter, disarm_past
 from icsort.sim.bit_true.framing import MessageType
@@ -847,8 +847,9 @@ def mute(board: FakeBoard) -> None:
     board.damage = ["drop"] * 10_000
 
 
-@pytest.mark.parametrize("noise", [b"", b"[INFO] boot ok\r\n" * 50])
-@pytest.mark.parametrize("rate", [*BAUDS, None])
+@pytest.mark.quick(4)
+@pytest.mark.parametrize("noise", [b"", b"[INFO] boot ok\r\n" * 50], ids=["silence", "noise"])
+@pytest.mark.parametrize("rate", [None, *reversed(BAUDS), *RARE_BAUDS])
 def test_a_board_that_cannot_be_heard_is_stopped(
     board: FakeBoard, monkeypatch: pytest.MonkeyPatch, rate: int | None, noise: bytes
 ) -> None:
@@ -867,6 +868,13 @@ def test_a_board_that_cannot_be_heard_is_stopped(
             stop(port, bauds=bauds, timeout=0.1)
         assert not board.armed
         assert time.monotonic() - begun < 6
+
+
+def test_boards_have_rates_that_are_tried() -> None:
+    """The virtual one has no rate: a pseudo-terminal is as fast as it is."""
+    boards = {path.parent.name: json.loads(path.read_text()) for path in (REPOSITORY / "boards").glob("*/board.json")}
+    assert len(boards) > 3
+    assert {board["baud"] for name, board in boards.items() if name != "virtual"} <= set(BAUDS)
 
 
 def test_a_stop_passes_over_rates_that_the_port_does_not_make(

@@ -142,6 +142,7 @@ def test_a_lost_connection_is_told_and_made_again(server: Server, board: FakeBoa
             assert {name: count for name, count in gap.counts.items() if count} == {"ACCEPTED": 7}
 
 
+@pytest.mark.quick(1)
 def test_a_board_behind_another_machine_that_cannot_be_heard(server: Server, board: FakeBoard) -> None:
     board.damage = ["drop"] * 1000
     board.registers[fake_board.STATUS] |= fake_board.ARMED
@@ -150,6 +151,7 @@ def test_a_board_behind_another_machine_that_cannot_be_heard(server: Server, boa
     assert not board.armed
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("kind", ["socket", "rfc2217"])
 def test_a_disarm_past_who_has_a_port_of_another_machine(kind: str, board: FakeBoard) -> None:
     """Where that one lets two in; else it cannot be known."""
@@ -196,6 +198,7 @@ def test_addresses_that_are_none(port: str) -> None:
             act(port)
 
 
+@pytest.mark.full  # pyserial waits 3 s for an answer
 def test_who_does_not_speak_rfc2217(board: FakeBoard) -> None:
     with Server("socket", board) as server:
         port = server.port.replace("socket", "rfc2217")
