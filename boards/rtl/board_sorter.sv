@@ -7,8 +7,7 @@
 //   Reset       while `locked` is low (of any clock: the clock's PLL), and 8 cycles behind it.
 //   sort_out    low in reset. Until the FPGA is configured the pins are open: the board, or what is wired to it, must pull them down.
 //   interlock   high while the sorter may be armed; of any clock, as is drop_clock.
-//   lights      0: beats, once in 2^(LIGHT_BITS+5) cycles. 1: armed. 2: a fault is set. 3: the interlock is closed. 4: an event. 5: a sort
-//               pulse; these two stay on for 2^LIGHT_BITS cycles behind each. 21 is right for 50 to 200 MHz.
+//   lights      those of board_lights.
 `default_nettype none
 
 module board_sorter #(
@@ -73,29 +72,24 @@ module board_sorter #(
   /* verilator lint_on PINCONNECTEMPTY */
 
   // ---------------------------------------------------------------- lights
-  logic [LIGHT_BITS+4:0] beat_q;
-  logic [LIGHT_BITS:0]   event_q, pulse_q;  // the top bit is on until the others have counted through
-
   synchronizer u_closed (
       .clk,
       .pin   (interlock),
       .level (closed)
   );
 
-  always_ff @(posedge clk) begin
-    beat_q <= beat_q + 1'b1;
-    if (event_q[LIGHT_BITS]) event_q <= event_q + 1'b1;
-    if (pulse_q[LIGHT_BITS]) pulse_q <= pulse_q + 1'b1;
-    if (one_event) event_q <= {1'b1, LIGHT_BITS'(0)};
-    if (sort != '0) pulse_q <= {1'b1, LIGHT_BITS'(0)};
-    if (rst) begin
-      beat_q  <= '0;
-      event_q <= '0;
-      pulse_q <= '0;
-    end
-  end
-
-  assign lights = {pulse_q[LIGHT_BITS], event_q[LIGHT_BITS], closed, fault, armed, beat_q[LIGHT_BITS+4]};
+  board_lights #(
+      .LIGHT_BITS (LIGHT_BITS)
+  ) u_lights (
+      .clk,
+      .rst,
+      .armed,
+      .fault,
+      .closed,
+      .one_event,
+      .sort,
+      .lights
+  );
 
 endmodule
 

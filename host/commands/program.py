@@ -44,9 +44,11 @@ def program(
 def loading(folder: Path, flash: bool) -> list[str]:
     """The command that loads a project's bitstream, to be run in its folder. Raises IcsortError where there is no
     bitstream, or no program for it."""
-    from icsort.formats.project import BITSTREAM_FILE, load_project
+    from icsort.formats.project import BITSTREAM_FILE, Kind, load_project
 
     project = load_project(folder)
+    if project.kind is Kind.IP:
+        raise IcsortError(f"{folder}: is an IP, for a block design of your own, whose bitstream a board loads")
     if not (folder / BITSTREAM_FILE).is_file():
         raise IcsortError(f"{folder}: there is no {BITSTREAM_FILE} yet: run its tools first, as `icsort build` said")
     if flash and project.flow == "vivado":

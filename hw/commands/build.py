@@ -10,17 +10,26 @@ import typer
 from icsort.cli import console
 from icsort.cli.options import BoardOfBuild, BuildArgument, Force, Json, ListBoards, Seed, out
 from icsort.formats.build import load_build
-from icsort.formats.project import BITSTREAM_FILE, PROJECT_FILE, Project
+from icsort.formats.project import BITSTREAM_FILE, PROJECT_FILE, Kind, Project
 from icsort.hw.bitstream import ecp5, vivado
-from icsort.hw.bitstream.project import board_of, save, write_project
+from icsort.hw.bitstream.project import BUILD_SCRIPTS, board_of, save, write_project
 from icsort.hw.synthesis import nextpnr
 from icsort.output import check_target, result_folder
+
+IP_FILE = "ip/component.xml"
 
 
 def build_(
     build: BuildArgument,
     out: Annotated[Path, out("Project folder to make.")],
     board: BoardOfBuild = None,
+    kind: Annotated[
+        Kind,
+        typer.Option(
+            help="A bitstream with a serial link, one with the sorter beside the board's processor, or an IP for "
+            "Vivado's block designs."
+        ),
+    ] = Kind.BOARD,
     run: Annotated[
         bool, typer.Option("--run/--no-run", help="Run the board's tools, or only write all that they read.")
     ] = True,
@@ -32,21 +41,20 @@ def build_(
 ) -> None:
     """Put a build on its board: a project folder, and the bitstream where the board's tools are here.
 
-    Yosys and nextpnr make the bitstream of an ECP5 and come along; those of Xilinx need Vivado on PATH. Ends with 1
-    where the clock is not met.
+    --kind processor puts it beside the board's processor, --kind ip makes an IP of it. Yosys and nextpnr make the
+    bitstream of an ECP5 and come along; those of Xilinx need Vivado on PATH. Ends with 1 where the clock is not met.
 
     Example: icsort build out/build --out out/project
     """
     loaded = load_build(build)
-    chosen, folder = board_of(loaded, board)
+    chosen, folder = board_of(loaded, board, kind)
     check_target(out, PROJECT_FILE, force)
-    assert chosen.place is not None
-    open_tools = chosen.place.flow == "nextpnr-ecp5"
+    open_tools = kind is not Kind.IP and chosen.place is not None and chosen.place.flow == "nextpnr-ecp5"
     if run and open_tools:
         nextpnr.tool(nextpnr.PLACER), nextpnr.tool(nextpnr.PACKER)  # before any work
     program = None if open_tools else shutil.which("vivado")
     with console.progress("build") as progress, result_folder(out, PROJECT_FILE, force) as made:
-        project = write_project(loaded, chosen, folder, made)
+        project = write_project(loaded, chosen, folder, made, kind)
         if run and open_tools:
             project = ecp5.build(project, made, seed=seed, timeout=60 * minutes, progress=progress)
         elif run and program:
@@ -67,8 +75,11 @@ def show(project: Project, folder: Path) -> None:
     """Print what was made, and what to do next."""
     if project.routed is None:
         console.show(f"project for {project.part}, top {project.top}, in {folder}")
-        if project.flow == "vivado":
-            console.show(f"its bitstream needs Vivado: cd {folder} && vivado -mode batch -nojournal -source build.tcl")
+        if project.kind is Kind.IP and (folder / IP_FILE).is_file():
+            console.show(f"the IP is packaged: add {folder / 'ip'} to ip_repo_paths")
+        elif project.flow == "vivado":
+            what, script = "IP" if project.kind is Kind.IP else "bitstream", BUILD_SCRIPTS[project.kind]
+            console.show(f"its {what} needs Vivado: cd {folder} && vivado -mode batch -nojournal -source {script}")
         return
     routed = project.routed
     console.show(", ".join(f"{number} {name}" for name, number in routed.used.items()))

@@ -36,13 +36,15 @@ class Pins(Strict):
 
 class Place(Strict):
     """What makes a bitstream of a build. flow: the tools. oscillator: the port whose clock comes from outside, of
-    `oscillator_mhz`. pins: of every port of the top level. loader: the board as openFPGALoader names it."""
+    `oscillator_mhz`. pins: of every port of the top level. loader: the board as openFPGALoader names it. board_part:
+    Vivado's files of the board, of any version (`VENDOR:NAME:part0:*`), for the sorter beside its processor."""
 
     flow: Literal["nextpnr-ecp5", "vivado"]
     oscillator: Name
     oscillator_mhz: Annotated[float, Field(gt=0, le=1000)]
     pins: dict[Name, Pins]
     loader: Name | None = None
+    board_part: Name | None = None
 
     @field_validator("pins")
     @classmethod

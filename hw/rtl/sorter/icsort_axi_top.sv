@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // icsort_axi_top: the sorter beside a processor system: icsort_core with its registers behind AXI4-Lite and its records on an AXI4-Stream, for
-// DMA or Ethernet. Ports, events, timing and reset are the core's; the register port is axil_registers', 64 KiB of byte addresses.
+// a DMA (behind record_batches) or Ethernet. Ports, events, timing and reset are the core's; the register port is axil_registers', 64 KiB of byte addresses.
 //
 //   Heartbeat   every transaction with the response OKAY is a sign of life; LINK_GOOD_FRAMES counts them, LINK_BAD_FRAMES those with SLVERR.
 `default_nettype none
@@ -73,6 +73,7 @@ module icsort_axi_top #(
     input  wire logic                              interlock,
     input  wire logic                              drop_clock,
     output logic [icsort_pkg::DIRECTIONS-1:0]      sort_out,
+    output logic                                   interrupt,
 
     output logic                                   mon_armed,
     output logic                                   mon_fault,
@@ -144,6 +145,7 @@ module icsort_axi_top #(
       .interlock,
       .drop_clock,
       .sort_out,
+      .interrupt,
       .mon_armed,
       .mon_fault,
       .mon_idle,

@@ -22,6 +22,7 @@
 //   m_axis_record AXI4-Stream, one record a packet, little endian words of 32 bits; tuser is the type of its frame (icsort_pkg).
 //                 It may be stalled for ever: what then does not fit is counted, and nothing waits for it. Statistics, and the pieces of
 //                 images behind them, begin where no record waits.
+//   interrupt     a level: high while a fault is set, and from a disarming by silence until the next ARM, ARM_TEST or DISARM.
 //   host_*        from what is around: a cycle for each intact request (sign of life for the heartbeat), for each that was
 //                 dropped, and whether it has nothing more to send.
 //   Latency       docs/sorter.md lists the cycles of each stage.
@@ -101,6 +102,7 @@ module icsort_core
     input  wire logic                           interlock,
     input  wire logic                           drop_clock,
     output logic [DIRECTIONS-1:0]               sort_out,
+    output logic                                interrupt,
 
     output logic                                mon_armed,
     output logic                                mon_fault,
@@ -207,6 +209,18 @@ module icsort_core
       .disarmed_by,
       .silenced
   );
+
+  logic silent_q;  // disarmed by silence, and nobody has seen to it
+
+  always_ff @(posedge clk) begin
+    if (silenced) silent_q <= 1'b1;
+    if (hwif_out.ARM.strobe.value || hwif_out.ARM_TEST.strobe.value || hwif_out.DISARM.strobe.value) silent_q <= 1'b0;
+    interrupt <= faulty || silent_q;
+    if (rst) begin
+      silent_q  <= 1'b0;
+      interrupt <= 1'b0;
+    end
+  end
 
   assign mon_armed = armed;
   assign mon_fault = faulty;

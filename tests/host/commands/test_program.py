@@ -112,3 +112,9 @@ def test_folders_that_are_no_project(tmp_path: Path) -> None:
     assert "there is no sorter.bit yet" in str(command(folder).exception)
     (folder / "project.json").write_text(json.dumps(PROJECT | {"flow": "quartus"}))
     assert "flow is 'quartus'" in str(command(folder).exception)
+
+
+def test_an_ip_is_no_bitstream(tmp_path: Path) -> None:
+    made = command(project(tmp_path / "project", kind="ip", flow="vivado"))
+    assert isinstance(made.exception, IcsortError)
+    assert "is an IP, for a block design of your own" in str(made.exception)

@@ -6,6 +6,7 @@ import pytest
 
 from icsort.formats.board import board_names, load_board
 from icsort.formats.build import Build
+from icsort.formats.project import Kind
 from icsort.hw.bitstream.project import board_of, write_project
 from icsort.hw.compile import compile_package
 
@@ -28,10 +29,11 @@ def build_for(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Callab
 
 @pytest.fixture
 def project(request: pytest.FixtureRequest, build_for: Callable[[str], Build], tmp_path: Path) -> Path:
-    """A project folder on the board that the test names, its own to change."""
-    build = build_for(request.param)
-    board, folder = board_of(build, None)
+    """A project folder on the board that the test names, or of a board and a kind, its own to change."""
+    name, kind = request.param if isinstance(request.param, tuple) else (request.param, Kind.BOARD)
+    build = build_for(name)
+    board, folder = board_of(build, None, kind)
     out = tmp_path / "project"
     out.mkdir()
-    write_project(build, board, folder, out)
+    write_project(build, board, folder, out, kind)
     return out

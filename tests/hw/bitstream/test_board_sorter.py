@@ -9,6 +9,7 @@ def test_board_sorter(seed: int) -> None:
     sources = [
         Path(__file__).parent / "icsort_build.sv",
         RTL / "sorter" / "synchronizer.sv",
+        BOARDS / "rtl" / "board_lights.sv",
         BOARDS / "rtl" / "board_sorter.sv",
     ]
     parameters = {"LIGHT_BITS": 4}

@@ -3,7 +3,7 @@
 # UG903) and no others; what a script names must exist: files, parts, modules, ports, pins, I/O standards, properties.
 #
 # The test sets `facts`: parts, modules, and of the board ports (a bit each, with its direction) and pins. Every command is
-# printed with its words.
+# printed with its words. block_design.tcl has those of projects, IPs and block designs.
 
 # command -> options that are flags, options with a value, least and most words besides
 set commands {
@@ -45,8 +45,9 @@ array set clocks {}
 
 proc must {condition text} { if {![uplevel 1 [list expr $condition]]} { error $text } }
 
-foreach {command flags valued least most} $commands {
-    proc $command args [format {
+proc define {commands} {
+  foreach {command flags valued least most} $commands {
+    proc ::$command args [format {
         set given {}
         set words {}
         for {set i 0} {$i < [llength $args]} {incr i} {
@@ -62,10 +63,12 @@ foreach {command flags valued least most} $commands {
             }
         }
         if {[llength $words] < %4$d || [llength $words] > %5$d} { error "%1$s: wrong number of words: $words" }
-        puts "%1$s $args"
-        if {[llength [info procs do_%1$s]]} { return [do_%1$s $given $words] }
+        puts "%1$s [string map {\n { }} $args]"
+        if {[llength [info procs ::do_%1$s]]} { return [::do_%1$s $given $words] }
     } $command $flags $valued $least $most]
+  }
 }
+define $commands
 proc unknown args { error "Vivado has no command [lindex $args 0]" }
 
 proc do_read_verilog {given words} {
@@ -147,6 +150,7 @@ proc do_set_property {given words} {
 }
 proc set_one {name value object} {
     global placed standard facts
+    if {[regexp {^([a-z]+):(.*)$} $object -> kind of]} { return [set_of_$kind $name $value $of] }
     switch -- $name {
         PACKAGE_PIN {
             must {[dict exists $facts pins $value]} "PACKAGE_PIN: the board wires nothing to $value"

@@ -262,9 +262,28 @@ async def only_what_succeeds_is_a_sign_of_life(dut):
         assert (await bench.master.read(0xFFF0, 4)).resp == AxiResp.SLVERR
         await ClockCycles(dut.clk, 100)
     assert not dut.mon_armed.value
+    assert dut.interrupt.value
+    await bench.write(REGISTERS["DISARM"].address, 1)
+    assert not dut.interrupt.value
     bench.send(cell(rng, 2 * HEIGHT, 0) + [background(rng) for _ in range(4)])
     await bench.drained()
     assert bench.high == []
+
+
+@cocotb.test(timeout_time=5, timeout_unit="ms")
+async def the_interrupt_is_up_while_a_fault_is_set(dut):
+    bench, _ = await prepare(dut, 0.0)
+    await bench.configure(DEFAULT)
+    assert not dut.interrupt.value
+    dut.interlock.value = 0
+    await ClockCycles(dut.clk, 8)
+    assert dut.interrupt.value
+    dut.interlock.value = 1
+    await ClockCycles(dut.clk, 8)
+    assert dut.interrupt.value
+    await bench.write(REGISTERS["FAULTS_CLEAR"].address, 1)
+    await ClockCycles(dut.clk, 2)
+    assert not dut.interrupt.value
 
 
 @cocotb.test(timeout_time=5, timeout_unit="ms")

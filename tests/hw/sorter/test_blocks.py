@@ -226,6 +226,18 @@ def test_record_fifo(seed: int, depth: int) -> None:
     )
 
 
+@pytest.mark.parametrize(("words", "period"), [(40, 100), (15, 31)])
+@pytest.mark.quick(1)
+def test_record_batches(seed: int, words: int, period: int) -> None:
+    run_bench(
+        "record_batches",
+        "tests.hw.sorter.bench_record_batches",
+        [SORTER / "record_batches.sv"],
+        parameters={"WORDS": words, "PERIOD": period},
+        seed=seed,
+    )
+
+
 @pytest.mark.parametrize("sources", [2, 3])
 def test_frame_arbiter(seed: int, sources: int) -> None:
     run_bench(

@@ -43,6 +43,7 @@ module sorter_axi_bench #(
     input  wire logic          interlock,
     input  wire logic          drop_clock,
     output logic [5:0]         sort_out,
+    output logic               interrupt,
     output logic               mon_armed,
     output logic               mon_fault,
     output logic               mon_idle,
