@@ -18,7 +18,7 @@ from serial.tools import list_ports
 from icsort.errors import IcsortError, UnconfirmedError
 from icsort.host.link.owner import PortOwner
 from icsort.host.link.shared import SHARES, join, shared_ports, socket_path
-from icsort.host.link.transport import BAUDS, RARE_BAUDS, PortBusyError, PortGoneError, latency_file, open_port
+from icsort.host.link.transport import BAUDS, PYNQ, RARE_BAUDS, PortBusyError, PortGoneError, latency_file, open_port
 from icsort.host.sorter import DEFAULT_TIMEOUT, Sorter, disarm_blindly, disarm_past
 
 BUSY_SECONDS: Final = 2.0
@@ -37,7 +37,8 @@ def connect(
 ) -> Sorter:
     """The board at a port, through the program that has it open, or else as that program.
 
-    port: None for that of the environment (ICSORT_PORT), of `icsort.toml`, or the only one at which a board answers.
+    port: a serial one, or `pynq://` and the path of an overlay; None for that of the environment (ICSORT_PORT), of
+    `icsort.toml`, or the only one at which a board answers.
     bauds: rates to try; None for that of `icsort.toml`, or the usual ones. share: let other programs of this user
     through, which takes threads; what only asks something does without. Raises IcsortError where no board answers.
     """
@@ -112,7 +113,8 @@ def _stop(port: str, bauds: Sequence[int], timeout: float) -> None:
         try:
             transport = open_port(port, bauds)
         except PortBusyError:
-            disarm_past(port)
+            if disarm_past(port):
+                return
             if time.monotonic() > limit:  # until then it may share the port, or have ended
                 raise _HeldError(
                     f"{port}: DISARM was sent past the program that has the port open; the answer reaches that one, "
@@ -149,10 +151,12 @@ def _configured(port: str | None, bauds: Sequence[int] | None) -> tuple[str | No
     from icsort.formats.lab import load_lab
 
     port = port or os.environ.get(PORT_VARIABLE) or None
-    if port is not None and bauds is not None:
-        return port, bauds
-    lab = load_lab(Path())
-    return port or lab.port, bauds or ((lab.baud,) if lab.baud else BAUDS)
+    if port is None or bauds is None:
+        lab = load_lab(Path())
+        port, bauds = port or lab.port, bauds or ((lab.baud,) if lab.baud else BAUDS)
+    if port is not None and port.startswith(PYNQ):  # one name of an overlay, wherever it is said
+        port = PYNQ + os.path.realpath(port.removeprefix(PYNQ))
+    return port, bauds
 
 
 def _said_port() -> list[str]:

@@ -32,7 +32,7 @@ from icsort.host.link.protocol import (
 )
 from icsort.host.link.registers import COUNTERS, REGISTERS, SCHEDULE_WORDS
 from icsort.host.link.shared import TURN_SECONDS, SharedTransport
-from icsort.host.link.transport import BAUDS, PortTransport, RateError, Transport, is_remote, open_port, send_past
+from icsort.host.link.transport import BAUDS, PYNQ, PortTransport, RateError, Transport, is_remote, open_port, send_past
 from icsort.host.settings import FrontSettings
 from icsort.sim.bit_true.framing import PROTOCOL_VERSION, Decoder, FrameError, MessageType, NackCode
 from icsort.sim.bit_true.scheduler import COMMON, WORDS, Settings
@@ -230,7 +230,8 @@ class Sorter:
 
     @classmethod
     def open(cls, port: str, bauds: Sequence[int] = BAUDS, timeout: float = DEFAULT_TIMEOUT) -> "Sorter":
-        """The board at a serial port, at the first of these baud rates at which it answers.
+        """The board at a serial port, at the first of these baud rates at which it answers, or that of an overlay
+        (`pynq://PATH`), which has none.
 
         Raises IcsortError where the port cannot be had or no icsort board answers.
         """
@@ -1047,15 +1048,22 @@ def disarm_blindly(transport: PortTransport, bauds: Sequence[int]) -> None:
             transport.drain()
 
 
-def disarm_past(port: str) -> None:
-    """Tell a board to disarm although another program has its port open. Raises IcsortError where nothing can be sent.
+def disarm_past(port: str) -> bool:
+    """Tell a board to disarm although another program has its port open. Returns whether it has confirmed that. Raises
+    IcsortError where nothing can be sent.
 
-    The answer reaches the other program, and a request that meets one of the other's is dropped: it is sent several
-    times.
+    On a serial port the answer reaches the other program, and a request that meets one of the other's is dropped: it is
+    sent several times. The registers of an overlay are there for both.
     """
+    if port.startswith(PYNQ):
+        from icsort.host.link.pynq import disarm
+
+        disarm(port)
+        return True
     for seq in PAST_SEQS:
         send_past(port, b"\0" + write_request(seq, REGISTERS["DISARM"].address, 1))
         time.sleep(0.02)
+    return False
 
 
 def _why_no_answer(port: str, noise: int, request: str) -> str:

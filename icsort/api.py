@@ -202,9 +202,10 @@ def board(
 def connect(port: str | None = None, *, timeout: float = 1.0) -> "Sorter":
     """The board at a serial port, for a `with` block: identify, set gates, arm, listen to events.
 
-    port: None for that of ICSORT_PORT, of `icsort.toml`, or the only one at which a board answers. Where another
-    program has it open, that one lets this through; docs/session.md says who may do what. timeout: seconds of silence
-    after which a request is repeated. Virtual boards and real ones are the same. Needs nothing but icsort itself.
+    port: a serial one, or on the processor beside the sorter `pynq://` and the path of the overlay; None for that of
+    ICSORT_PORT, of `icsort.toml`, or the only one at which a board answers. Where another program has it open, that one
+    lets this through; docs/session.md says who may do what. timeout: seconds of silence after which a request is
+    repeated. Virtual boards and real ones are the same. Needs nothing but icsort itself, and PYNQ for an overlay.
     """
     from icsort.host.session import connect as connect_to
 

@@ -36,8 +36,8 @@ Port = Annotated[
     str | None,
     typer.Option(
         envvar="ICSORT_PORT",
-        help="Port of the board, such as /dev/ttyUSB0, COM3 or socket://HOST:PORT; without it that of "
-        "icsort.toml, or the only one with a board.",
+        help="Port of the board, such as /dev/ttyUSB0, COM3 or socket://HOST:PORT, or on its own processor "
+        "pynq://sorter.bit; without it that of icsort.toml, or the only one with a board.",
     ),
 ]
 Baud = Annotated[

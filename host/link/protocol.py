@@ -167,6 +167,22 @@ def write_request(seq: int, address: int, data: int) -> bytes:
     return encode(bytes([MessageType.WRITE, seq]) + _ADDRESS_DATA.pack(address, data))
 
 
+def unbatch(batch: bytes) -> list[tuple[int, bytes]]:
+    """Records of a batch, as record_batches makes them: type and body of each, in order. A first one that is cut off in
+    front, where the DMA began in the middle of it, is left out."""
+    records = []
+    end = len(batch)
+    while end >= WORD_BYTES:
+        (trailer,) = _WORD.unpack_from(batch, end - WORD_BYTES)
+        end -= WORD_BYTES
+        begin = end - WORD_BYTES * (trailer & 0xFFFF)
+        if begin < 0 or begin == end:
+            break
+        records.append((trailer >> 24, batch[begin:end]))
+        end = begin
+    return records[::-1]
+
+
 def parse(payload: bytes) -> Answer | Nack | EventRecord | Amendment | Statistics | ImagePiece:
     """What an intact payload from the board says. Raises FrameError for one that no board of this protocol sends."""
     kind, seq, body = payload[0], payload[1], payload[HEADER_BYTES:]

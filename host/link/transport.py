@@ -38,6 +38,8 @@ TTY_FOLDER: Final = Path("/sys/class/tty")
 DRAIN_SECONDS: Final = 0.2
 BRIDGE_SECONDS: Final = 0.02
 """In which a USB bridge sends what it holds itself: some dozen bytes."""
+PYNQ: Final = "pynq://"
+"""What ports begin with that are no serial ones but overlays: `host/link/pynq.py`."""
 _WRITE_SECONDS: Final = 5.0
 _CONNECT_SECONDS: Final = 5.0
 _SOCKET: Final = "socket"
@@ -91,6 +93,10 @@ def open_port(port: str, bauds: Sequence[int] = BAUDS) -> PortTransport:
 
     Raises IcsortError, one line, where the port does not exist, is in use, may not be opened or is no serial port.
     """
+    if port.startswith(PYNQ):
+        from icsort.host.link.pynq import PynqTransport  # what it takes, Windows does not have
+
+        return PynqTransport(port)
     if is_remote(port):
         scheme, _ = remote_address(port)
         if scheme == _SOCKET:
@@ -102,7 +108,7 @@ def open_port(port: str, bauds: Sequence[int] = BAUDS) -> PortTransport:
 
 
 def is_remote(port: str) -> bool:
-    """Whether a port is said by an address, and not by a name of this machine."""
+    """Whether a port is said by an address, and not by the name of a serial port of this machine."""
     return "://" in port
 
 

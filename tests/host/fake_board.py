@@ -242,7 +242,10 @@ class FakeBoard:
                 if self.deaf:
                     continue
                 self._answer(self.frame(self._execute(content[:-4])))
-        # Only here, where nobody reads: a port that is closed under a reader does not hang up.
+        self.close()  # only here, where nobody reads: a port that is closed under a reader does not hang up
+
+    def close(self) -> None:
+        """The port; of a board that was not begun, by who made it."""
         os.close(self._slave)
         os.close(self._master)
 

@@ -42,6 +42,12 @@ def test_icsort_axi_top(seed: int, features: int, full_speed: bool) -> None:
     )
 
 
+def test_icsort_axi_top_behind_the_host(seed: int) -> None:
+    """Compiled as the quick one above."""
+    parameters = {"RECORD_WORDS": 64, "FEATURES": 1}
+    run_bench("sorter_axi_bench", "tests.hw.sorter.bench_pynq", SOURCES, parameters=parameters, seed=seed)
+
+
 @pytest.mark.parametrize("frames", [False, pytest.param(True, marks=pytest.mark.full)])
 def test_icsort_top(seed: int, frames: bool) -> None:
     run_bench(
