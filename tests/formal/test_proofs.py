@@ -36,6 +36,10 @@ def test_frame_arbiter() -> None:
     prove("frame_arbiter_properties", sorter("frame_arbiter"), 3)
 
 
+def test_record_batches() -> None:
+    prove("record_batches_properties", sorter("record_batches"), 3)
+
+
 @pytest.mark.full
 def test_cobs() -> None:
     prove("cobs_properties", sorter("cobs_encoder", "cobs_decoder"), 16, bounded=True)
@@ -85,6 +89,14 @@ MUTANTS = [  # block, what stands in it, what stands there instead, cycles of th
     ("fifo", "s_axis_tready = count_q != CountBits'(DEPTH);", "s_axis_tready = 1'b1;", 12, True),
     ("record_fifo", "if (spill) write_q <= commit_q;", "if (spill) write_q <= write_q;", 12, True),
     ("frame_arbiter", "!(m_axis_tready && m_axis_tlast)", "!m_axis_tready", 3, False),
+    (
+        "record_batches",
+        "s_axis_tready = state_q == Record && m_axis_tready;",
+        "s_axis_tready = m_axis_tready;",
+        3,
+        False,
+    ),
+    ("record_batches", "last_q <= full || old;", "last_q <= old;", 3, False),
     ("cobs_encoder", "after_block = zero_q ? EmptyBlock : Close;", "after_block = Close;", 12, True),
     ("cobs_encoder", "free    = !m_axis_tvalid || m_axis_tready;", "free    = 1'b1;", 12, True),
     ("cobs_decoder", "m_valid <= open_q && zero_q;", "m_valid <= zero_q;", 12, True),
