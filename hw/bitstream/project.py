@@ -76,7 +76,8 @@ def write_project(build: Build, board: Board, folder: Path, out: Path, kind: Kin
         for name, contents in ip.ip_files(build).items():
             (sources if name.endswith((".sv", ".v")) else files)[f"ip/src/{name}"] = contents
         files[BUILD_SCRIPTS[Kind.IP]] = (BOARDS / BUILD_SCRIPTS[Kind.IP]).read_bytes()
-    place, oscillator = board.place, None
+    place = board.place
+    beside = place if kind is Kind.PROCESSOR else None
     if kind is not Kind.IP:
         assert place is not None
         around, constraints = _on_board(board, place, folder, kind)
@@ -85,9 +86,6 @@ def write_project(build: Build, board: Board, folder: Path, out: Path, kind: Kin
         files |= {name: (folder / name).read_bytes() for name in (BOARD_FILE, README_FILE)}
         if place.flow == "vivado":
             files |= {name: (BOARDS / name).read_bytes() for name in (BUILD_SCRIPTS[kind], PROGRAM_SCRIPT)}
-    if kind is Kind.PROCESSOR:
-        assert place is not None
-        oscillator = place.oscillator
     files[FILE_LIST] = "".join(f"{name}\n" for name in sources).encode()
     files[BUILD_FILE] = (build.folder / BUILD_FILE).read_bytes()
     for name, contents in (sources | files).items():
@@ -105,8 +103,8 @@ def write_project(build: Build, board: Board, folder: Path, out: Path, kind: Kin
         clock_mhz=board.clock_mhz,
         top={Kind.BOARD: pins.TOP, Kind.PROCESSOR: "system_wrapper", Kind.IP: ip.TOP}[kind],
         loader=None if place is None else place.loader,
-        oscillator=oscillator,
-        board_part=None if place is None or oscillator is None else place.board_part,
+        oscillator=None if beside is None else beside.oscillator,
+        board_part=None if beside is None else beside.board_part,
     )
     save(project, out)
     return project
@@ -123,7 +121,7 @@ def _on_board(board: Board, place: Place, folder: Path, kind: Kind) -> tuple[dic
     sources |= {name: (SHARED / name).read_bytes() for name in SORTER[kind]}
     if kind is Kind.PROCESSOR:
         sources["board_oscillator.v"] = oscillator_module(place.oscillator, board.clock_mhz).encode()
-        own = [path for path in own if path.name not in (TOP_FILE, *SORTER[Kind.BOARD])]
+        own = [path for path in own if path.name not in (TOP_FILE, SORTER[Kind.BOARD][0])]
         used = {name: port for name, port in place.pins.items() if not name.startswith(LINK)}
         place = place.model_copy(update={"pins": used})
     sources |= {path.name: path.read_bytes() for path in own}

@@ -95,6 +95,7 @@ set catalog {
     }
     xilinx.com:ip:smartconnect:1.0 {
         parameters {NUM_SI {1 2 3 4} NUM_MI {1 2 3 4} NUM_CLKS {1 2}}
+        defaults {NUM_SI 2 NUM_MI 1}
         pins {aclk {I clk 1} aresetn {I rstn 1}}
         interfaces {
             S00_AXI {slave aximm} S01_AXI {slave aximm {NUM_SI 2}}
@@ -115,7 +116,7 @@ set catalog {
             M_AXI_MM2S {master aximm {c_include_mm2s 1}} M_AXIS_MM2S {master axis {c_include_mm2s 1}}
             M_AXI_SG {master aximm {c_include_sg 1}}
         }
-        defaults {c_include_sg 1 c_include_mm2s 1 c_include_s2mm 1}
+        defaults {c_include_sg 1 c_include_mm2s 1 c_include_s2mm 1 c_sg_length_width 14}
     }
     xilinx.com:ip:axis_data_fifo:2.0 {
         parameters {FIFO_DEPTH {16 32 64 128 256 512 1024 2048 4096 8192 16384 32768}}
@@ -178,7 +179,10 @@ proc set_of_fileset {name value fileset} {
 }
 proc set_of_project {name value project} {
     switch -- $name {
-        board_part { must {[lsearch -exact [dict get $::facts board_parts] $value] >= 0} "board_part: there is no $value" }
+        board_part {
+            must {[lsearch -exact [dict get $::facts board_parts] $value] >= 0} "board_part: there is no $value"
+            lappend ::stage_of board_part
+        }
         ip_repo_paths { must {[file isfile $value/component.xml]} "ip_repo_paths: $value holds no IP"; set ::repository $value }
         default { error "set_property: a project has no $name" }
     }
@@ -192,14 +196,21 @@ proc do_get_ipdefs {given words} {
     return [lsearch -all -inline -glob [dict keys $::catalog] $pattern]
 }
 
+proc every_source_is_there {folder} {
+    foreach file [lsearch -all -inline -glob [dict get $::facts sources] $folder*] {
+        must {[lsearch -exact $::added $file] >= 0} "the project does not have $file"
+    }
+}
+
 # ---------------------------------------------------------------- IPs
 proc ::do_ipx::package_project {given words} {
     foreach option {-root_dir -vendor -library -taxonomy} { must {[dict exists $given $option]} "ipx::package_project: no $option" }
     must {$::tops ne {}} "ipx::package_project: the project has no top"
+    every_source_is_there ip/src/
     foreach file [dict get $::facts memories] {
         must {[lsearch -exact $::added $file] >= 0} "ipx::package_project: the RTL reads $file, which the project does not have"
     }
-    array set ::packaged [list root [dict get $given -root_dir] map {} block {} steps {}]
+    array set ::packaged [list root [dict get $given -root_dir] map {} ref {} block {} steps {}]
 }
 proc ::do_ipx::current_core {given words} { return core:now }
 proc set_of_core {name value core} {
@@ -215,6 +226,7 @@ proc ::do_ipx::get_bus_interfaces {given words} {
 proc set_of_bus {name value bus} {
     must {$name eq "slave_memory_map_ref"} "set_property: a bus interface has no $name"
     must {$value eq $::packaged(map)} "slave_memory_map_ref: there is no $value"
+    set ::packaged(ref) $value
 }
 proc ::do_ipx::get_memory_maps {given words} { return [expr {$::packaged(map) eq {} ? {} : "map:$::packaged(map)"}] }
 proc ::do_ipx::add_memory_map {given words} { set ::packaged(map) [lindex $words 0]; return map:$::packaged(map) }
@@ -233,6 +245,7 @@ foreach step {create_xgui_files update_checksums check_integrity} {
 proc ::do_ipx::save_core {given words} {
     must {$::packaged(steps) eq {create_xgui_files update_checksums check_integrity}} "ipx::save_core: not checked"
     foreach name {name version range} { must {[info exists ::packaged($name)]} "ipx::save_core: the core has no $name" }
+    must {$::packaged(ref) ne {}} "ipx::save_core: s_axil has no memory map"
     must {$::packaged(range) >= 65536} "ipx::save_core: the registers are 64 KiB"
     must {$::packaged(root) eq "ip"} "ipx::save_core: not where it is looked for"
     close [open [file join $::packaged(root) component.xml] w]
@@ -355,7 +368,9 @@ proc do_apply_bd_automation {given words} {
     set cell [string range [lindex $words 0] 5 end]
     set name [lindex [split [dict get $::cell($cell) vlnv] :] 2]
     must {[dict get $given -rule] eq "xilinx.com:bd_rule:$name"} "apply_bd_automation: no rule of $name"
+    lappend ::stage_of $cell
     foreach {key value} [dict get $given -config] {
+        must {$key ne "apply_board_preset" || $value == 0 || "board_part" in $::stage_of} "apply_bd_automation: of which board?"
         must {[dict exists $::cell($cell) automation $key]} "apply_bd_automation: the rule has no $key"
         must {[lsearch -exact [dict get $::cell($cell) automation $key] $value] >= 0} "apply_bd_automation: $key is no $value"
         if {$key eq "make_external"} { foreach one {DDR FIXED_IO} { set ::intf_of(intf:$cell/$one) outside } }
@@ -364,6 +379,7 @@ proc do_apply_bd_automation {given words} {
 proc do_assign_bd_address {given words} { set ::addressed 1 }
 proc do_validate_bd_design {given words} {
     foreach name [array names ::cell] {
+        must {![dict exists $::cell($name) automation] || $name in $::stage_of} "validate_bd_design: $name has no preset"
         dict for {pin entry} [dict get $::cell($name) pins] {
             lassign $entry direction kind width needs
             if {$direction eq "I" && [there $name $entry 3] && $needs ne "optional"} {
@@ -386,14 +402,18 @@ proc do_validate_bd_design {given words} {
     set sources [lsearch -all -inline -glob $::net_of(pin:sorter/aclk) pin:clock/*]
     must {[llength $sources]} "validate_bd_design: sorter/aclk is not of the oscillator"
     must {[dict get $::cell(clock) freq_hz] eq [dict get $::cell(sorter) freq_hz]} "validate_bd_design: FREQ_HZ of sorter/aclk is another"
+    # Its batches of 32 KiB at most, which the DMA must have room for.
+    must {[dict get $::settings(dma) c_sg_length_width] > 15} "validate_bd_design: dma has no room for a batch"
     must {$::addressed} "validate_bd_design: interfaces have no addresses"
     lappend ::stage_of validated
 }
 proc do_save_bd_design {given words} {
     must {"validated" in $::stage_of} "save_bd_design: comes behind validate_bd_design"
+    lappend ::stage_of saved
 }
 proc do_make_wrapper {given words} {
     must {[lindex $words 0] eq "file:$::design.bd"} "make_wrapper: there is no [lindex $words 0]"
+    must {"saved" in $::stage_of} "make_wrapper: comes behind save_bd_design"
     set file $::open_project/$::open_project.gen/sources_1/bd/$::design/hdl/${::design}_wrapper.v
     file mkdir [file dirname $file] $::open_project/$::open_project.gen/sources_1/bd/$::design/hw_handoff
     close [open $file w]
@@ -408,6 +428,7 @@ proc do_launch_runs {given words} {
     must {$::tops eq "${::design}_wrapper"} "launch_runs: the top is $::tops"
     must {[lsearch -glob $::added *${::design}_wrapper.v] >= 0} "launch_runs: the wrapper is not in the project"
     must {[dict get $given -to_step] eq "write_bitstream"} "launch_runs: there is no step [dict get $given -to_step]"
+    every_source_is_there rtl/board/
     set ports {}
     foreach name [array names ::external] {
         lassign $::external($name) direction width
@@ -420,16 +441,22 @@ proc do_launch_runs {given words} {
     every_port_is_placed
     file mkdir $::open_project/$::open_project.runs/impl_1
     close [open $::open_project/$::open_project.runs/impl_1/$::tops.bit w]
-    lappend ::stage synth_design route_design write_bitstream
+    lappend ::stage_of launched
 }
 proc do_get_runs {given words} { must {$words eq "impl_1"} "get_runs: there is no $words"; return run:impl_1 }
-proc do_wait_on_run {given words} { must {"route_design" in $::stage} "wait_on_run: $words was not launched" }
-proc do_open_run {given words} { do_wait_on_run $given $words }
+proc do_wait_on_run {given words} {
+    must {"launched" in $::stage_of} "wait_on_run: $words was not launched"
+    lappend ::stage write_bitstream
+}
+proc do_open_run {given words} {
+    must {"write_bitstream" in $::stage} "open_run: $words has not ended"
+    lappend ::stage synth_design
+}
 proc do_get_property {given words} {
     lassign $words name object
     must {$object eq "run:impl_1"} "get_property: $object"
     switch -- $name {
-        PROGRESS { return 100% }
+        PROGRESS { return [expr {"write_bitstream" in $::stage ? "100%" : "0%"}] }
         DIRECTORY { return [file normalize $::open_project/$::open_project.runs/impl_1] }
         default { error "get_property: a run has no $name" }
     }

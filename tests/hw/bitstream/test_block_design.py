@@ -14,8 +14,10 @@ import pytest
 from icsort.errors import IcsortError
 from icsort.formats.build import Build
 from icsort.formats.project import Kind, load_project
+from icsort.hw.bitstream.ip import ip_files
 from icsort.hw.bitstream.project import board_of, write_project
 from icsort.sim.verilator import verilate
+from icsort.sim.verilator.bench import run_bench
 from tests.hw.bitstream.test_project import command
 from tests.hw.bitstream.test_vivado_scripts import FACTS, PARTS, STAND_INS, XILINX, source, tcl_dict
 
@@ -88,6 +90,7 @@ def run(project: Path, script: str) -> subprocess.CompletedProcess[str]:
         "modules": " ".join(re.findall(r"^module (\w+)", text, re.MULTILINE)),
         "memories": " ".join(f"ip/src/{name}" for name in re.findall(r'MEM_DIR, "([\w.]+)"', text)),
         "own": tcl_dict(own),
+        "sources": " ".join(path.relative_to(project).as_posix() for path in sources),
         "pins": tcl_dict(dict.fromkeys(FACTS[board]["pins"], "pin")),
     }
     return source(project / script, facts, project.parent, stand_ins=(STAND_INS, BLOCK_DESIGN))
@@ -137,6 +140,19 @@ def test_the_face_of_the_ip_has_whole_interfaces(project: Path) -> None:
     assert int(frequency) == 1e6 * json.loads((project / "build.json").read_text())["clock_mhz"]
 
 
+@pytest.mark.full
+@pytest.mark.timeout(1800)
+def test_an_ip_works(build_for: Callable[[str], Build], seed: int, tmp_path: Path) -> None:
+    """The files that Vivado gets, in Verilator."""
+    build = build_for("pynq_z2")
+    files = ip_files(build)
+    for name, contents in files.items():
+        (tmp_path / name).write_bytes(contents)
+    sources = [tmp_path / name for name in files if name.endswith((".sv", ".v"))]
+    environment = {"ICSORT_BUILD": str(build.folder), "ICSORT_IP": str(tmp_path)}
+    run_bench("icsort_sorter", "tests.hw.bitstream.bench_ip", sources, environment=environment, seed=seed)
+
+
 @pytest.mark.parametrize("project", ZYNQ, indirect=True)
 def test_what_is_around_the_sorter_elaborates(project: Path) -> None:
     assert lint(project, "rtl/board/", "board_io") == ""
@@ -170,6 +186,7 @@ def test_a_processor_gets_a_sorter(project: Path) -> None:
     ("file", "old", "new", "message"),
     [
         ("ip.tcl", "add_files [lsort [glob ip/src/*.dat]]\n", "", "which the project does not have"),
+        ("ip.tcl", "ip/src/*]\nadd", "ip/src/*_pkg.sv]\nadd", "the project does not have ip/src/"),
         ("ip.tcl", "-taxonomy /UserIP", "-category /UserIP", "there is no option -category"),
         ("ip.tcl", "ipx::check_integrity", "ipx::check_integrety", "Vivado has no command"),
         ("ip.tcl", "ipx::check_integrity $core\n", "", "ipx::save_core: not checked"),
@@ -216,6 +233,10 @@ def changed(project: Path, file: str, old: str, new: str) -> None:
         ("processor.tcl", "PCW_IRQ_F2P_INTR", "PCW_IRQ_F2P_INT", "processing_system7:5.5 has no PCW_IRQ_F2P_INT"),
         ("processor.tcl", "c_include_mm2s 0", "c_include_mm2s 1", "(?i)mm2s(_aclk)? is not connected"),
         ("processor.tcl", "c_include_sg 0", "c_include_sg 1", "dma/(M_AXI_SG|m_axi_sg_aclk) is not connected"),
+        ("processor.tcl", "c_sg_length_width 26", "c_sg_length_width 14", "dma has no room for a batch"),
+        ("processor.tcl", "wait_on_run impl_1\n", "", "no bitstream"),
+        ("processor.tcl", "rtl/board/*", "rtl/board/*.v", "the project does not have rtl/board/board_"),
+        ("processor.tcl", "set_property board_part [", "list [", "of which board"),
         ("processor.tcl", "NUM_MI 3", "NUM_MI 1", "registers/M01_AXI: is not there"),
         ("processor.tcl", "registers/M00_AXI sorter/s_axil", "registers/M00_AXI sorter/s_axis_line", "aximm axis"),
         ("processor.tcl", "m_axis_batch fifo/S_AXIS", "m_axis_batch fifo/M_AXIS", "a master master"),
