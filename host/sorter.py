@@ -44,6 +44,9 @@ if TYPE_CHECKING:  # the command line starts without numpy and pydantic
     from icsort.formats.schedule import Schedule
 
 TRIES: Final = 3
+COMMIT_READS: Final = 30
+"""In which a set that was committed is in force. On a serial port it is by the first; over AXI they come as fast as the
+board's own cycles."""
 DEFAULT_TIMEOUT: Final = 1.0
 FIRST_SECONDS: Final = 2.25
 """In which a port that is none of a board is told from one, whatever its rate."""
@@ -551,6 +554,7 @@ class Sorter:
                 )
         serial = self.read("GATE_SERIAL")
         self.write("GATE_COMMIT", 1)
+        self._await(lambda: self.read("GATE_SERIAL") != serial)
         gate = self.gate()
         if gate.serial == serial or gate.identity != compiled.identity:
             raise IcsortError(
@@ -614,6 +618,11 @@ class Sorter:
                     f"of the file is {compiled.words[index]:#010x}; set it again"
                 )
 
+    @staticmethod
+    def _await(in_force: Callable[[], bool]) -> None:
+        """Until a set is in force, or will not be any more, as what is read next says."""
+        any(in_force() for _ in range(COMMIT_READS))
+
     def _check_size(self, compiled: "Compiled") -> None:
         size = self.fields("GATE_SIZE")
         program = compiled.program
@@ -657,6 +666,7 @@ class Sorter:
                 f"{self._transport.name}: the board did not take the schedule; it takes none while it is armed or "
                 "sorts are still to come: disarm it, and set it again"
             )
+        self._await(lambda: self.status().schedule_valid)
         return settings
 
     @_in_turn

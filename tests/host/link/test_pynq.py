@@ -21,7 +21,7 @@ from icsort.host.link.pynq import PynqTransport
 from icsort.host.link.transport import PortBusyError, PortGoneError
 from icsort.host.sorter import DisarmedBy, Sorter
 from icsort.sim.bit_true.framing import NackCode, decode, encode
-from tests.host.fake_board import ARM, DISARM, HOST, STATUS, FakeBoard
+from tests.host.fake_board import ARM, DISARM, GATE_COMMIT, GATE_SERIAL, HOST, SCHEDULE_COMMIT, STATUS, FakeBoard
 from tests.host.fake_pynq import FakePynq
 
 
@@ -63,6 +63,34 @@ def test_identity_and_gate(pynq: FakePynq, sorter: Sorter, model: Manifest) -> N
     assert (gate.mask, sorter.gate()) == (0b010, gate)
     assert pynq.downloads == 1
     assert sorter.losses.bad_frames == 0
+
+
+def test_commits_that_take_longer_than_a_read(pynq: FakePynq, sorter: Sorter, model: Manifest) -> None:
+    """Some tens of the board's cycles, in which this host reads several times."""
+    late: dict[int, tuple[int, int]] = {}  # register that a commit changes: reads until it shows, and its value then
+    execute = pynq.board._execute
+
+    def slowly(payload: bytes) -> bytes:
+        kind, address = payload[0], struct.unpack_from("<H", payload, 2)[0]
+        shown = {name: pynq.board.registers[name] for name in (GATE_SERIAL, STATUS)}
+        answer = execute(payload)
+        if kind == 2 and address in (GATE_COMMIT, SCHEDULE_COMMIT):
+            name = GATE_SERIAL if address == GATE_COMMIT else STATUS
+            late[name] = 7, pynq.board.registers[name]
+            pynq.board.registers[name] = shown[name]
+        elif kind == 1 and address in late:
+            reads, value = late.pop(address)
+            if reads:
+                late[address] = reads - 1, value
+            else:
+                pynq.board.registers[address] = value
+        return answer
+
+    pynq.board._execute = slowly  # type: ignore[method-assign]
+    serial = sorter.read("GATE_SERIAL")
+    assert sorter.set_gate([model.classes[0]], 0.7, model).serial == serial + 1
+    sorter.arm(model)
+    assert pynq.board.armed
 
 
 def test_arm_events_and_disarm(pynq: FakePynq, sorter: Sorter, model: Manifest) -> None:

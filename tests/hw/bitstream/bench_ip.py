@@ -5,6 +5,7 @@ Lines are those of the line source; of each event the window that the network sa
 logits are those of the model file and of FINN's graph.
 """
 
+import logging
 import os
 import random
 import sys
@@ -44,6 +45,8 @@ async def begin(dut: Any) -> tuple[AxiLiteMaster, Channel]:
     options = {"reset": dut.aresetn, "reset_active_level": False}
     master = AxiLiteMaster(AxiLiteBus.from_prefix(dut, "s_axil"), dut.aclk, **options)
     sink = AxiStreamSink(AxiStreamBus.from_prefix(dut, "m_axis_batch"), dut.aclk, **options)
+    for end in (master.write_if, master.read_if, sink):
+        end.log.setLevel(logging.WARNING)
     sink.set_pause_generator(pauses(0.3))
     channel = Channel()
 
@@ -99,8 +102,9 @@ async def cells_reach_the_host_as_the_references_have_them(dut):
             sorter.set_images(ImageReason.EVERY, 1)
             with LineSource(sorter) as source:
                 source.store(np.concatenate([dark, *(part for cell in cells for part in (cell, dark))]))
-                source.play(40)
-                cycles(60_000)
+                source.play(1000)  # slow enough for each window to leave before the next comes
+                cycles(70_000)
+            cycles(round(2 * build.clock_mhz * 1e3))  # a batch waits for a millisecond at most
             messages = list(sorter.events(idle=0.5))
             events = [message for message in messages if isinstance(message, EventRecord)]
             assembler = ImageAssembler(height * model.input.width * channels)
