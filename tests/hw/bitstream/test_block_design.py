@@ -3,6 +3,7 @@
 run in plain Tcl, where what they name exists and what they connect fits."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -273,6 +274,22 @@ def test_the_command_makes_each_kind(build_for: Callable[[str], Build], tmp_path
         assert made.exit_code == 0, made.output
         assert f"-source {script}" in made.output
         assert load_project(tmp_path / kind).kind is kind
+
+
+def test_an_ip_is_made_where_vivado_is(
+    build_for: Callable[[str], Build], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "bin").mkdir()
+    program = tmp_path / "bin/vivado"
+    program.write_text(
+        '#!/bin/sh\ncase "$*" in *"-source ip.tcl") test -f ip.tcl && touch ip/component.xml;; *) exit 3;; esac\n'
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
+    made = command(build_for("pynq_z2").folder, "--kind", "ip", "--out", tmp_path / "ip")
+    assert made.exit_code == 0, made.output
+    assert "the IP is packaged" in made.output
+    assert load_project(tmp_path / "ip").routed is None
 
 
 def test_boards_without_a_processor(build_for: Callable[[str], Build]) -> None:
