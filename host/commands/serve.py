@@ -19,6 +19,7 @@ from icsort.host.commands.connection import (
     Timeout,
     open_sorter,
     optional_target,
+    schedule_text,
     warn_of_takeover,
 )
 from icsort.host.commands.stopping import stop_signals
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from icsort.formats.gate_set import GateSet
+    from icsort.formats.schedule import Schedule
     from icsort.host.link.protocol import Message
     from icsort.host.page.server import Page
     from icsort.host.page.state import Acts
@@ -66,6 +68,10 @@ def serve(
     replay: Annotated[
         Path | None, typer.Option(help="Show this recording on the page, as its events came, instead of a board.")
     ] = None,
+    schedule_file: Annotated[
+        Path | None,
+        typer.Option("--schedule", help="TOML file of a schedule, with which the page may arm; it only disarms else."),
+    ] = None,
     tls: Annotated[Path | None, typer.Option(help="PEM file of a certificate and its key: the page by https.")] = None,
     baud: Baud = None,
     timeout: Timeout = 1.0,
@@ -75,19 +81,29 @@ def serve(
 
     Other `icsort` commands find it and go through it: several watch at once, one at a time arms, every one may disarm.
     Where the port is lost, what is armed disarms itself; the port is opened again once it is back, and what the board
-    did meanwhile is told by its counters. Nothing is ever armed from here; the page disarms, with Escape.
+    did meanwhile is told by its counters. The page disarms, with Escape; it arms only with a --schedule, in two steps,
+    for as long as the browser that did it is there.
 
     Example: icsort serve --port /dev/ttyUSB0 --page 8080 --model out/build --gates gates.toml
     """
     from icsort.host.link.shared import SHARES
 
-    if not page and (gates, image_every, features, replay, tls) != (None,) * 5:
-        raise IcsortError("--gates, --image-every, --features, --replay and --tls are of the page; give --page PORT")
+    if not page and (gates, image_every, features, schedule_file, replay, tls) != (None,) * 6:
+        raise IcsortError(
+            "--gates, --image-every, --features, --schedule, --replay and --tls are of the page; give --page PORT"
+        )
+    if replay and schedule_file:
+        raise IcsortError("--schedule arms a board, and --replay shows a recording; give one of them")
     if page and not model:
         raise IcsortError("--page needs --model: the model package or build folder that the board must hold")
     if not SHARES and not replay:
         raise IcsortError("this system has no local sockets: each port has one program, the one that uses it")
     target = optional_target(model)
+    schedule = None
+    if schedule_file:
+        from icsort.formats.schedule import load
+
+        schedule = load(schedule_file)
 
     def say(document: dict[str, object], text: str) -> None:
         if as_json:
@@ -106,7 +122,9 @@ def serve(
                 if target and page:
                     sorter.check_model(target.manifest, target.build_id)
                     sorter.check_settings(target.manifest)
-                    shown = stack.enter_context(_of_board(sorter, target, timeout, features, image_every, gates, say))
+                    shown = stack.enter_context(
+                        _of_board(sorter, target, timeout, features, image_every, gates, schedule, say)
+                    )
                     stack.enter_context(_served(shown.page, page, tls, say))
                 _hold(sorter, shown, say, stopped)
     stopped.end()
@@ -229,9 +247,11 @@ def _of_board(
     features: bool | None,
     images: int | None,
     gates: Path | None,
+    schedule: "Schedule | None",
     say: "Callable[[dict[str, object], str], None]",
 ) -> "Iterator[_PageOfBoard]":
     from icsort.host.commands.record import record_fields
+    from icsort.host.page.arming import Arming
     from icsort.host.page.gates import GateDesk
     from icsort.host.page.server import Page
     from icsort.host.page.state import PageState
@@ -254,9 +274,25 @@ def _of_board(
     with fields:
         state = PageState(manifest, layout_of(sorter, manifest), port, _acts(say))
         state.board = {"build_id": board.build_id, "model_id": board.model_id, "settings_id": board.settings_id}
+        arming = None
+        if schedule is not None:
+            chosen = schedule
+
+            def program() -> "Sorter":
+                other = connect(port, timeout=timeout, share=False)
+                other.listen_only_to()
+                return other
+
+            def arm(other: "Sorter", stopped: "Callable[[], bool]") -> None:
+                other.arm(manifest, chosen, target.build_id, stopped=stopped)
+
+            text = schedule_text(chosen.cycles(board.clock_hz), board.clock_hz)
+            arming = Arming(text, program, arm, state.acts)
         try:
-            yield _PageOfBoard(sorter, Page(state, desk, lambda: stop(port)), images)
+            yield _PageOfBoard(sorter, Page(state, desk, lambda: stop(port), arming), images)
         finally:
+            if arming is not None:
+                arming.close()
             with contextlib.suppress(IcsortError):  # of a board that is gone: that is told already
                 sorter.end_images()
 

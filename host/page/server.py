@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
     from starlette.types import ASGIApp, Receive, Scope, Send
 
+    from icsort.host.page.arming import Arming
     from icsort.host.page.gates import GateDesk
 
 LOOPBACK: Final = "127.0.0.1"
@@ -59,19 +60,27 @@ class Page:
     """What the page may ask for.
 
     disarm: by the path that waits for nobody; raises UnconfirmedError where nobody could hear it. None: there is no
-    board.
+    board. arming: None where the page only disarms.
     """
 
-    def __init__(self, state: PageState, desk: "GateDesk", disarm: Callable[[], None] | None) -> None:
+    def __init__(
+        self,
+        state: PageState,
+        desk: "GateDesk",
+        disarm: Callable[[], None] | None,
+        arming: "Arming | None" = None,
+    ) -> None:
         self.state = state
         self.desk = desk
         self._disarm = disarm
+        self._arming = arming
 
     def live(self, body: bytes, who: str) -> dict[str, Any]:
         """The state of this moment."""
         from icsort.formats.page_request import View
 
-        del who
+        if self._arming is not None:
+            self._arming.see(who)
         return self.state.live_json(_asked(View, body)) | {"revision": self.desk.revision}
 
     def set_up(self, body: bytes, who: str) -> dict[str, Any]:
@@ -80,7 +89,7 @@ class Page:
         document = self.state.set_up_json()
         for value in document["values"]:
             value["axis"] = self.desk.axis(value["name"])
-        return document | {"desk": self.desk.to_json(), "who": who}
+        return document | {"desk": self.desk.to_json(), "who": who, "arms": self._arming is not None}
 
     def fit(self, body: bytes, who: str) -> dict[str, Any]:
         """An axis that shows all of a value."""
@@ -116,9 +125,31 @@ class Page:
         self.state.acts.add(who, f"gate set {done['identity']} of {number} gates {where}, {self.desk.file}")
         return done
 
+    def ask_to_arm(self, body: bytes, who: str) -> dict[str, Any]:
+        """The first of two steps: what would be armed."""
+        del body
+        return self._arms().ask(who)
+
+    def arm(self, body: bytes, who: str) -> dict[str, Any]:
+        """The second one."""
+        from icsort.formats.page_request import Armed
+
+        asked = _asked(Armed, body)
+        arming = self._arms()
+        arming.see(who)
+        arming.arm(asked.ticket, who)
+        return {"armed": True}
+
+    def _arms(self) -> "Arming":
+        if self._arming is None:
+            raise IcsortError("this page only disarms; `icsort serve --schedule FILE` lets it arm")
+        return self._arming
+
     def disarm(self, body: bytes, who: str) -> dict[str, Any]:
         """Stop sorting, whatever else is under way."""
         del body
+        if self._arming is not None:
+            self._arming.stop()
         if self._disarm is None:
             return {"confirmed": True}
         try:
@@ -235,7 +266,8 @@ def app(page: Page, hosts: frozenset[str], scheme: str, token: str) -> "Guard":
 
         return answer
 
-    acts = {act.__name__: act for act in (page.live, page.set_up, page.fit, page.preview, page.commit, page.disarm)}
+    asked = (page.live, page.set_up, page.fit, page.preview, page.commit, page.ask_to_arm, page.arm, page.disarm)
+    acts = {act.__name__: act for act in asked}
     routes = [Route("/", file("page.html"))]
     routes += [Route(f"/{name}", file(name)) for name in FILES if name != "page.html"]
     routes += [Route(f"/{name}", ask(act), methods=["POST"]) for name, act in acts.items()]

@@ -53,3 +53,9 @@ class Drawn(Strict):
 
     gates: GateSet
     revision: Number = 0
+
+
+class Armed(Strict):
+    """The second step of arming. ticket: of the first one."""
+
+    ticket: Name

@@ -257,6 +257,9 @@ function show(live) {
   else if (state.armed) setState("armed", `ARMED by ${live.armed_by ?? "a program past this one"}`);
   else if (state.testing) setState("armed", `TEST PULSES by ${live.armed_by ?? "a program past this one"}`);
   else setState("disarmed", "Disarmed");
+  $("arm").hidden = !page.setUp.arms;
+  $("arm").disabled = !live.known || state.armed || state.testing;
+  $("only-disarms").hidden = page.setUp.arms;
   if (page.disarming) alarm(page.disarming);
   else if (live.lost) alarm(`THE BOARD IS GONE: ${live.lost}. It disarms by its heartbeat; nobody can see whether it has.`);
   else if (!live.known) alarm("THE STATE OF THE BOARD IS NOT KNOWN: it sends no statistics. It may be armed.");
@@ -430,8 +433,40 @@ function gallery(images) {
   $("gallery-none").hidden = list.children.length > 0;
 }
 
+// Arming takes two steps, of this page and within seconds; the server disarms when this page asks nothing more.
+async function askToArm() {
+  try {
+    const step = await ask("ask_to_arm", {});
+    page.ticket = step.ticket;
+    $("arming-what").textContent = `${step.schedule}; gate set ${step.gate_set}. The board stays armed while this page is open and awake. Within ${step.seconds} s.`;
+    $("arming").hidden = false;
+    $("arming-cancel").focus();
+    clearTimeout(page.stepEnds);
+    page.stepEnds = setTimeout(cancelArming, 1000 * step.seconds);
+  } catch (error) {
+    say(error);
+  }
+}
+
+function cancelArming() {
+  page.ticket = null;
+  $("arming").hidden = true;
+}
+
+async function armNow() {
+  const { ticket } = page;
+  cancelArming();
+  if (!ticket) return;
+  try {
+    await ask("arm", { ticket });
+  } catch (error) {
+    say(error);
+  }
+}
+
 // Stops, whatever else is under way, and goes on until it is confirmed.
 async function disarm() {
+  cancelArming();
   if (page.disarming) return;
   page.disarming = "DISARMING …";
   alarm(page.disarming);
@@ -454,6 +489,9 @@ async function disarm() {
   }, 3000);
 }
 
+$("arm").addEventListener("click", askToArm);
+$("arming-cancel").addEventListener("click", cancelArming);
+$("arming-now").addEventListener("click", armNow);
 $("disarm").addEventListener("click", disarm);
 window.addEventListener("keydown", (event) => {
   if (event.key !== "Escape") return;

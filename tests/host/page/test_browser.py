@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from icsort.formats.gate_set import load
+from icsort.formats.gate_set import load, of_classes
 from icsort.formats.package import Manifest
 from icsort.host.recorder import Recorder
 from icsort.host.session import connect
@@ -195,6 +195,41 @@ def test_draw_a_polygon_commit_it_and_count(
         page.locator("#alarm", has_text="NO CONNECTION to icsort serve").wait_for()
         assert page.locator("#state").inner_text() == "NOT KNOWN"
         shot(page, "lost")
+
+
+def test_arm_in_two_steps_and_close_the_page(
+    serve: Callable[..., Served], opened: Callable[..., Any], board: FakeBoard, package: Path, tmp_path: Path,
+    model: Manifest,
+) -> None:  # fmt: skip
+    schedule = tmp_path / "schedule.toml"
+    schedule.write_text("[directions.0]\ndelay_us = 700.0\npulse_us = 20.0\n")
+    with connect(board.port) as other:
+        other.set_gates(of_classes(("S",), 0.5), model)
+    with CellBoard(board, model):
+        served = serve("--port", board.port, "--model", str(package), "--schedule", str(schedule))
+        page = opened(served.browser.url, TABLET)
+        page.locator("#state", has_text="Disarmed").wait_for()
+        page.click("#arm")
+        page.locator("#arming-what", has_text="direction 0 in 700 us").wait_for()
+        page.keyboard.press("Enter")  # the focus is on Cancel
+        assert not page.locator("#arming").is_visible()
+        page.click("#arm")
+        page.locator("#arming-what", has_text="gate set").wait_for()
+        shot(page, "arming")
+        audit(page)
+        page.keyboard.press("Escape")
+        page.locator("#alarm", has_text="the board has confirmed it").wait_for()
+        assert not page.locator("#arming").is_visible()
+        page.click("#arm")
+        page.click("#arming-now")
+        page.locator("#state", has_text="ARMED by").wait_for()
+        assert board.armed
+        page.wait_for_timeout(4000)
+        assert board.armed
+        assert page.locator("#arm").is_disabled()
+        assert page.wrong == []
+        page.close()
+        until(lambda: not board.armed)
 
 
 def test_names_are_text(

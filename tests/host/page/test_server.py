@@ -88,7 +88,9 @@ def test_only_the_page_itself_is_answered(served: Served) -> None:
         (403, "GET", "/", {**own, **cookie, "Sec-Fetch-Site": "cross-site"}),
         (403, "GET", f"/?{browser.token}", {**own, "Sec-Fetch-Site": "cross-site"}),
         (405, "GET", "/commit", local),
-        (404, "POST", "/arm", local),
+        (401, "POST", "/arm", {**own, "Origin": f"http://{browser.host}"}),
+        (403, "POST", "/arm", {**local, "Origin": "http://evil.example"}),
+        (403, "POST", "/ask_to_arm", {**own, **cookie}),
         *((404, "GET", path, local) for path in (
             "/../server.py", "/%2e%2e/server.py", "/..%2fserver.py", "/static/page.js", "//etc/passwd",
             "/uPlot.LICENSE", "/page.js/", "/openapi.json",
@@ -348,3 +350,94 @@ def test_tls(serve: Serve, board: FakeBoard, package: Path, tmp_path: Path) -> N
     assert answer.status == 303
     assert "; Secure" in (answer.getheader("set-cookie") or "")
     connection.close()
+
+
+SCHEDULE = 'mode = "purity"\n[directions.0]\ndelay_us = 700.0\npulse_us = 20.0\n'
+
+
+@pytest.fixture
+def arms(serve: Serve, board: FakeBoard, flowing: CellBoard, package: Path, model: Manifest, tmp_path: Path) -> Served:
+    """A page that may arm, at a board with a gate set."""
+    del flowing
+    schedule = tmp_path / "schedule.toml"
+    schedule.write_text(SCHEDULE)
+    with connect(board.port) as other:
+        other.set_gates(of_classes(("S",), 0.5), model)
+    return serve("--port", board.port, "--model", str(package), "--schedule", str(schedule))
+
+
+def refused(browser: Browser, path: str, body: Any) -> str:
+    status, _, content = browser.ask("POST", path, body)
+    assert status == 400, content
+    return str(json.loads(content)["error"])
+
+
+def test_a_page_without_a_schedule_does_not_arm(served: Served, board: FakeBoard) -> None:
+    browser = served.browser.enter()
+    assert browser.post("/set_up")["arms"] is False
+    assert "only disarms" in refused(browser, "/ask_to_arm", {})
+    assert "only disarms" in refused(browser, "/arm", {"ticket": "x"})
+    assert not board.armed
+
+
+def test_arming_takes_two_steps_of_one_browser(arms: Served, board: FakeBoard) -> None:
+    browser = arms.browser.enter()
+    other = Browser(browser.url).enter()
+    assert browser.post("/set_up")["arms"] is True
+    assert "begin again" in refused(browser, "/arm", {"ticket": "guessed"})
+    step = browser.post("/ask_to_arm")
+    assert step["schedule"].startswith("purity; direction 0 in 700 us ")
+    assert "begin again" in refused(other, "/arm", {"ticket": step["ticket"]})  # and the step is none any more
+    assert "begin again" in refused(browser, "/arm", {"ticket": step["ticket"]})
+    step = browser.post("/ask_to_arm")
+    browser.post("/disarm")
+    assert "begin again" in refused(browser, "/arm", {"ticket": step["ticket"]})
+    assert not board.armed
+    step = browser.post("/ask_to_arm")
+    assert browser.post("/arm", {"ticket": step["ticket"]}) == {"armed": True}
+    assert board.armed
+    assert "already" in refused(browser, "/arm", {"ticket": browser.post("/ask_to_arm")["ticket"]})
+    assert other.post("/disarm") == {"confirmed": True}
+    assert not board.armed
+    live = until(browser, lambda live: any("stopped it" in act["what"] for act in live["acts"]) or not board.armed)
+    assert any(act["what"].startswith("armed: purity") for act in live["acts"])
+
+
+def test_a_gate_set_that_changed_between_the_steps(arms: Served, board: FakeBoard, model: Manifest) -> None:
+    browser = arms.browser.enter()
+    step = browser.post("/ask_to_arm")
+    with connect(board.port) as other:
+        other.set_gates(of_classes(("M",), 0.9), model)
+    assert "the gate set has changed" in refused(browser, "/arm", {"ticket": step["ticket"]})
+    assert not board.armed
+
+
+def test_a_browser_that_falls_silent_disarms(arms: Served, board: FakeBoard) -> None:
+    browser = arms.browser.enter()
+    other = Browser(browser.url).enter()
+    begun = time.monotonic()
+    browser.post("/arm", {"ticket": browser.post("/ask_to_arm")["ticket"]})
+    while time.monotonic() - begun < 4:  # longer than it may be silent
+        browser.post("/live", {})
+        assert board.armed
+        time.sleep(0.2)
+    begun = time.monotonic()
+    live = until(other, lambda _: not board.armed)  # another one's questions keep nothing armed
+    assert 2 < time.monotonic() - begun < 10
+    assert any("is silent; what it armed is disarmed" in act["what"] for act in live["acts"])
+
+
+def test_the_end_of_the_server_disarms(arms: Served, board: FakeBoard) -> None:
+    browser = arms.browser.enter()
+    browser.post("/arm", {"ticket": browser.post("/ask_to_arm")["ticket"]})
+    assert arms.end() == (0, "")
+    assert not board.armed
+
+
+def test_a_board_that_another_program_armed_says_so(arms: Served, board: FakeBoard, model: Manifest) -> None:
+    browser = arms.browser.enter()
+    step = browser.post("/ask_to_arm")
+    with connect(board.port) as other:
+        other.arm(model, heartbeat=30.0)
+        assert "armed" in refused(browser, "/arm", {"ticket": step["ticket"]})
+        other.check_armed()
