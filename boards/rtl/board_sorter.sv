@@ -26,21 +26,19 @@ module board_sorter #(
 );
 
   // ---------------------------------------------------------------- reset: begins at once, ends with the clock
-  (* async_reg = "true" *)
-  logic [7:0] ready_q;
+  logic rst;
 
-  always_ff @(posedge clk or negedge locked) begin
-    if (!locked) ready_q <= '0;
-    else ready_q <= {ready_q[6:0], 1'b1};
-  end
-
-  wire rst = !ready_q[7];
+  reset_synchronizer u_reset (
+      .clk,
+      .ready (locked),
+      .rst
+  );
 
   // ---------------------------------------------------------------- sorter
   logic [5:0] sort;
   logic       armed, fault, one_event, closed;
 
-  assign sort_out = sort & {6{ready_q[7]}};
+  assign sort_out = sort & {6{!rst}};
 
   /* verilator lint_off PINCONNECTEMPTY */
   icsort_build sorter (

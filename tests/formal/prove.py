@@ -25,6 +25,7 @@ TOOLS = {  # as SymbiYosys calls them, and as PyPI's packages do
 _SBY = """[options]
 mode {mode}
 depth {depth}
+multiclock {multiclock}
 
 [engines]
 {engine}
@@ -47,11 +48,13 @@ def prove(
     bounded: bool = False,
     parameters: Mapping[str, int] | None = None,
     given: bool = False,
+    multiclock: bool = False,
 ) -> None:
     """Prove every assertion of `top` by induction over `depth` cycles, or where `bounded` for the first `depth` cycles
     alone.
 
     given: what the sources assert themselves is assumed, for what follows from it; a proof of that is another one.
+    multiclock: clocks and resets are inputs that change as they like, in steps of which a cycle has at least two.
     top: a property module of this folder (TOP.sv) or one of the sources. A proof is kept by the content of all of
     that, so that it is made once. Raises AssertionError with SymbiYosys's last lines, the counterexample's folder
     among them, where one fails.
@@ -61,6 +64,7 @@ def prove(
     job = _SBY.format(
         mode="bmc" if bounded else "prove",
         depth=depth,
+        multiclock="on" if multiclock else "off",
         engine=engine,
         top=top,
         given=f"chformal -assert2assume a:src=*{top}.sv* %n\n" if given else "",

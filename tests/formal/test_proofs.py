@@ -40,6 +40,49 @@ def test_record_batches() -> None:
     prove("record_batches_properties", sorter("record_batches"), 3)
 
 
+def test_reset_synchronizer() -> None:
+    prove("reset_synchronizer_properties", sorter("reset_synchronizer"), 4, multiclock=True)
+
+
+PULSE = ("pulse_synchronizer", "synchronizer", "reset_synchronizer")
+ASYNC_FIFO = ("async_fifo", "reset_synchronizer")
+
+
+@pytest.mark.parametrize("steps", [24, pytest.param(40, marks=pytest.mark.full)])
+def test_pulse_synchronizer(steps: int) -> None:
+    prove("pulse_synchronizer_properties", sorter(*PULSE), steps, bounded=True, multiclock=True)
+
+
+@pytest.mark.parametrize("steps", [20, pytest.param(34, marks=pytest.mark.full)])
+def test_async_fifo(steps: int) -> None:
+    """Enough steps to fill it, and in the full tests to empty it again: each edge of a clock takes one."""
+    prove("async_fifo_properties", sorter(*ASYNC_FIFO), steps, bounded=True, multiclock=True)
+
+
+CROSSINGS = [  # block and those in it, what stands in it, what stands there instead, steps
+    (("reset_synchronizer",), "!ready_q[CYCLES-1];", "!ready_q[CYCLES-2];", 4),
+    (PULSE, "s_ready = sent_q == seen && !s_rst;", "s_ready = !s_rst;", 24),
+    (PULSE, "(posedge s_clk or posedge s_rst)", "(posedge s_clk)", 24),
+    (ASYNC_FIFO, "return binary ^ binary >> 1;", "return binary;", 20),
+    (ASYNC_FIFO, "write_gray_q <= gray(next_write);", "write_gray_q <= gray(next_write + 1'b1);", 20),
+    (ASYNC_FIFO, "(pointer_t'(3) << (AddrBits - 1))", "(pointer_t'(1) << AddrBits)", 24),
+    (ASYNC_FIFO, "pop || (m_axis_tvalid && !m_axis_tready);", "pop || m_axis_tvalid;", 24),
+]
+
+
+@pytest.mark.parametrize(("blocks", "right", "wrong", "steps"), CROSSINGS)
+def test_no_proof_of_a_crossing_that_is_wrong(
+    tmp_path: Path, blocks: tuple[str, ...], right: str, wrong: str, steps: int
+) -> None:
+    package, block, *others = sorter(*blocks)
+    text = block.read_text()
+    assert text.count(right) == 1
+    (tmp_path / block.name).write_text(text.replace(right, wrong))
+    sources = [package, tmp_path / block.name, *others]
+    with pytest.raises(AssertionError, match="not proven"):
+        prove(f"{blocks[0]}_properties", sources, steps, bounded=blocks[0] != "reset_synchronizer", multiclock=True)
+
+
 @pytest.mark.full
 def test_cobs() -> None:
     prove("cobs_properties", sorter("cobs_encoder", "cobs_decoder"), 16, bounded=True)

@@ -8,7 +8,8 @@ from icsort.sim.verilator.bench import RTL, run_bench
 def test_board_sorter(seed: int) -> None:
     sources = [
         Path(__file__).parent / "icsort_build.sv",
-        RTL / "sorter" / "synchronizer.sv",
+        RTL / "cdc" / "synchronizer.sv",
+        RTL / "cdc" / "reset_synchronizer.sv",
         BOARDS / "rtl" / "board_lights.sv",
         BOARDS / "rtl" / "board_sorter.sv",
     ]

@@ -38,7 +38,13 @@ def lint(project: Path) -> subprocess.CompletedProcess[str]:
     sorter = (project / "rtl/icsort_build.sv").read_text()
     ports, _, _ = sorter.partition("\n);\n")
     (project / "ports.sv").write_text(f"/* verilator lint_off DECLFILENAME */\n{ports}\n);\nendmodule\n")
-    sources = ["ports.sv", HERE / "cells.sv", "rtl/sorter/synchronizer.sv", *sorted(project.glob("rtl/board/*.sv"))]
+    sources = [
+        "ports.sv",
+        HERE / "cells.sv",
+        "rtl/cdc/synchronizer.sv",
+        "rtl/cdc/reset_synchronizer.sv",
+        *sorted(project.glob("rtl/board/*.sv")),
+    ]
     words = ["--lint-only", "--quiet", "-Wall", "-Wno-fatal", "--top-module", "board_top", *sources]
     return subprocess.run(
         ["verilator", *map(str, words)], cwd=project, capture_output=True, text=True, check=False,

@@ -134,7 +134,7 @@ class Expected:
 
 
 def stub_logits(window: np.ndarray) -> np.ndarray:
-    """Twin of tests/hw/sorter/rtl/icsort_net.sv. window: (H, W, 2) uint8. Returns (4,) int64."""
+    """Twin of hw/bench/icsort_net.sv. window: (H, W, 2) uint8. Returns (4,) int64."""
     pixels = window.astype(np.int64)
     channels = pixels[..., 0].sum() - pixels[..., 1].sum()
     rows = pixels[0::2].sum() - pixels[1::2].sum()

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from icsort.sim.verilator.bench import RTL, run_bench
+from icsort.sim.verilator.bench import REPOSITORY, RTL, run_bench
 from tests.hw.sorter.reference import CLASSES
 
 SORTER = RTL / "sorter"
@@ -15,10 +15,12 @@ SOURCES = [
     SORTER / "registers" / "icsort_registers_pkg.sv",
     SORTER / "registers" / "icsort_statistics_pkg.sv",
     SORTER / "registers" / "icsort_registers.sv",
+    RTL / "cdc" / "synchronizer.sv",
     *sorted((SORTER / "link").glob("*.sv")),
     *sorted((SORTER / "scheduler").glob("*.sv")),
     *sorted(path for path in SORTER.glob("*.sv") if path.stem != "icsort_pkg"),
     *sorted(HERE.glob("*.sv")),
+    REPOSITORY / "hw" / "bench" / "icsort_net.sv",
 ]
 # line_input 1, flat_field 4, channel_delay 2, line_store and window_reader 4, preprocess 4, stub network 2.
 LAST_PIXEL_TO_LOGITS = 1 + 4 + 2 + 4 + 4 + 2
