@@ -157,7 +157,7 @@ module sorter_bench;
   endtask
 
   task automatic send_cell(input int kind);
-    repeat ($urandom_range(20, 3)) send_line(-1);
+    repeat ($urandom_range(24, 8)) send_line(-1);  // pulses of one output begin 256 cycles apart at least
     if (kind == 0) begin
       lights.push_back(longint'(timestamp));
       sorted_cells++;

@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Make everything that follows from icsort.rdl: the SystemVerilog register block, the host's table and the page.
+"""Make everything that follows from icsort.rdl: the SystemVerilog register block, the host's table, the page and the
+IP-XACT component.
 
     python -m icsort.hw.registers.generate [--root FOLDER]
 
-writes hw/rtl/sorter/registers/*.sv, host/link/registers.py and docs/registers.md below FOLDER (default: this
-repository). The results are committed; tests/hw/link/test_registers.py makes them again and compares.
+writes hw/rtl/sorter/registers/*.sv, host/link/registers.py, docs/registers.md and hw/icsort_axi_top.xml below FOLDER
+(default: this repository). The results are committed; tests/hw/link/test_registers.py makes them again and compares.
 """
 
 import argparse
 import re
+import tomllib
 from importlib.metadata import version
 from pathlib import Path
 
@@ -17,6 +19,8 @@ from peakrdl_regblock.cpuif.passthrough import PassthroughCpuif
 from peakrdl_regblock.udps import ALL_UDPS
 from systemrdl.compiler import RDLCompiler
 from systemrdl.node import AddrmapNode, FieldNode, RegfileNode, RegNode
+
+from icsort.hw.registers import ipxact
 
 SOURCE = Path(__file__).resolve().parent / "icsort.rdl"
 REPOSITORY = SOURCE.parent.parent.parent
@@ -246,6 +250,8 @@ def main() -> None:
     write_counters(top, rtl / "icsort_statistics_pkg.sv")
     write_python(top, root / "host" / "link" / "registers.py")
     write_page(top, root / "docs" / "registers.md")
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    ipxact.write_component(top, REPOSITORY / "hw", project["version"], root / "hw" / f"{ipxact.TOP}.xml")
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ GENERATED = [
     "hw/rtl/sorter/registers/icsort_statistics_pkg.sv",
     "host/link/registers.py",
     "docs/registers.md",
+    "hw/icsort_axi_top.xml",
 ]
 
 
