@@ -31,7 +31,7 @@ _PORT = re.compile(r"(?P<way>input|output) +(?:wire )?logic +(?:\[(?P<left>.+?):
 
 @dataclass(frozen=True)
 class Item:
-    """A parameter (value) or a port (way: input, output) of the module. left: of its range; None for one bit, an int."""
+    """A parameter (value) or a port (way: input, output) of the module. left: of its range; None for one bit or int."""
 
     name: str
     left: str | None

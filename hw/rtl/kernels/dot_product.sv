@@ -75,8 +75,9 @@ module dot_product #(
   if (ACT_BIPOLAR == 1 && (ACT_BITS != 1 || ACT_SIGNED != 0)) begin : gen_bipolar_error
     $error("dot_product: ACT_BIPOLAR needs ACT_BITS = 1 and ACT_SIGNED = 0");
   end
-  if (string'(MULT_STYLE) != "auto" && string'(MULT_STYLE) != "lut"
-      && string'(MULT_STYLE) != "dsp") begin : gen_mult_error
+  /* verilator lint_off WIDTHEXPAND */  // names of other lengths: the shorter one is extended
+  if (MULT_STYLE != "auto" && MULT_STYLE != "lut" && MULT_STYLE != "dsp") begin : gen_mult_error
+  /* verilator lint_on WIDTHEXPAND */
     $error("dot_product: MULT_STYLE must be auto, lut or dsp");
   end
   if (DSP_A_BITS < 18) begin : gen_port_error
@@ -174,8 +175,10 @@ module dot_product #(
   localparam int unsigned ProductsPerDsp = (PE + Groups - 1) / Groups;
   // Neither Vivado nor Yosys thinks a DSP slice worth while for a single product of 8 bits or less.
   localparam bit          Wide           = ProductBits > 8;
-  localparam bit          InDsp          = WEIGHT_BITS > 1 && ACT_BITS > 1 && ((string'(MULT_STYLE) == "auto" && Wide)
-                                           || (string'(MULT_STYLE) == "dsp" && (Wide || ProductsPerDsp > 1)));
+  /* verilator lint_off WIDTHEXPAND */  // names of other lengths: the shorter one is extended
+  localparam bit          InDsp          = WEIGHT_BITS > 1 && ACT_BITS > 1 && ((MULT_STYLE == "auto" && Wide)
+                                           || (MULT_STYLE == "dsp" && (Wide || ProductsPerDsp > 1)));
+  /* verilator lint_on WIDTHEXPAND */
 
   function automatic logic signed [ProductBits-1:0] product(input logic signed [WEIGHT_BITS-1:0] w,
                                                             input logic signed [ACT_BITS:0] a);

@@ -38,15 +38,19 @@ module fifo #(
   if (DEPTH < 2) begin : gen_depth_error
     $error("fifo: DEPTH must be at least 2, or a full FIFO halves the rate");
   end
-  if (string'(RAM_STYLE) != "auto" && string'(RAM_STYLE) != "distributed" && string'(RAM_STYLE) != "block"
-      && string'(RAM_STYLE) != "ultra") begin : gen_style_error
+  /* verilator lint_off WIDTHEXPAND */  // names of other lengths: the shorter one is extended
+  if (RAM_STYLE != "auto" && RAM_STYLE != "distributed" && RAM_STYLE != "block"
+      && RAM_STYLE != "ultra") begin : gen_style_error
+  /* verilator lint_on WIDTHEXPAND */
     $error("fifo: RAM_STYLE must be auto, distributed, block or ultra");
   end
 
   localparam int unsigned AddrBits = $clog2(DEPTH);
-  localparam bit          Ahead    = string'(RAM_STYLE) == "auto" ? DEPTH > 256 : string'(RAM_STYLE) != "distributed";
+  /* verilator lint_off WIDTHEXPAND */  // names of other lengths: the shorter one is extended
+  localparam bit          Ahead    = RAM_STYLE == "auto" ? DEPTH > 256 : RAM_STYLE != "distributed";
 
-  (* ram_style = string'(RAM_STYLE) != "auto" ? RAM_STYLE : Ahead ? "block" : "distributed" *)
+  (* ram_style = RAM_STYLE != "auto" ? RAM_STYLE : Ahead ? "block" : "distributed" *)
+  /* verilator lint_on WIDTHEXPAND */
   logic [WIDTH-1:0]     mem [DEPTH];
   logic [AddrBits-1:0]  wr_q, rd_q;
   logic [CountBits-1:0] count_q;

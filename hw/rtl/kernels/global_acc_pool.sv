@@ -44,8 +44,10 @@ module global_acc_pool #(
   if (SIGNED > 1) begin : gen_signed_error
     $error("global_acc_pool: SIGNED must be 0 or 1");
   end
-  if (string'(RAM_STYLE) != "auto" && string'(RAM_STYLE) != "distributed" && string'(RAM_STYLE) != "block"
-      && string'(RAM_STYLE) != "ultra") begin : gen_ram_error
+  /* verilator lint_off WIDTHEXPAND */  // names of other lengths: the shorter one is extended
+  if (RAM_STYLE != "auto" && RAM_STYLE != "distributed" && RAM_STYLE != "block"
+      && RAM_STYLE != "ultra") begin : gen_ram_error
+  /* verilator lint_on WIDTHEXPAND */
     $error("global_acc_pool: RAM_STYLE must be auto, distributed, block or ultra");
   end
 

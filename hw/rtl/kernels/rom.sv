@@ -29,13 +29,16 @@ module rom #(
   if (WORDS < 1 || BITS < 1) begin : gen_size_error
     $error("rom: WORDS and BITS must be at least 1");
   end
-  if (string'(RAM_STYLE) != "auto" && string'(RAM_STYLE) != "distributed"
-      && string'(RAM_STYLE) != "block") begin : gen_ram_error
+  /* verilator lint_off WIDTHEXPAND */  // names of other lengths: the shorter one is extended
+  if (RAM_STYLE != "auto" && RAM_STYLE != "distributed" && RAM_STYLE != "block") begin : gen_ram_error
+  /* verilator lint_on WIDTHEXPAND */
     $error("rom: RAM_STYLE must be auto, distributed or block");
   end
 
   // Vivado reads rom_style; Yosys reads ram_style first, and knows a ROM in LUTs only as logic.
-  (* rom_style = RAM_STYLE, ram_style = WORDS == 1 || string'(RAM_STYLE) == "distributed" ? "logic" : RAM_STYLE *)
+  /* verilator lint_off WIDTHEXPAND */  // names of other lengths: the shorter one is extended
+  (* rom_style = RAM_STYLE, ram_style = WORDS == 1 || RAM_STYLE == "distributed" ? "logic" : RAM_STYLE *)
+  /* verilator lint_on WIDTHEXPAND */
   logic [BITS-1:0] words [WORDS];
   initial $readmemh(FILE, words);
 `ifndef SYNTHESIS

@@ -90,7 +90,7 @@ module feature_events #(
     logic [XBits+15:0]                   xy;
     logic [SquareBits+7:0]               square;
     logic [CountBits+7:0]                both;
-    logic [Partners-1:0][SquareBits+7:0] product;
+    logic [Partners-1:0][SquareBits+7:0] products;
   } sums_t;
 
   typedef struct packed {
@@ -168,7 +168,7 @@ module feature_events #(
     add_q.xy      <= (XBits + 16)'(word_x * row_1_q);
     add_q.square  <= (SquareBits + 8)'(word_square);
     add_q.both    <= (CountBits + 8)'(word_union);
-    for (int unsigned d = 0; d < Partners; d++) add_q.product[d] <= (SquareBits + 8)'(word_product[d]);
+    for (int unsigned d = 0; d < Partners; d++) add_q.products[d] <= (SquareBits + 8)'(word_product[d]);
     if (rst) step_2_q.valid <= 1'b0;
   end
 
@@ -189,7 +189,7 @@ module feature_events #(
     added.xy      = add_q.xy + prior.xy;
     added.square  = add_q.square + prior.square;
     added.both    = add_q.both + prior.both;
-    for (int unsigned d = 0; d < Partners; d++) added.product[d] = add_q.product[d] + prior.product[d];
+    for (int unsigned d = 0; d < Partners; d++) added.products[d] = add_q.products[d] + prior.products[d];
   end
 
   always_ff @(posedge clk) begin
@@ -227,7 +227,7 @@ module feature_events #(
   assign sums_xy        = added.xy;
   assign sums_square    = added.square;
   assign sums_union     = added.both;
-  assign sums_product   = added.product;
+  assign sums_product   = added.products;
 
   always_ff @(posedge clk) begin
     if (begins) kept_q <= room;

@@ -90,7 +90,7 @@ module feature_lines #(
     logic [XxBits-1:0]                   xx;
     logic [SquareBits-1:0]               square;
     logic [CountBits-1:0]                both;
-    logic [Partners-1:0][SquareBits-1:0] product;
+    logic [Partners-1:0][SquareBits-1:0] products;
   } word_t;
 
   // ---------------------------------------------------------------- what goes beside the beats
@@ -159,7 +159,7 @@ module feature_lines #(
     logic [XBits-1:0]                    x;
     logic [XxBits-1:0]                   xx;
     logic [SquareBits-1:0]               square;
-    logic [Partners-1:0][SquareBits-1:0] product;
+    logic [Partners-1:0][SquareBits-1:0] products;
   } lane_t;
 
   lane_t [C-1:0][P-1:0]       sum, line_q;       // of the line at hand, of the line that is written
@@ -204,7 +204,7 @@ module feature_lines #(
 
       for (genvar d = 0; d < Partners; d++) begin : gen_partner
         if (C == 1 || (2 * (d + 1) == C && 2 * c >= C)) begin : gen_none  // no pair, or one that the other channel's word has
-          assign sum[c][i].product[d] = '0;
+          assign sum[c][i].products[d] = '0;
         end else begin : gen_product
           logic signed [2*SAMPLE_BITS+1:0] multiplied_q;
           logic signed [47:0]              product_q;
@@ -213,7 +213,7 @@ module feature_lines #(
             multiplied_q <= image * partner;
             if (beat.valid) product_q <= (beat.first ? 48'sd0 : product_q) + 48'(multiplied_q);
           end
-          assign sum[c][i].product[d] = product_q[SquareBits-1:0];
+          assign sum[c][i].products[d] = product_q[SquareBits-1:0];
           wire unused = &{product_q[47:SquareBits], 1'b0};
         end
       end
@@ -310,7 +310,7 @@ module feature_lines #(
     assign lane_xx[i]      = lane_q[i].xx;
     assign lane_square[i]  = lane_q[i].square;
     for (genvar d = 0; d < Partners; d++) begin : gen_partner
-      assign lane_product[d][i] = lane_q[i].product[d];
+      assign lane_product[d][i] = lane_q[i].products[d];
     end
   end
 
@@ -361,7 +361,7 @@ module feature_lines #(
     sent.xx         = XxBits'(over_xx);
     sent.square     = SquareBits'(over_square);
     sent.both       = CountBits'(over_both);
-    for (int unsigned d = 0; d < Partners; d++) sent.product[d] = SquareBits'(over_product[d]);
+    for (int unsigned d = 0; d < Partners; d++) sent.products[d] = SquareBits'(over_product[d]);
   end
 
   wire [SlotBits+ChannelBits-1:0] write_address = {step.line[SlotBits-1:0], step.channel};
@@ -382,7 +382,7 @@ module feature_lines #(
   assign word_xx         = word_q.xx;
   assign word_square     = word_q.square;
   assign word_union      = word_q.both;
-  assign word_product    = word_q.product;
+  assign word_product    = word_q.products;
 
 endmodule
 

@@ -207,7 +207,7 @@ module feature_values
     logic [XyBits-1:0]                   xy;
     logic [SquareBits-1:0]               square;
     logic [CountBits-1:0]                both;
-    logic [Partners-1:0][SquareBits-1:0] product;
+    logic [Partners-1:0][SquareBits-1:0] products;
   } sums_t;
 
   sums_t                            sums   [BANKS * 2**ChannelBits];
@@ -218,7 +218,7 @@ module feature_values
     if (sums_valid) begin
       sums[{sums_bank, sums_channel}] <= '{
         size: sums_size, total: sums_total, x: sums_x, y: sums_y, xx: sums_xx, yy: sums_yy, xy: sums_xy,
-        square: sums_square, both: sums_union, product: sums_product
+        square: sums_square, both: sums_union, products: sums_product
       };
       totals[{sums_bank, sums_channel}] <= sums_total;
       plain[{sums_bank, sums_channel}]  <= {sums_total, sums_largest};
@@ -240,9 +240,9 @@ module feature_values
   logic [SquareBits-1:0]     product;
 
   always_comb begin
-    product = at.product[0];
+    product = at.products[0];
     for (int unsigned d = 1; d < Partners; d++) begin
-      if (partner == 3'(d)) product = at.product[d];
+      if (partner == 3'(d)) product = at.products[d];
     end
   end
 

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""All SystemVerilog through Verible, a front end beside Verilator and slang; and what Vivado refuses is not in it."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from icsort.sim.verilator.bench import REPOSITORY
+
+SOURCES = sorted([*(REPOSITORY / "hw").rglob("*.sv"), *(REPOSITORY / "boards").rglob("*.sv")])
+REFUSED = {
+    "a cast of a parameter to a string": re.compile(r"\bstring'\("),
+    "a parameter of type string": re.compile(r"\bparameter\s+string\b"),
+    "an attribute that is a number": re.compile(r"\(\*[^)]*[^=!<>]=\s*\d+\s*(,|\*\))"),
+}
+
+
+def parse(*paths: Path) -> subprocess.CompletedProcess[str]:
+    command = ["verible-verilog-syntax", *map(str, paths)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def refused(text: str) -> list[str]:
+    """What is in a source that Vivado refuses."""
+    return [what for what, pattern in REFUSED.items() if pattern.search(text)]
+
+
+def test_verible_parses_all() -> None:
+    done = parse(*SOURCES)
+    assert done.returncode == 0, done.stdout
+
+
+def test_verible_refuses_what_is_none(tmp_path: Path) -> None:
+    source = tmp_path / "wrong.sv"
+    source.write_text("module wrong (input wire a;\nendmodule\n")
+    assert parse(source).returncode != 0
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
+def test_vivado_refuses_nothing(source: Path) -> None:
+    assert refused(source.read_text()) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['if (string\'(RAM_STYLE) != "auto")', 'parameter string FILE = ""', "(* keep_hierarchy = 1 *)"],
+)
+def test_what_vivado_refuses_is_found(text: str) -> None:
+    assert len(refused(text)) == 1
