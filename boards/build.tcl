@@ -32,6 +32,10 @@ foreach source [contents files.f] {
 foreach constraints [lsort [glob *.xdc]] {
     read_xdc $constraints
 }
+# NAME.xdc is of every instance of the module NAME; Vivado warns of one that the design has not.
+foreach constraints [lsort [glob cdc/*.xdc]] {
+    read_xdc -ref [file rootname [file tail $constraints]] $constraints
+}
 
 # The RTL names memory files as mem/NAME.hex, from the folder that the tool runs in: this one.
 synth_design -top $top -part $part

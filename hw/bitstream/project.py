@@ -17,6 +17,7 @@ LIGHTS = "board_lights.sv"
 SORTER = {Kind.BOARD: ("board_sorter.sv", LIGHTS), Kind.PROCESSOR: ("board_io.v", LIGHTS)}  # of it, around the sorter
 BUILD_SCRIPTS = {Kind.BOARD: "build.tcl", Kind.PROCESSOR: "processor.tcl", Kind.IP: "ip.tcl"}  # for Vivado, of boards/
 PROGRAM_SCRIPT = "program.tcl"
+CROSSINGS = Path(__file__).parent.parent / "rtl" / "cdc"  # a file of constraints for each module that needs some
 LINK = "uart_"  # begins the names of the ports that a processor has no use for
 CONSTRAINTS = {"nextpnr-ecp5": "board.lpf", "vivado": "board.xdc"}
 FAMILIES = {"nextpnr-ecp5": ("ecp5",), "vivado": ("xc7", "xcup")}
@@ -86,6 +87,8 @@ def write_project(build: Build, board: Board, folder: Path, out: Path, kind: Kin
         files |= {name: (folder / name).read_bytes() for name in (BOARD_FILE, README_FILE)}
         if place.flow == "vivado":
             files |= {name: (BOARDS / name).read_bytes() for name in (BUILD_SCRIPTS[kind], PROGRAM_SCRIPT)}
+        if place.flow == "vivado" and kind is Kind.BOARD:
+            files |= {f"cdc/{path.name}": path.read_bytes() for path in sorted(CROSSINGS.glob("*.xdc"))}
     files[FILE_LIST] = "".join(f"{name}\n" for name in sources).encode()
     files[BUILD_FILE] = (build.folder / BUILD_FILE).read_bytes()
     for name, contents in (sources | files).items():

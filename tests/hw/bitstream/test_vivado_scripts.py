@@ -38,11 +38,18 @@ def source(
     return subprocess.run(["tclsh", starter], capture_output=True, text=True, check=False)
 
 
+def registers(sources: str) -> dict[str, str]:
+    """What each module declares as logic; a register is among it."""
+    modules = re.findall(r"^module (\w+)(.*?)^endmodule", sources, re.MULTILINE | re.DOTALL)
+    return {name: " ".join(re.findall(r"(\w+)(?= *(?:\[[^\]]*\] *)?[,;\n])", text)) for name, text in modules}
+
+
 def facts_of(sources: str, ports: dict[str, str], pins: list[str]) -> dict[str, str]:
     """sources: the RTL's text. ports: the direction of each bit. pins: that a board wires."""
     return {
         "parts": " ".join(PARTS),
         "modules": " ".join(re.findall(r"^module (\w+)", sources, re.MULTILINE)),
+        "registers": tcl_dict(registers(sources)),
         "memories": " ".join(f"mem/{name}" for name in re.findall(r'MEM_DIR, "([\w.]+)"', sources)),
         "ports": tcl_dict(ports),
         "pins": tcl_dict(dict.fromkeys(pins, "pin")),
@@ -101,6 +108,10 @@ def test_a_bitstream_is_loaded(project: Path) -> None:
         ("build.tcl", "glob *.xdc", "glob *.xcd", "no files matched"),
         ("build.tcl", "-top $top", "-top sorter", "sorter is none of the modules"),
         ("files.f", "rtl/board/board_top.sv", "rtl/board/tip.sv", "there is no file rtl/board/tip.sv"),
+        ("cdc/synchronizer.xdc", "sync_q_reg", "synced_q_reg", "synchronizer has no synced_q"),
+        ("cdc/reset_synchronizer.xdc", "/CLR", "/CLEAR", "is no pin of a register"),
+        ("cdc/async_fifo.xdc", "-datapath_only", "-datapath", "there is no option -datapath"),
+        ("build.tcl", "[file rootname [file tail $constraints]]", "sorter", "read_xdc -ref: there is no module sorter"),
         ("project.json", "xc7z020clg400-1", "xc7z020clg484-1", "xc7z020clg484-1 is none of the parts"),
         ("project.json", '"part"', '"device"', "project.json has no part"),
     ],

@@ -22,6 +22,10 @@ set commands {
     write_hw_platform     {-fixed -force -include_bit -minimal -quiet} {} 0 1
     create_clock          {-add -quiet} {-name -period -waveform} 0 1
     set_false_path        {-setup -hold -quiet} {-from -to -through} 0 0
+    set_max_delay         {-datapath_only -quiet} {-from -to -through} 1 1
+    set_bus_skew          {-quiet} {-from -to} 1 1
+    get_cells             {-quiet -hierarchical} {-filter} 1 1
+    get_pins              {-quiet -hierarchical} {-filter} 1 1
     set_property          {-quiet} {-dict} 1 3
     get_ports             {-quiet} {-filter} 0 1
     open_hw_manager       {-quiet} {} 0 0
@@ -81,7 +85,9 @@ proc do_read_verilog {given words} {
 }
 proc do_read_xdc {given words} {
     must {[file isfile $words]} "read_xdc: there is no file $words"
-    lappend ::read_constraints $words
+    set module [expr {[dict exists $given -ref] ? [dict get $given -ref] : {}}]
+    must {$module eq {} || [dict exists $::facts registers $module]} "read_xdc -ref: there is no module $module"
+    lappend ::read_constraints $module $words
 }
 proc do_synth_design {given words} {
     global facts read_sources read_constraints
@@ -93,7 +99,10 @@ proc do_synth_design {given words} {
     foreach file [dict get $facts memories] {
         must {[file isfile $file]} "synth_design: the RTL reads $file, which is not there"
     }
-    foreach file $read_constraints { source $file }
+    foreach {module file} $read_constraints {
+        set ::scope $module
+        source $file
+    }
     lappend ::stage synth_design
 }
 foreach {step before} {
@@ -127,6 +136,29 @@ proc do_get_ports {given words} {
     must {[llength $found]} "get_ports: there is no port [lindex $words 0]"
     return $found
 }
+# Cells and pins of the module that constraints are scoped to, by the registers of its source: X is X_reg[0], X_reg[1], ...
+proc do_get_cells {given words} {
+    foreach word [lindex $words 0] {
+        must {[regexp {^(\w+)_reg(\[(\*|\d+)\]|\*)?$} $word -> register]} "get_cells: $word is no name of a register"
+        must {[lsearch -exact [dict get $::facts registers $::scope] $register] >= 0} "get_cells: $::scope has no $register"
+    }
+    return inside
+}
+proc do_get_pins {given words} {
+    foreach word [lindex $words 0] {
+        must {[regexp {^(.+)/(C|D|Q|CE|CLR|PRE|R|S)$} $word -> cell]} "get_pins: $word is no pin of a register"
+        do_get_cells {} [list $cell]
+    }
+    return inside
+}
+proc do_set_max_delay {given words} {
+    must {[string is double -strict $words] && $words > 0} "set_max_delay: $words is no time"
+    must {[dict exists $given -from]} "set_max_delay -datapath_only: wants -from"
+}
+proc do_set_bus_skew {given words} {
+    must {[string is double -strict $words] && $words > 0} "set_bus_skew: $words is no time"
+    must {[dict exists $given -from] && [dict exists $given -to]} "set_bus_skew: wants -from and -to"
+}
 proc do_create_clock {given words} {
     must {[dict exists $given -period] && [dict get $given -period] > 0} "create_clock: no -period"
     foreach port [lindex $words 0] {
@@ -137,6 +169,7 @@ proc do_create_clock {given words} {
 proc do_set_false_path {given words} {
     foreach {option direction} {-from input -to output} {
         foreach port [expr {[dict exists $given $option] ? [dict get $given $option] : {}}] {
+            if {$port eq "inside"} continue
             must {[dict get $::facts ports $port] eq $direction} "set_false_path $option: $port is no $direction"
         }
     }
