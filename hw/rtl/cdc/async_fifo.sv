@@ -4,9 +4,9 @@
 //
 //   Handshake   AXI4-Stream on both sides. m_axis_tvalid and m_axis_tdata are registers; s_axis_tready depends on registers alone.
 //   Memory      DEPTH words, a power of two, in LUTs (distributed), and the beat that is offered.
-//   Latency     from the edge of s_clk that takes a beat to m_axis_tvalid: 3 edges of m_clk, 4 where the first falls together with it.
-//   Interval    1 beat a cycle of the slower clock, where DEPTH is at least 8 and the other clock no more than twice as fast; with
-//               another ratio or depth pauses come, never an error.
+//   Latency     m_axis_tvalid rises with the third edge of m_clk behind that of s_clk which takes a beat, or with the fourth where
+//               one of m_clk falls together with that.
+//   Interval    1 beat a cycle of the slower clock, where DEPTH is at least 8.
 //   Pointers    cross in Gray code, in which one bit changes a step: what is read of one is the one before or the one behind it.
 //   Reset       `rst` of any clock, of any length, empties it; both sides are closed in it, and until 3 edges of their clock behind it.
 //   Overflow    cannot happen: s_axis_tready is low while DEPTH beats are held or not yet known to have left.

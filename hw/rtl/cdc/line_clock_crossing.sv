@@ -7,8 +7,8 @@
 //               time} by `timestamp`, the sorter's.
 //   Time        the sorter's cycle into which the edge of s_clk falls that takes the line's first beat; where that edge falls together
 //               with one of m_clk, the cycle before or behind it. So it is exact to 1 cycle, however long the line waits here.
-//   Rate        two lines begin at least 4 cycles of s_clk and 4 of m_clk apart. The time of one that begins earlier is not known: it gets that
-//               of the line before it, which the sorter takes for a gap, so that no cell of it is sorted.
+//   Rate        two lines begin at least 4 cycles of s_clk plus 4 of m_clk apart. The time of one that begins earlier is not known: it gets
+//               that of the line before it, which the sorter takes for a gap, so that no cell of it is sorted.
 //   Overflow    a beat that finds no room is lost with the rest of its line: `lost` is high for a cycle of s_clk. The line is short, or
 //               missing, and its number with it: the sorter counts it as an error or a gap and sorts no cell of it. m_clk must be fast
 //               enough for the beats; DEPTH covers what comes unevenly.

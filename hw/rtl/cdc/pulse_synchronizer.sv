@@ -6,7 +6,8 @@
 //               ignored.
 //   Latency     the edge of s_clk that takes the pulse falls into a cycle of m_clk: m_pulse is high in the second one behind that, or
 //               in the third where both edges fall together.
-//   Interval    s_ready comes back in the second or third cycle of s_clk behind the one in which m_pulse ends.
+//   Interval    s_ready rises with the second edge of s_clk behind that of m_clk with which m_pulse ends, or with the third where one
+//               of s_clk falls together with that.
 //   Reset       `rst` of any clock, of any length; s_ready and m_pulse are low in it, and until 3 edges of their clock behind it. A pulse on its
 //               way is lost, and none is made up.
 `default_nettype none

@@ -5,7 +5,8 @@ import logging
 import random
 
 import cocotb
-from cocotb.triggers import RisingEdge, Timer
+from cocotb.triggers import ReadOnly, RisingEdge, Timer
+from cocotb.utils import get_sim_time
 from cocotbext.axi import AxiStreamBus, AxiStreamSink, AxiStreamSource
 
 from tests.hw.cdc.clocks import start_clocks
@@ -57,6 +58,49 @@ async def keeps_order(dut, m_faster, idle, stall):
     beats = random_beats(dut, 300)
     ends.source.send_nowait(beats)
     assert await ends.receive(len(beats)) == beats
+
+
+@cocotb.test(**LIMIT)
+@cocotb.parametrize(m_faster=[False, True])
+async def a_beat_comes_in_the_promised_cycle(dut, m_faster):
+    """Those that find it empty, told by the edges of m_clk behind that of s_clk."""
+    start_clocks(dut, m_faster=m_faster)
+    ends = Ends(dut, 0.0, 0.0)
+    await ends.reset()
+    edges: list[tuple[int, bool]] = []
+
+    async def watch() -> None:
+        while True:
+            await RisingEdge(dut.m_clk)
+            await ReadOnly()
+            edges.append((get_sim_time("ps"), dut.m_axis_tvalid.value == 1))
+
+    cocotb.start_soon(watch())
+    for _ in range(40):
+        ends.source.send_nowait(random_beats(dut, 1))
+        while True:
+            await RisingEdge(dut.s_clk)
+            if dut.s_axis_tvalid.value == 1 and dut.s_axis_tready.value == 1:
+                break
+        taken = get_sim_time("ps")
+        await Timer(random.randrange(200_000, 300_000), unit="ps")
+        behind = [valid for time, valid in edges if time > taken]
+        assert behind.index(True) == (3 if taken in dict(edges) else 2)
+
+
+@cocotb.test(**LIMIT)
+@cocotb.parametrize(m_faster=[False, True])
+async def a_beat_a_cycle_of_the_slower_clock(dut, m_faster):
+    if dut.DEPTH.value.to_unsigned() < 8:
+        return
+    periods = start_clocks(dut, m_faster=m_faster)
+    ends = Ends(dut, 0.0, 0.0)
+    await ends.reset()
+    ends.source.send_nowait(random_beats(dut, 400))
+    await ends.receive(100)
+    begun = get_sim_time("ps")
+    await ends.receive(200)
+    assert get_sim_time("ps") - begun <= (200 + 3) * max(periods)
 
 
 @cocotb.test(**LIMIT)

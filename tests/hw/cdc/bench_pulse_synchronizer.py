@@ -17,15 +17,23 @@ class Watch:
         self.taken: list[int] = []
         self.came: list[int] = []
         self.edges: list[int] = []  # of m_clk
+        self.s_edges: list[int] = []
+        self.ready: list[int] = []  # with which s_ready rises
         self.dut = dut
         cocotb.start_soon(self._taken())
         cocotb.start_soon(self._came())
 
     async def _taken(self) -> None:
+        waits = False
         while True:
             await RisingEdge(self.dut.s_clk)
+            self.s_edges.append(get_sim_time("ps"))
             if self.dut.s_pulse.value == 1 and self.dut.s_ready.value == 1:
-                self.taken.append(get_sim_time("ps"))
+                self.taken.append(self.s_edges[-1])
+            await ReadOnly()
+            if waits and self.dut.s_ready.value == 1:
+                self.ready.append(self.s_edges[-1])
+            waits = self.dut.s_ready.value == 0
 
     async def _came(self) -> None:
         while True:
@@ -65,6 +73,11 @@ async def each_pulse_once_in_its_cycle(dut, m_faster):
         behind = [edge for edge in watch.edges if edge > taken]
         # In simulation an edge that falls together reads the old level: the third.
         assert came == behind[2 if taken in watch.edges else 1], (taken, came)
+    rises = [ready for ready in watch.ready if ready > watch.taken[0]]  # not that behind the reset
+    for came, ready in zip(watch.came, rises, strict=True):
+        ends = next(edge for edge in watch.edges if edge > came)
+        behind = [edge for edge in watch.s_edges if edge > ends]
+        assert ready == behind[2 if ends in watch.s_edges else 1], (came, ready)
 
 
 @cocotb.test()

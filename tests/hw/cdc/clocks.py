@@ -7,10 +7,10 @@ import cocotb
 from cocotb.clock import Clock
 
 
-def start_clocks(dut, *, m_faster: bool | None = None) -> None:
+def start_clocks(dut, *, m_faster: bool | None = None) -> tuple[int, int]:
     """Start s_clk and m_clk with random periods, even numbers of ps within a factor of eight of each other.
 
-    m_faster: which is the faster one, None: by chance.
+    m_faster: which is the faster one, None: by chance. Returns the periods.
     """
     periods = [2 * random.randrange(1_000, 8_000) for _ in range(2)]
     if m_faster is not None:
@@ -18,3 +18,4 @@ def start_clocks(dut, *, m_faster: bool | None = None) -> None:
     s_period, m_period = periods
     cocotb.start_soon(Clock(dut.s_clk, s_period, unit="ps").start())
     cocotb.start_soon(Clock(dut.m_clk, m_period, unit="ps").start())
+    return s_period, m_period
