@@ -17,6 +17,7 @@ from icsort.sim.verilator.bench import REPOSITORY
 
 HW = REPOSITORY / "hw"
 CORES = {path.stem.removeprefix("icsort_"): yaml.safe_load(path.read_text()) for path in sorted(HW.glob("*.core"))}
+SLOW = (pytest.mark.full, pytest.mark.timeout(1800))  # the sorter takes minutes to compile
 VERSION = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["version"]
 
 
@@ -76,7 +77,7 @@ def test_lint_in_an_empty_folder(core: str, tmp_path: Path) -> None:
     assert "%Warning" not in done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("core", ["kernels", "cdc", pytest.param("sorter", marks=pytest.mark.full)])
+@pytest.mark.parametrize("core", ["kernels", "cdc", pytest.param("sorter", marks=SLOW)])
 def test_simulation_in_an_empty_folder(core: str, tmp_path: Path, seed: int) -> None:
     done = run(tmp_path, core, "sim", f"--seed={seed}")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -88,9 +89,7 @@ def test_simulation_in_an_empty_folder(core: str, tmp_path: Path, seed: int) -> 
     [
         ("kernels", "rtl/kernels/max_pool.sv", "return a > b ? a : b;", "return a < b ? a : b;"),
         ("cdc", "rtl/cdc/line_clock_crossing.sv", "48'd2;", "48'd3;"),
-        pytest.param(
-            "sorter", "rtl/sorter/scheduler/sort_output.sv", "tick && at_begin", "tick", marks=pytest.mark.full
-        ),
+        pytest.param("sorter", "rtl/sorter/scheduler/sort_output.sv", "tick && at_begin", "tick", marks=SLOW),
     ],
 )
 def test_a_simulation_notices_what_is_wrong(core: str, file: str, right: str, wrong: str, tmp_path: Path) -> None:
