@@ -66,18 +66,18 @@ async def each_pulse_once_in_its_cycle(dut, m_faster):
     start_clocks(dut, m_faster=m_faster)
     await reset(dut)
     watch = Watch(dut)
-    await pulses(dut, 400)
+    await pulses(dut, 2500)  # one takes 30 cycles where m_clk is eight times slower
     assert len(watch.taken) > 40
     assert len(watch.came) == len(watch.taken)
     for taken, came in zip(watch.taken, watch.came, strict=True):
         behind = [edge for edge in watch.edges if edge > taken]
-        # In simulation an edge that falls together reads the old level: the third.
-        assert came == behind[2 if taken in watch.edges else 1], (taken, came)
+        # An edge that falls together reads the old level or the new one.
+        assert came in behind[1 : 3 if taken in watch.edges else 2], (taken, came)
     rises = [ready for ready in watch.ready if ready > watch.taken[0]]  # not that behind the reset
     for came, ready in zip(watch.came, rises, strict=True):
         ends = next(edge for edge in watch.edges if edge > came)
         behind = [edge for edge in watch.s_edges if edge > ends]
-        assert ready == behind[2 if ends in watch.s_edges else 1], (came, ready)
+        assert ready in behind[1 : 3 if ends in watch.s_edges else 2], (came, ready)
 
 
 @cocotb.test()
