@@ -179,6 +179,9 @@ def _joined(port: str, timeout: float) -> Sorter | None:
     sorter = Sorter(transport, timeout)
     try:
         sorter.check_protocol()
+    except PortGoneError:  # that program ends in this very moment
+        transport.close()
+        return None
     except BaseException:
         transport.close()
         raise

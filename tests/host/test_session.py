@@ -1168,3 +1168,17 @@ def test_a_recording_beside_a_sort_takes_records_as_they_are(
     assert "RECORD_FIELDS stays as it is; `icsort disarm` first" in insists.communicate(timeout=20)[1]
     assert board.registers[fake_board.RECORD_FIELDS] == 0b1011
     assert board.armed
+
+
+def test_a_holder_that_ends_while_it_is_joined(board: FakeBoard, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever comes in that moment opens the port as if it had come a moment later."""
+    first, check = connect(board.port), Sorter.check_protocol
+
+    def ends(sorter: Sorter) -> None:
+        monkeypatch.setattr(Sorter, "check_protocol", check)
+        first.close()
+        check(sorter)
+
+    monkeypatch.setattr(Sorter, "check_protocol", ends)
+    with connect(board.port) as second:
+        assert second.owns_port
