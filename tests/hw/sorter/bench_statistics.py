@@ -85,8 +85,8 @@ async def a_slow_sink(dut, stall):
     """Moments without a frame are counted, and numbered as the others; what comes out is whole."""
     frames = await prepare(dut, stall)
     period = frames.counters + random.randrange(2, 6)
-    await frames.run(150 * period + 2, period)
-    frames.check(list(range(period - 1, 150 * period, period)))
+    await frames.run(400 * period + 2, period)
+    frames.check(list(range(period - 1, 400 * period, period)))
     assert min(len(frames.lost), len(frames.frames)) > 10
 
 
