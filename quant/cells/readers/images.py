@@ -2,13 +2,14 @@
 """Files of one cell each: PNG, BMP, JPEG or TIFF, and many of them as pieces of one set."""
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageFile
 
 from icsort.errors import IcsortError
 from icsort.quant.cells.counts import Digitization, to_counts
@@ -94,10 +95,20 @@ def read_images(folder: Path, paths: Sequence[Path], reading: Reading) -> CellIm
     )
 
 
+@contextmanager
+def _damage_is_told() -> Iterator[None]:
+    """Also where another library has told Pillow to fill what is missing, for all of the process: WeasyPrint does."""
+    filled, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, False
+    try:
+        yield
+    finally:
+        ImageFile.LOAD_TRUNCATED_IMAGES = filled
+
+
 def _read_picture(path: Path) -> CellImage:
     try:
         head = path.read_bytes()[: PNG_HEAD.size]
-        with Image.open(path) as picture:
+        with _damage_is_told(), Image.open(path) as picture:
             mode, kind, frames = picture.mode, picture.format, getattr(picture, "n_frames", 1)
             pixels = np.asarray(picture)
     except PermissionError:

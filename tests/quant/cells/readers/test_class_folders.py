@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
-from PIL import Image
+from PIL import Image, ImageFile
 
 from icsort.errors import IcsortError
 from icsort.quant.cells.find import read_folder, read_pieces
@@ -138,6 +138,15 @@ def test_unreadable_images_are_counted_named_and_refused_or_skipped(folder: Path
     assert kept.groups is not None
     assert len(kept.groups) == 22
     assert all((kept.images[k] == good.images[i]).all() for k, i in enumerate(remaining))
+
+
+def test_damage_is_told_whatever_other_libraries_set(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """WeasyPrint has Pillow fill what is missing of an image, for all of the process."""
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
+    bad = folder / read_folder(folder).names[2]
+    bad.write_bytes(bad.read_bytes()[:-30])
+    assert "1 of 24 images cannot be read" in refusal(read_folder, folder)
+    assert ImageFile.LOAD_TRUNCATED_IMAGES
 
 
 def test_a_folder_where_nothing_can_be_read(folder: Path) -> None:
