@@ -97,9 +97,10 @@ class Arming:
         armed.result()
 
     def stop(self) -> None:
-        """Whoever wants to stop: what is under way is armed no more, and no step is left. Waits for nobody."""
-        self._step = None
-        self._stop.set()
+        """Whoever wants to stop: what is under way is armed no more, and no step is left. Waits for no board."""
+        with self._lock:  # else a second step that begins in this moment would be missed
+            self._step = None
+            self._stop.set()
 
     def close(self) -> None:
         """The server ends: what it armed is disarmed."""
