@@ -8,7 +8,7 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from icsort.cli.options import BuildArgument, Force, Json, Rate, Seed, out
+from icsort.cli.options import BuildArgument, Force, Json, Rate, Seed, choice, out
 from icsort.cli.options import count as count_option
 from icsort.errors import IcsortError
 from icsort.formats.background import CELLS_PER_SECOND
@@ -50,6 +50,13 @@ def simulate(
         Path | None,
         typer.Option(help="Gate set, FILE.toml, that the sorter is armed with; without it, every other class."),
     ] = None,
+    netlist: Annotated[
+        str | None,
+        choice(
+            ("ecp5", "xcup"),
+            "Whole sorter: what Yosys maps it to, for this family, with what the RTL says of the same cells.",
+        ),
+    ] = None,
     line_gap: Annotated[
         int | None,
         typer.Option(
@@ -72,6 +79,9 @@ def simulate(
     images are generated where none are given. --count takes the first; each run of --stalls has a seed one higher. Ends
     with code 1 where a logit, or of the whole sorter a feature or gate, is not that of the references.
 
+    With --netlist cells flow through the sorter that Yosys maps to the cells of an FPGA, and through the RTL; ends with
+    1 where one event record, one byte of the link or one sort pulse differs. Takes minutes; --count 20 is enough.
+
     With --fast nothing is compared: the model says what the sorter would do with so many cells.
 
     Examples: icsort simulate out/build --cells out/run/heldout.npz; icsort simulate out/build --count 4 --stalls 100
@@ -81,6 +91,8 @@ def simulate(
     from icsort.sim.simulate import present
     from icsort.sim.simulate.sorter import SCHEDULE
 
+    if netlist and (fast or net_only or not cells):
+        raise IcsortError("--netlist is of the whole sorter: give --cells, without --net-only and --fast")
     loaded = load_build(build)
     if schedule and not fast:
         raise IcsortError("--schedule is of --fast: the RTL is simulated with a schedule of its own")
@@ -98,7 +110,11 @@ def simulate(
             settings = load_schedule(schedule).cycles(round(loaded.clock_mhz * 1e6)) if schedule else SCHEDULE
             present.fast(loaded, every, count or len(every.images), pace, settings, program, as_json)
             return
-        equal = present.sorter(loaded, load_cells(cells, loaded.manifest, count), pace, program, as_json)
+        taken = load_cells(cells, loaded.manifest, count)
+        if netlist:
+            equal = present.after_synthesis(loaded, taken, netlist, pace, program, as_json)
+        else:
+            equal = present.sorter(loaded, taken, pace, program, as_json)
     elif fast:
         raise IcsortError("--fast is of the whole sorter: give --cells, without --net-only")
     elif line_rate is not None:

