@@ -14,6 +14,8 @@ SOURCES = sorted([*(REPOSITORY / "hw").rglob("*.sv"), *(REPOSITORY / "boards").r
 REFUSED = {
     "a cast of a parameter to a string": re.compile(r"\bstring'\("),
     "a parameter of type string": re.compile(r"\bparameter\s+string\b"),
+    "an attribute that is chosen in its place": re.compile(r"\(\*[^)]*\?"),
+    "a memory style that Vivado does not know": re.compile(r"\b(ram|rom)_style\s*=\s*\"logic\""),
     "an attribute that is a number": re.compile(r"\(\*[^)]*[^=!<>]=\s*\d+\s*(,|\*\))"),
 }
 
@@ -44,9 +46,34 @@ def test_vivado_refuses_nothing(source: Path) -> None:
     assert refused(source.read_text()) == []
 
 
+def without_reset(text: str) -> bool:
+    """Whether a module has registers, and its head does not say what resets them or that nothing does."""
+    head, _, body = text.partition("`default_nettype none")
+    return "always_ff" in body and re.search(r"^// .*\breset", head, re.IGNORECASE | re.MULTILINE) is None
+
+
+@pytest.mark.parametrize(
+    "source", [path for path in SOURCES if path.parent.name not in ("bench", "registers")], ids=lambda path: path.stem
+)
+def test_every_module_with_registers_says_what_resets_them(source: Path) -> None:
+    assert not without_reset(source.read_text())
+
+
+def test_a_module_that_does_not_is_found() -> None:
+    module = "`default_nettype none\nmodule m; always_ff @(posedge clk) q <= d; endmodule\n"
+    assert without_reset(f"// m: a register.\n{module}")
+    assert not without_reset(f"// m: a register.\n//   Reset       none.\n{module}")
+
+
 @pytest.mark.parametrize(
     "text",
-    ['if (string\'(RAM_STYLE) != "auto")', 'parameter string FILE = ""', "(* keep_hierarchy = 1 *)"],
+    [
+        'if (string\'(RAM_STYLE) != "auto")',
+        'parameter string FILE = ""',
+        "(* keep_hierarchy = 1 *)",
+        '(* ram_style = WORDS == 1 ? "registers" : RAM_STYLE *)',
+        '(* ram_style = "logic" *)',
+    ],
 )
 def test_what_vivado_refuses_is_found(text: str) -> None:
     assert len(refused(text)) == 1

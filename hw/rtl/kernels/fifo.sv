@@ -48,9 +48,12 @@ module fifo #(
   localparam int unsigned AddrBits = $clog2(DEPTH);
   /* verilator lint_off WIDTHEXPAND */  // names of other lengths: the shorter one is extended
   localparam bit          Ahead    = RAM_STYLE == "auto" ? DEPTH > 256 : RAM_STYLE != "distributed";
-
-  (* ram_style = RAM_STYLE != "auto" ? RAM_STYLE : Ahead ? "block" : "distributed" *)
+  /* verilator lint_off UNUSEDPARAM */  // for other tools alone
+  localparam              Style    = RAM_STYLE != "auto" ? RAM_STYLE : Ahead ? "block" : "distributed";
+  /* verilator lint_on UNUSEDPARAM */
   /* verilator lint_on WIDTHEXPAND */
+
+  (* ram_style = Style *)
   logic [WIDTH-1:0]     mem [DEPTH];
   logic [AddrBits-1:0]  wr_q, rd_q;
   logic [CountBits-1:0] count_q;

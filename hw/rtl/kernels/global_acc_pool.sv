@@ -54,10 +54,15 @@ module global_acc_pool #(
   localparam int unsigned Folds     = CHANNELS / PE;
   localparam int unsigned FoldBits  = Folds > 1 ? $clog2(Folds) : 1;
   localparam int unsigned PixelBits = PIXELS > 1 ? $clog2(PIXELS) : 1;
+  /* verilator lint_off WIDTHEXPAND */  // names of other lengths: the shorter one is extended
+  /* verilator lint_off UNUSEDPARAM */  // for other tools alone
+  localparam              Style     = Folds == 1 ? "registers" : RAM_STYLE;
+  /* verilator lint_on UNUSEDPARAM */
+  /* verilator lint_on WIDTHEXPAND */
 
   logic [FoldBits-1:0]    fold_q;
   logic [PixelBits-1:0]   pixel_q;
-  (* ram_style = Folds == 1 ? "registers" : RAM_STYLE *)
+  (* ram_style = Style *)
   logic [PE*OUT_BITS-1:0] sums [Folds];
   logic [PE*OUT_BITS-1:0] sum_q;  // so far, of the channels that come next
 

@@ -35,10 +35,14 @@ module rom #(
     $error("rom: RAM_STYLE must be auto, distributed or block");
   end
 
-  // Vivado reads rom_style; Yosys reads ram_style first, and knows a ROM in LUTs only as logic.
+  // Vivado reads rom_style; Yosys reads ram_style first, and knows a ROM in LUTs only as registers.
   /* verilator lint_off WIDTHEXPAND */  // names of other lengths: the shorter one is extended
-  (* rom_style = RAM_STYLE, ram_style = WORDS == 1 || RAM_STYLE == "distributed" ? "logic" : RAM_STYLE *)
+  /* verilator lint_off UNUSEDPARAM */  // for other tools alone
+  localparam YosysStyle = WORDS == 1 || RAM_STYLE == "distributed" ? "registers" : RAM_STYLE;
+  /* verilator lint_on UNUSEDPARAM */
   /* verilator lint_on WIDTHEXPAND */
+
+  (* rom_style = RAM_STYLE, ram_style = YosysStyle *)
   logic [BITS-1:0] words [WORDS];
   initial $readmemh(FILE, words);
 `ifndef SYNTHESIS

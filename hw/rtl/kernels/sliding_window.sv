@@ -100,7 +100,13 @@ module sliding_window #(
   logic [K_H-1:0][PixelBits-1:0] column;
 
   if (K_H > 1) begin : gen_lines
-    (* ram_style = IFM_W == 1 ? "registers" : RAM_STYLE *)
+    /* verilator lint_off WIDTHEXPAND */  // names of other lengths: the shorter one is extended
+    /* verilator lint_off UNUSEDPARAM */  // for other tools alone
+    localparam Style = IFM_W == 1 ? "registers" : RAM_STYLE;
+    /* verilator lint_on UNUSEDPARAM */
+    /* verilator lint_on WIDTHEXPAND */
+
+    (* ram_style = Style *)
     logic [K_H-2:0][PixelBits-1:0] lines [IFM_W];
     logic [K_H-2:0][PixelBits-1:0] above_q;  // of the column that comes next
 

@@ -69,10 +69,16 @@ module flat_field #(
     if (rst) beat_q <= '0;
   end
 
+  /* verilator lint_off WIDTHEXPAND */  // names of other lengths: the shorter one is extended
+  /* verilator lint_off UNUSEDPARAM */  // for other tools alone
+  localparam Style = Beats > 32 ? "block" : "distributed";
+  /* verilator lint_on UNUSEDPARAM */
+  /* verilator lint_on WIDTHEXPAND */
+
   for (genvar i = 0; i < P * C; i++) begin : gen_sample
-    (* ram_style = Beats > 32 ? "block" : "distributed" *)
+    (* ram_style = Style *)
     logic [SAMPLE_BITS-1:0] darks [Beats];
-    (* ram_style = Beats > 32 ? "block" : "distributed" *)
+    (* ram_style = Style *)
     logic [15:0]            flats [Beats];
 
     wire here = table_lane == 16'(i / C) && table_index[7:0] == 8'(i % C);

@@ -9,7 +9,8 @@
 //   Wide        a width of more than LANES bytes takes the data pins of both ports, those of port A lower.
 //   Collision   WRITE_MODE READ_FIRST: either port reads what was there before an edge of both clocks that writes. Two writes at once to a byte
 //               are not looked at.
-//   Latency     data with the edge. The outputs start as 0.
+//   Latency     data with the edge.
+//   Reset       none. The outputs start as 0.
 //
 // Another width or write mode stops the simulation at its start ($fatal).
 `default_nettype none
