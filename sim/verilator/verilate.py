@@ -28,8 +28,9 @@ OPTIONS = ["-O3", "--x-assign", "fast", "--assert", "-Wno-fatal"]
 MADE_FILE = "made.json"  # beside an executable: its hash, and the processor time that it took
 # Slow files run once, at the start; what they are compiled for is to be compiled soon.
 COMPILER_OPTIONS = ["OPT_FAST=-O2", "OPT_SLOW=-O0", "OPT_GLOBAL=-O1"]
-# Ten thousands of cells leave pins open, each of which would be told of. A netlist runs once and not for long.
-NETLIST_OPTIONS = ["-Wno-lint", "-Wno-style", "-Wno-SPECIFYIGN"]
+# Ten thousands of cells leave pins open, each of which would be told of; whether a function is long is asked anew with
+# each flip-flop's initial value, unless it may be of any length. A netlist runs once and not for long.
+NETLIST_OPTIONS = ["-Wno-lint", "-Wno-style", "-Wno-SPECIFYIGN", "-Wno-MODDUP", "--output-split-cfuncs", "0"]
 NETLIST_COMPILER_OPTIONS = ["OPT_FAST=-O0", "OPT_SLOW=-O0", "OPT_GLOBAL=-O1"]
 
 

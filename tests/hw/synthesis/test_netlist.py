@@ -4,6 +4,7 @@
 import random
 import re
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,28 @@ def test_cells_do_what_the_rtl_says(family: str, tmp_path: Path, seed: int) -> N
     mapped = small(family)
     assert mapped.cells.keys() >= KINDS[family]
     assert beside_the_rtl(mapped, tmp_path, seed) == ""
+
+
+WRONG_CELLS = [  # family, file, what stands in it, what stands there instead
+    ("ecp5", "DP16KD.sv", "9:       return 5'(address[3] ? 9 : 0);", "9:       return 5'(address[3] ? 8 : 0);"),
+    ("ecp5", "DP16KD.sv", "after({ada[13:5], 1'b1}, dib);", "after({ada[13:5], 1'b1}, dia);"),
+    ("ecp5", "MULT18X18D.sv", "{SIGNEDB && B17,", "{1'b0,"),
+    ("xcup", "block_ram_e2.sv", "{parity_b[n], data_b[8*n +: 8]}", "{parity_a[n], data_b[8*n +: 8]}"),
+    ("xcup", "block_ram_e2.sv", "if (write_a[n]) mem", "if (write_a[0]) mem"),
+    ("xcup", "DSP48E2.sv", "wire signed [26:0] a = A[26:0]", "wire signed [26:0] a = 27'(A[25:0])"),
+]
+
+
+@pytest.mark.full
+@pytest.mark.parametrize(("family", "file", "right", "wrong"), WRONG_CELLS)
+def test_a_wrong_cell_is_seen(family: str, file: str, right: str, wrong: str, tmp_path: Path, seed: int) -> None:
+    mapped = small(family)
+    model = next(path for path in mapped.sources if path.name == file)
+    text = model.read_text()
+    assert text.count(right) == 1
+    (tmp_path / file).write_text(text.replace(right, wrong))
+    sources = tuple(tmp_path / file if path == model else path for path in mapped.sources)
+    assert beside_the_rtl(replace(mapped, sources=sources), tmp_path, seed).startswith("cycle")
 
 
 @pytest.mark.full
