@@ -8,6 +8,7 @@ is mapped to.
 
 import json
 import re
+from collections import Counter
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -87,12 +88,12 @@ def map_sources(top: str, sources: list[Path], memories: dict[str, bytes], famil
 
 
 def _counts(stat: Path) -> dict[str, int]:
-    """Cells of all modules of a mapped design, each of which stands in it once."""
-    cells: dict[str, int] = {}
-    for module in json.loads(stat.read_text(encoding="utf-8"))["modules"].values():
-        for cell, number in module["num_cells_by_type"].items():
-            if not cell.startswith(("$", "\\")) and cell.isupper():
-                cells[cell] = cells.get(cell, 0) + number
+    """Cells of all modules of a mapped design, each of which stands in it once; $paramod are models of cells."""
+    cells: Counter[str] = Counter()
+    for name, module in json.loads(stat.read_text(encoding="utf-8"))["modules"].items():
+        if not name.startswith("$paramod"):
+            kinds = module["num_cells_by_type"]
+            cells.update({kind: number for kind, number in kinds.items() if kind.isupper() and kind[0] not in "$\\"})
     return dict(sorted(cells.items()))
 
 
