@@ -7,7 +7,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from icsort.errors import IcsortError
-from icsort.formats.recording import CLASS, EVENT, FLAGS, INTERVAL, LENGTH, TIME, UNKNOWN_INTERVAL, Recording, logit
+from icsort.formats.recording import (
+    CLASS,
+    EVENT,
+    FLAGS,
+    INTERVAL,
+    LENGTH,
+    TIME,
+    UNKNOWN_INTERVAL,
+    Recording,
+    output_names,
+)
 from icsort.sim.bit_true.event_flag import EventFlag
 from icsort.sim.bit_true.scheduler import Envelope, Purity, Settings
 
@@ -148,9 +158,8 @@ class _Events:
         """(E, 256)."""
         from icsort.sim.bit_true import gate_engine as engine
 
-        recording, classes = self.recording, self._manifest.classes
-        names = [logit(name) for name in classes]
-        columns = recording.integers(rows, names, [self._manifest.logits.scale] * len(names))
+        recording, manifest = self.recording, self._manifest
+        columns = recording.integers(rows, output_names(manifest), manifest.unit_values)
         parts = recording.integers(rows, (LENGTH, INTERVAL), (1.0, 1e6 / recording.clock_hz))
         features = recording.integers(rows, self._features, self._scales) if self._asks_features else None
         constants = self._manifest.posterior

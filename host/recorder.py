@@ -216,10 +216,11 @@ class EventRows:
             parts.append(_table([e.timing and vars(e.timing).values() for e in events], 3)[:, [2, 0, 1]])
         if Group.LOGITS in layout.groups:
             logits = _table([e.logits for e in events], len(manifest.classes))
-            constants = manifest.posterior
-            alone = [1 << index for index in range(len(manifest.classes))]
-            parts.append(posteriors(logits, alone, constants.multiplier, constants.shift) / POSTERIOR_ONE)
-            parts.append(logits * manifest.logits.scale)
+            if not manifest.values:
+                constants = manifest.posterior
+                alone = [1 << index for index in range(len(manifest.classes))]
+                parts.append(posteriors(logits, alone, constants.multiplier, constants.shift) / POSTERIOR_ONE)
+            parts.append(logits * np.asarray(manifest.unit_values))
         if Group.FEATURES in layout.groups:
             nothing = (0,) * len(self._scales)  # of an event without features: its flags say so
             parts.append(_table([e.features or nothing for e in events], len(self._scales)) * self._scales)

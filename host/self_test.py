@@ -158,26 +158,30 @@ def _build_of(folder: Path, build_id: str) -> str:
 
 
 def own_gates(manifest: "Manifest", cells: "Sequence[_Cell]") -> "GateSet":
-    """Gates of all kinds that split these cells: each of the first classes in a direction of its own, one by the length
-    of events, one by a feature, one by a polygon without an ellipse in it."""
+    """Gates of all kinds that split these cells: each of the first classes in a direction of its own, or the greater
+    half of each of the first values; one by the length of events, one by a feature, one by a polygon without an ellipse
+    in it."""
     import numpy as np
 
     from icsort.formats import gate_set as form
-    from icsort.formats.recording import LENGTH, logit
+    from icsort.formats.recording import LENGTH, output_names
     from icsort.sim.bit_true import features, gate_engine
 
     def drawn(column: int) -> tuple[form.Axis, float, float]:
-        """Axis of a logit, the middle of the cells on it, and how far they reach from there."""
-        places = np.array([cell.logits[column] for cell in cells]) * manifest.logits.scale
-        reach = max(1.0, float(np.ptp(places)) / 2)
-        return form.Axis(value=logit(manifest.classes[column])), float(np.median(places)), reach
+        """Axis of an output, the middle of the cells on it, and how far they reach from there."""
+        unit = manifest.unit_values[column]
+        places = np.array([cell.logits[column] for cell in cells]) * unit
+        reach = max(unit / manifest.logits.scale, float(np.ptp(places)) / 2)
+        return form.Axis(value=output_names(manifest)[column]), float(np.median(places)), reach
 
     classes = manifest.classes[: min(gate_engine.DIRECTIONS, gate_engine.CLASS_SETS)]
-    (x, middle_x, wide), (y, middle_y, high) = drawn(0), drawn(1)
+    (x, middle_x, wide), (y, middle_y, high) = drawn(0), drawn(min(1, len(manifest.classes) - 1))
     corners = ((middle_x - wide, middle_y - high), (middle_x + wide, middle_y - high), (middle_x, middle_y + high))
     lengths = [int(cell.front.events.length[0]) for cell in cells]
     tests: list[form.AnyTest] = [
-        form.ClassTest(name=f"sure {index}", kind="class", classes=(name,), posterior=POSTERIOR)
+        form.RangeTest(name=f"sure {index}", kind="range", x=form.Bounds(value=name, min=drawn(index)[1]))
+        if manifest.values
+        else form.ClassTest(name=f"sure {index}", kind="class", classes=(name,), posterior=POSTERIOR)
         for index, name in enumerate(classes)
     ]
     tests += [
@@ -410,6 +414,7 @@ class SelfTest:
     def _compare(self) -> None:
         import numpy as np
 
+        from icsort.formats.recording import output_names
         from icsort.sim.bit_true import features as event_features
 
         manifest = self._manifest
@@ -429,7 +434,7 @@ class SelfTest:
                 spot = f"{where}, play {play}"
                 events.see(f"{spot}, lines", event.length, int(found.length[0]))
                 events.see(f"{spot}, flags", int(event.flags), int(found.flags[0]))
-                _each(logits, spot, [f"logit {name}" for name in manifest.classes], event.logits, cell.logits.tolist())
+                _each(logits, spot, output_names(manifest), event.logits, cell.logits.tolist())
                 if self._build.features:
                     _each(numbers, spot, names, event.features, cell.features.tolist())
         self.steps += [events.step("events", "counts, lengths, flags"), images.step("images", "pixels")]

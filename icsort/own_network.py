@@ -50,7 +50,7 @@ class Packaged:
     @property
     def calibrated(self) -> bool:
         """Whether labelled cells set trigger, preprocessing and posterior."""
-        return self.manifest.accuracy.cells > 0
+        return self.manifest.accuracy is not None and self.manifest.accuracy.cells > 0
 
 
 def package(
@@ -264,6 +264,7 @@ def command(
         typer.echo(f"bias: rounded to the accumulator's steps, which moves a logit by {steps:.2g} of one at most")
     if made.calibrated:
         scores = description.accuracy
+        assert scores is not None
         typer.echo(
             f"posterior: temperature {description.logits.temperature:.3g} on {scores.cells} cells, of which "
             f"{scores.accuracy:.3f} are right ({scores.balanced_accuracy:.3f} balanced), whether trained on or not"

@@ -9,6 +9,7 @@ import json
 import sys
 import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -235,7 +236,8 @@ class _Tally:
         classes: Counter[str] = Counter()
         outcomes: Counter[str] = Counter({outcome.name: 0 for outcome in Outcome})
         for (index, outcome), number in self._seen.items():
-            classes[class_name(index, self._manifest)] += number
+            if self._manifest is None or not self._manifest.values:
+                classes[class_name(index, self._manifest)] += number
             outcomes[outcome.name] += number
         return {
             "events": self._seen.total(),
@@ -258,7 +260,10 @@ class _Tally:
     def shown(self) -> "tuple[Table, str, str]":
         """The events as a table, the rates and what was lost in a line each."""
         table = console.table("class", *(outcome.name.lower() for outcome in Outcome), "all")
-        known = range(len(self._manifest.classes)) if self._manifest else sorted({index for index, _ in self._seen})
+        manifest = self._manifest
+        known: Sequence[int] = sorted({index for index, _ in self._seen})
+        if manifest is not None:
+            known = () if manifest.values else range(len(manifest.classes))
         for index in known:
             numbers = [self._seen[index, outcome] for outcome in Outcome]
             table.add_row(class_name(index, self._manifest), *map(str, numbers), str(sum(numbers)))
@@ -307,7 +312,8 @@ def _statistics_json(statistics: Statistics, log: StatisticsLog) -> dict[str, An
 
 
 def _event_json(event: EventRecord, manifest: "Manifest | None") -> dict[str, Any]:
-    """Without what the board leaves out of its records. Features by name, in their units, where the model is known."""
+    """Without what the board leaves out of its records. Features by name, in their units, where the model is known; so
+    are the values of a model that predicts some, which has no class."""
     from icsort.sim.bit_true.features import named
 
     entry: dict[str, Any] = {
@@ -319,11 +325,14 @@ def _event_json(event: EventRecord, manifest: "Manifest | None") -> dict[str, An
         "direction": event.direction,
         "flags": [flag.name for flag in event.flags],
         "length_lines": event.length,
-        "class": event.class_index,
-        "class_name": class_name(event.class_index, manifest),
-        "posterior": event.posterior / 2**16,
         "gates": [gate for gate in range(32) if event.gates >> gate & 1],
     }
+    if manifest is None or not manifest.values:
+        entry |= {
+            "class": event.class_index,
+            "class_name": class_name(event.class_index, manifest),
+            "posterior": event.posterior / 2**16,
+        }
     if event.timing is not None:
         entry |= {
             "first_pixel_to_decision_cycles": event.timing.first_pixel_to_decision,
@@ -334,4 +343,7 @@ def _event_json(event: EventRecord, manifest: "Manifest | None") -> dict[str, An
         entry["features"] = list(event.features) if manifest is None else named(event.features, manifest.channels)
     if event.logits is not None:
         entry["logits"] = list(event.logits)
+        if manifest is not None and manifest.values:
+            values = zip(manifest.classes, event.logits, manifest.unit_values, strict=True)
+            entry["values"] = {name: integer * unit for name, integer, unit in values}
     return entry

@@ -86,7 +86,8 @@ def explore(
         progress(model.name)
         hardware = front_end(package, model, 1, None, progress).model
         graph = cycles.read(hardware)
-        accuracy = model.accuracy.accuracy if model.accuracy.cells else None
+        scores = model.accuracy
+        accuracy = scores.accuracy if scores is not None and scores.cells else None
         for board in descriptions:
             for rate in rates:
                 progress(f"{model.name} on {board.name} at {'full rate' if rate is None else f'{rate:g} cells/s'}")

@@ -140,6 +140,11 @@ COMMANDS = {
     "package": Entry(
         "own_network:command", "hw", "Make a model package of your own QONNX file, to compile and simulate."
     ),
+    "stain": Entry(
+        "quant.commands.stain:stain",
+        "quant",
+        "Predict a stain from channels that need none: its total, for gates in the FPGA, and its image.",
+    ),
     "compile": Entry("hw.commands.compile:compile_", "hw", "Compile a model package into SystemVerilog for a board."),
     "explore": Entry(
         "hw.commands.explore:explore",

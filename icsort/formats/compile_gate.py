@@ -25,6 +25,7 @@ from icsort.formats.gate_set import (
     RangeTest,
     order,
 )
+from icsort.formats.recording import output_names
 from icsort.sim.bit_true import features as of_features
 from icsort.sim.bit_true import gate_engine as engine
 from icsort.sim.bit_true.gate import POSTERIOR_ONE
@@ -57,10 +58,14 @@ class Value:
 
 @dataclass(frozen=True)
 class Board:
-    """What gates are compiled for: values by name, classes in their order."""
+    """What gates are compiled for: values by name, classes in their order.
+
+    of_values: the network's outputs are values, named by `classes`; no gate may ask for a class or a posterior.
+    """
 
     values: Mapping[str, Value]
     classes: tuple[str, ...]
+    of_values: bool = False
 
 
 def board_values(
@@ -76,15 +81,17 @@ def board_values(
         LENGTH: Value(engine.VALUE_LENGTH, 1.0, "lines"),
         INTERVAL: Value(engine.VALUE_INTERVAL, 1e6 / clock_hz, "us"),
     }
-    for index, name in enumerate(manifest.classes):
-        values[f"logit {name}"] = Value(engine.VALUE_LOGIT + index, manifest.logits.scale, "natural log")
+    units = [value.unit for value in manifest.values] or ["natural log"] * len(manifest.classes)
+    outputs = zip(output_names(manifest), manifest.unit_values, units, strict=True)
+    for index, (name, unit_value, unit) in enumerate(outputs):
+        values[name] = Value(engine.VALUE_LOGIT + index, unit_value, unit)
     if features:
         channels = len(manifest.channels)
         factors = of_features.scales(channels).tolist()
         named = zip(of_features.names(manifest.channels), factors, of_features.units(channels), strict=True)
         for index, (name, unit_value, unit) in enumerate(named):
             values[name] = Value(engine.VALUE_FEATURE + index, unit_value, unit)
-    return Board(values, manifest.classes)
+    return Board(values, manifest.classes, bool(manifest.values))
 
 
 @dataclass(frozen=True)
@@ -171,6 +178,11 @@ class _Compiler:
         return Compiled(self.source, program, program.words(), tuple(self.changes))
 
     def class_set(self, classes: Sequence[str]) -> int:
+        if self.board.of_values:
+            raise IcsortError(
+                f"the model has no classes, it predicts {', '.join(self.board.classes)}: give a gate set with a range "
+                f'of the value, such as x = {{value = "{self.board.classes[0]}", min = ..}}'
+            )
         mask = class_mask(classes, self.board.classes)
         if mask not in self.sets:
             if len(self.sets) == engine.CLASS_SETS:

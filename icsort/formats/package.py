@@ -36,8 +36,8 @@ def _different(names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
-Classes = Annotated[tuple[Name, ...], Field(min_length=2, max_length=gate.MAX_CLASSES), AfterValidator(_different)]
-"""As many classes as the gate's set has bits."""
+Classes = Annotated[tuple[Name, ...], Field(min_length=1, max_length=gate.MAX_CLASSES), AfterValidator(_different)]
+"""Names of the network's outputs: classes, as many as the gate's set has bits, or values."""
 
 
 class LogitsSpec(Strict):
@@ -58,6 +58,32 @@ class PosteriorSpec(Strict):
         """The constants of this scale and temperature. Raises IcsortError where the gate cannot hold them."""
         multiplier, shift = gate.calibrate(logits.scale, logits.temperature)
         return cls(multiplier=multiplier, shift=shift)
+
+
+class ValueSpec(Strict):
+    """What an output is worth that is a value and no class: value = logit * scale, in `unit`."""
+
+    scale: Positive
+    unit: str
+
+
+def check_outputs(classes: tuple[str, ...], values: tuple[ValueSpec, ...]) -> None:
+    """Raise ValueError where outputs are neither two or more classes nor a value each."""
+    if values and len(values) != len(classes):
+        raise ValueError(f"values has {len(values)} entries but classes names {len(classes)} outputs")
+    if not values and len(classes) < 2:
+        raise ValueError("classes has 1 entries: it must have at least 2, or values")
+
+
+Values = Annotated[tuple[ValueSpec, ...], Field(exclude_if=lambda values: not values)]
+"""One for each output where they are values; of a classifier, none."""
+
+
+class FitSpec(Strict):
+    """How predicted values agree with measured ones on `cells` held-out cells: Pearson's r of the first output."""
+
+    pearson: Annotated[float, Field(ge=-1, le=1)]
+    cells: Annotated[int, Field(ge=0)]
 
 
 class AccuracySpec(Strict):
@@ -93,6 +119,8 @@ class Manifest(Acquisition):
     """One model package, checked when made: pydantic's ValidationError for values that disagree or do not fit.
 
     model_id: first 64 bits, 16 hex digits, of sha256 over the canonical JSON of all other keys; found where not given.
+    classes: names of the outputs, which are values where `values` says what each is worth: then there is no class, no
+    posterior means anything, and `fit` is in the place of `accuracy`.
     """
 
     BUILT_IN: ClassVar = ("channels", "classes", "files", "input")
@@ -104,9 +132,11 @@ class Manifest(Acquisition):
     name: Name
     created_by: str
     classes: Classes
+    values: Values = ()
     logits: LogitsSpec
     posterior: PosteriorSpec
-    accuracy: AccuracySpec
+    accuracy: Annotated[AccuracySpec | None, Field(exclude_if=lambda accuracy: accuracy is None)] = None
+    fit: Annotated[FitSpec | None, Field(exclude_if=lambda fit: fit is None)] = None
     data: DataSpec
     files: Annotated[dict[Literal["model.onnx"], Sha256], Field(min_length=1)]
     model_id: str = ""
@@ -133,8 +163,21 @@ class Manifest(Acquisition):
         built_in = {key: contents[key] for key in self.BUILT_IN}
         return _identity(built_in | {"line": line, "scale": self.logits.scale})
 
+    @property
+    def unit_values(self) -> tuple[float, ...]:
+        """What one integer of each output is worth: of a value in its unit, of a class's logit in natural logarithms.
+
+        A gate's axis, a recording and a page show the integer times this.
+        """
+        if self.values:
+            return tuple(self.logits.scale * value.scale for value in self.values)
+        return (self.logits.scale,) * len(self.classes)
+
     @model_validator(mode="after")
     def _identify(self) -> Self:
+        check_outputs(self.classes, self.values)
+        if (self.fit if self.values else self.accuracy) is None:
+            raise ValueError(f"{'fit' if self.values else 'accuracy'} is missing")
         identity = _identity(self.to_json())
         if "model_id" not in self.model_fields_set:
             object.__setattr__(self, "model_id", identity)  # frozen for everybody else

@@ -63,11 +63,18 @@ _TOPS: Final = {
     **dict.fromkeys(("long_axis_moment", "short_axis_moment", "radial_moment"), 2.0**12),
 }
 """Ends of axes of features, by kind; of ratios 1."""
+_TOP_VALUE: Final = 16.0
+"""End of the axis of a value that the network predicts, in standard deviations of what it was trained on."""
 
 
 def logit(name: str) -> str:
     """Name of a class's logit, as gates have it."""
     return f"logit {name}"
+
+
+def output_names(manifest: "Manifest") -> tuple[str, ...]:
+    """Names of the network's outputs, as gates and recordings have them: values by their own, logits by their class."""
+    return manifest.classes if manifest.values else tuple(logit(name) for name in manifest.classes)
 
 
 def posterior(name: str) -> str:
@@ -96,8 +103,13 @@ class Layout:
         if Group.TIMING in self.groups:
             columns += TIMING
         if Group.LOGITS in self.groups:
-            columns += [Parameter(posterior(name), 1) for name in classes]
-            columns += [Parameter(logit(name), 64) for name in classes]
+            values = self.manifest.values
+            if values:
+                named_values = zip(classes, values, strict=True)
+                columns += [Parameter(name, _TOP_VALUE * value.scale, value.unit) for name, value in named_values]
+            else:
+                columns += [Parameter(posterior(name), 1) for name in classes]
+                columns += [Parameter(logit(name), 64) for name in classes]
         if Group.FEATURES in self.groups:
             kinds = [kind for kind in features.CHANNEL_KINDS for _ in channels]
             kinds += [kind for kind in features.PAIR_KINDS for _ in features.pairs(len(channels))]
@@ -117,7 +129,9 @@ class Layout:
             "ICSORT MODEL": manifest.name,
             "ICSORT MODEL ID": manifest.model_id,
             "ICSORT CLOCK HZ": str(self.clock_hz),
-            "ICSORT CLASSES": ", ".join(f"{number} {name}" for number, name in enumerate(manifest.classes)),
+            "ICSORT VALUES" if manifest.values else "ICSORT CLASSES": ", ".join(
+                f"{number} {name}" for number, name in enumerate(manifest.classes)
+            ),
             "ICSORT OUTCOMES": ", ".join(f"{outcome.value} {outcome.name}" for outcome in Outcome),
             "ICSORT FLAGS": ", ".join(f"{flag.value} {flag.name}" for flag in EventFlag),
         }

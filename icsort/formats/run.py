@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """A run's configuration, `config.json`: what a training was given and what it set the hardware to."""
 
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from icsort.formats.acquisition import Acquisition, with_trigger_rules
 from icsort.formats.document import Sha256, Strict
-from icsort.formats.package import Classes, DigitizationSpec
+from icsort.formats.package import Classes, DigitizationSpec, Values, check_outputs
 
 CONFIG_FILE = "config.json"
 FORMAT: Final = "icsort-run"
@@ -42,6 +42,7 @@ class RunConfig(Acquisition):
     """Made before the training begins, so that what no package could hold is refused then.
 
     architecture, recipe: the values of icsort.quant.networks.architectures.Architecture and training.recipe.Recipe.
+    classes, values: the network's outputs, as a package has them.
     """
 
     format: Literal["icsort-run"] = FORMAT
@@ -49,11 +50,17 @@ class RunConfig(Acquisition):
     model: str
     architecture: dict[str, Any]
     classes: Classes
+    values: Values = ()
     data: RunData
     recipe: dict[str, Any]
     sources: RunSources
     seed: int
     tools: dict[str, str]
+
+    @model_validator(mode="after")
+    def _outputs(self) -> Self:
+        check_outputs(self.classes, self.values)
+        return self
 
     @classmethod
     def upgraded(cls, contents: dict[str, Any]) -> dict[str, Any]:

@@ -68,6 +68,16 @@ class StoredImages(Sequence[Image]):
 
 
 @dataclass(frozen=True)
+class Measured:
+    """Numbers that are known of each cell, which a network learns in place of its class: names and units (V,), values
+    (N, V) float64."""
+
+    names: tuple[str, ...]
+    units: tuple[str, ...]
+    values: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
 class Dataset:
     """Cells: images[i] is uint16 (height_i, width, C) raw counts, labels (N,) int64 index into `classes`, -1 for none.
 
@@ -80,7 +90,8 @@ class Dataset:
     `passed_over`: a line for each entry of the folder that was not tried, and for each cell left out for want of a
     label.
     `known_identities` (N,): where the images are no longer those that were read. `acquisition`: the settings with which
-    recorded images were cut, which stay; None where they are chosen.
+    recorded images were cut, which stay; None where they are chosen. `measured`: what is learned in place of the
+    classes, which then only say which cells are alike where the set is split; None: the classes are.
     """
 
     source: str
@@ -98,6 +109,7 @@ class Dataset:
     passed_over: tuple[str, ...] = ()
     known_identities: NDArray[np.uint64] | None = None
     acquisition: Acquisition | None = None
+    measured: Measured | None = None
 
     def __post_init__(self) -> None:
         if not self.images:
@@ -132,14 +144,23 @@ class Dataset:
         begins = np.flatnonzero(np.diff(self.identities[order])) + 1
         return sorted((alike for alike in np.split(order, begins) if len(alike) > 1), key=lambda alike: alike[0])
 
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of what a network learns of these cells."""
+        return self.classes if self.measured is None else self.measured.names
+
     def sha256(self) -> str:
-        """Over classes, channels, labels, shapes, pixels and groups; not over file names or the order of folders."""
+        """Over classes, channels, labels, shapes, pixels, groups and measured values; not over file names or the order
+        of folders."""
         digest = hashlib.sha256(repr((self.classes, self.channels)).encode())
         for image, label in zip(self.images, self.labels, strict=True):
             digest.update(struct.pack("<iII", int(label), *image.shape[:2]))
             digest.update(image.astype("<u2").tobytes())
         if self.groups is not None:
             digest.update(repr(self.groups.tolist()).encode())
+        if self.measured is not None:
+            digest.update(repr((self.measured.names, self.measured.units)).encode())
+            digest.update(self.measured.values.astype("<f8").tobytes())
         return digest.hexdigest()
 
     def name_of(self, cell: int) -> str:
@@ -166,6 +187,7 @@ class Dataset:
             pixel_types=None if self.pixel_types is None else self.pixel_types[keep],
             parameters=None if self.parameters is None else self.parameters.iloc[keep].reset_index(drop=True),
             known_identities=None if self.known_identities is None else self.known_identities[keep],
+            measured=None if self.measured is None else replace(self.measured, values=self.measured.values[keep]),
         )
 
     def some(self, count: int, seed: int) -> "Dataset":

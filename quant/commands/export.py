@@ -28,7 +28,12 @@ def export(
     if as_json:
         console.show_json(package.to_json())
         return
-    print(f"model {package.model_id}: {len(package.classes)} classes, temperature {package.logits.temperature:.3f}")
-    if (note := remark(package.logits.temperature)) is not None:
-        print(f"note: {note}")
+    if package.values:
+        worth = zip(package.classes, package.unit_values, package.values, strict=True)
+        steps = ", ".join(f"{name} in steps of {step:.4g} {value.unit}".rstrip() for name, step, value in worth)
+        print(f"model {package.model_id}: {steps}")
+    else:
+        print(f"model {package.model_id}: {len(package.classes)} classes, temperature {package.logits.temperature:.3f}")
+        if (note := remark(package.logits.temperature)) is not None:
+            print(f"note: {note}")
     print(f"package: {out}")

@@ -23,6 +23,7 @@ from icsort.formats.gate import index_mask
 from icsort.formats.heldout import HELDOUT_FILE
 from icsort.formats.integer import BATCH, IntegerNetwork
 from icsort.formats.package import Manifest
+from icsort.formats.run import RunConfig
 from icsort.quant.acquire.choose import measure_background
 from icsort.quant.acquire.cut import Cut, cut_cells
 from icsort.quant.cells.counts import Digitization
@@ -54,14 +55,26 @@ class Wanted:
 
     @classmethod
     def by_package(cls, package: Manifest, folder: Path) -> "Wanted":
+        """Raises IcsortError for a package of values, which has no classes."""
+        refuse_values(package, folder)
         cells = package.data.cells
         seen = Seen() if cells is None else read_seen(folder / SEEN_FILE, cells)
         return cls(package.classes, package.channels, package, seen, Digitization.of(package.data.digitization))
 
     @classmethod
     def by_run(cls, run: Run) -> "Wanted":
+        """Raises IcsortError for a run of values, which has no classes."""
         config = run.config
+        refuse_values(config, Path(run.name))
         return cls(config.classes, config.channels, config, run.seen, Digitization.of(config.data.digitization))
+
+
+def refuse_values(outputs: Manifest | RunConfig, folder: Path) -> None:
+    """Raise IcsortError where a network predicts values: what asks for classes cannot judge it."""
+    if outputs.values:
+        raise IcsortError(
+            f"{folder}: predicts {', '.join(outputs.classes)}, no classes; the report of `icsort stain` says how well"
+        )
 
 
 @dataclass(frozen=True)

@@ -120,8 +120,8 @@ class Architecture:
 
     def build(self, channels: int, classes: int, height: int, width: int) -> Network:
         """The network with random weights. Raises IcsortError for a window that is too small."""
-        if channels < 1 or classes < 2:
-            raise IcsortError(f"{channels} channels and {classes} classes: at least 1 and 2 are needed")
+        if channels < 1 or classes < 1:
+            raise IcsortError(f"{channels} channels and {classes} outputs: at least 1 of each is needed")
         if min(height, width) < SMALLEST:
             raise IcsortError(
                 f"a window of {height} x {width} is too small for this network: it needs {SMALLEST} x {SMALLEST} pixels"

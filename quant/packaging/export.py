@@ -49,9 +49,10 @@ def export_package(run_folder: Path, out: Path, name: str | None = None, force: 
     """
     run = load_run(run_folder)
     config, scores = run.config, run.metrics["test"]
+    scored: manifest.AccuracySpec | manifest.FitSpec
+    kind = manifest.FitSpec if config.values else manifest.AccuracySpec
     try:
-        keys = ("accuracy", "balanced_accuracy", "cells")
-        accuracy = manifest.AccuracySpec(**{key: scores[key] for key in keys})
+        scored = kind(**{key: scores[key] for key in kind.model_fields})
     except (KeyError, TypeError) as error:
         raise IcsortError(f"{run_folder}: is not a complete run ({error}); train again") from None
     if not run.model.quantized:
@@ -62,9 +63,10 @@ def export_package(run_folder: Path, out: Path, name: str | None = None, force: 
         out,
         name=name or run.name,
         classes=config.classes,
+        values=config.values,
         acquisition=config,
         temperature=run.temperature,
-        accuracy=accuracy,
+        scored=scored,
         data=manifest.DataSpec(
             source=config.data.source,
             hash=config.data.hash,
@@ -87,15 +89,17 @@ def write_package(
     classes: tuple[str, ...],
     acquisition: Acquisition,
     temperature: float,
-    accuracy: manifest.AccuracySpec,
+    scored: manifest.AccuracySpec | manifest.FitSpec,
     data: manifest.DataSpec,
     pixels: torch.Tensor,
+    values: tuple[manifest.ValueSpec, ...] = (),
     seen: Seen | None = None,
     cells: HeldOut | None = None,
     force: bool = False,
 ) -> manifest.Manifest:
     """Write a model package of a quantized network, checked on pixels (N, C, H, W). Returns the manifest.
 
+    values: what each output is worth, where they are values and no classes.
     seen: the cells that it was trained on, kept beside the manifest, whose data names them; None where nobody knows.
     cells: of which the known ones of `icsort selftest` are taken; None: there are none.
     """
@@ -111,9 +115,11 @@ def write_package(
                 name=name,
                 created_by=CREATED_BY,
                 classes=classes,
+                values=values,
                 logits=logits,
                 posterior=manifest.PosteriorSpec.of(logits),
-                accuracy=accuracy,
+                accuracy=scored if isinstance(scored, manifest.AccuracySpec) else None,
+                fit=scored if isinstance(scored, manifest.FitSpec) else None,
                 data=data,
                 files={manifest.MODEL_FILE: manifest.sha256_of_model(folder)},
             )

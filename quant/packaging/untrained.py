@@ -66,7 +66,7 @@ def untrained_package(
         classes=names,
         acquisition=setup.acquisition,
         temperature=1.0,
-        accuracy=manifest.AccuracySpec(accuracy=0.0, balanced_accuracy=0.0, cells=0),
+        scored=manifest.AccuracySpec(accuracy=0.0, balanced_accuracy=0.0, cells=0),
         data=manifest.DataSpec(source=dataset.source, hash=dataset.sha256(), split_seed=seed),
         pixels=pixels,
         force=force,

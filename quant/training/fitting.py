@@ -11,9 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.stats import sem
-from sklearn.metrics import balanced_accuracy_score
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, kl_div, log_softmax, softmax
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR, LRScheduler, OneCycleLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -25,12 +23,11 @@ from icsort.quant.networks.blocks import fit_norms, keep_gammas_positive
 from icsort.quant.training.processes import Processes
 from icsort.quant.training.recipe import Recipe
 from icsort.quant.training.samples import Samples
-from icsort.quant.training.temperature import fit_temperature, losses_at
+from icsort.quant.training.tasks import Row, Task
 
 BATCH = 256  # cells that are scored at once
 NORM_CELLS = 2048  # training cells to which the batch norms of averaged weights are fitted
 SHORTEST = 10  # steps of a cycle; torch divides by zero for fewer
-Row = dict[str, float]
 Teacher = Callable[[Tensor], Tensor]
 
 
@@ -81,17 +78,15 @@ class Fitting:
         training: Samples,
         validation: Samples,
         recipe: Recipe,
-        weights: Tensor,
+        task: Task,
         seed: int,
         processes: Processes,
         teacher: Teacher | None = None,
     ) -> None:
-        """weights: (classes,) of the loss, and of that which chooses the epoch. teacher: pixels to logits (n, K)."""
+        """task: what is learned. teacher: pixels to outputs (n, K)."""
         self.model = processes.place(model)
         self.training, self.validation, self.recipe = training, validation, recipe
-        self.processes, self.teacher = processes, teacher
-        self.weights = weights.double().numpy()
-        self.loss_of = nn.CrossEntropyLoss(weights.to(processes.device), label_smoothing=recipe.label_smoothing)
+        self.processes, self.teacher, self.task = processes, teacher, task
         self.parallel: nn.Module = DistributedDataParallel(self.model) if processes.count > 1 else self.model
         self.optimizer = torch.optim.AdamW(
             self.model.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
@@ -150,15 +145,16 @@ class Fitting:
                 loss = self._epoch(epoch)
                 row: Row = {"epoch": epoch, "learning_rate": float(self.schedule.get_last_lr()[0]), "train_loss": loss}
                 kept = self._kept()
-                logits = predict(kept, self.validation.upright())
-                losses = self._calibrated_losses(logits)
-                scores = score(logits, self.validation.labels) | {"calibrated_loss": float(losses.mean())}
+                outputs = predict(kept, self.validation.upright())
+                losses = self.task.losses(outputs, self.validation.labels)
+                scores = self.task.score(outputs, self.validation.labels) | {"calibrated_loss": float(losses.mean())}
                 row |= {f"validation_{name}": value for name, value in scores.items() if name != "cells"}
                 if self.progress.add(row, losses):
                     self.progress.best = copy.deepcopy(kept.state_dict())
                 after_epoch(row)
-                balanced = row["validation_balanced_accuracy"]
-                report("epoch", epoch, self.recipe.epochs, f"loss {loss:.3f}, balanced accuracy {balanced:.3f}")
+                told = self.task.shown[-1]
+                shown = f"{told.replace('_', ' ')} {scores[told]:.3f}"
+                report("epoch", epoch, self.recipe.epochs, f"loss {loss:.3f}, {shown}")
         return self.progress
 
     def _epoch(self, epoch: int) -> float:
@@ -198,25 +194,15 @@ class Fitting:
         fit_norms(self.averaged.module, batches)
         return self.averaged.module
 
-    def _calibrated_losses(self, logits: Tensor) -> NDArray[np.float64]:
-        """Losses (N,) of the validation cells with the training's class weights, at the temperature that fits best.
-
-        Calibrated, since the package will be: an epoch that is all too sure is none the worse.
-        """
-        values, labels = logits.numpy(), self.validation.labels.numpy()
-        return losses_at(fit_temperature(values, labels, self.weights), values, labels, self.weights)
-
     def _loss(self, pixels: Tensor, labels: Tensor) -> Tensor:
-        logits = self.parallel(pixels)
-        loss: Tensor = self.loss_of(logits, labels)
+        outputs = self.parallel(pixels)
+        loss = self.task.loss(outputs, labels)
         if self.teacher is None:
             return loss
-        softness, share = self.recipe.softness, self.recipe.distillation
+        share = self.recipe.distillation
         with torch.no_grad():
-            teacher_logits = self.teacher(pixels)
-        student = log_softmax(logits / softness, dim=1)
-        follow = kl_div(student, softmax(teacher_logits / softness, dim=1), reduction="batchmean") * softness**2
-        return (1 - share) * loss + share * follow
+            teacher_outputs = self.teacher(pixels)
+        return (1 - share) * loss + share * self.task.follow(outputs, teacher_outputs)
 
 
 def _schedule(optimizer: torch.optim.Optimizer, recipe: Recipe, steps: int) -> LRScheduler:
@@ -228,19 +214,8 @@ def _schedule(optimizer: torch.optim.Optimizer, recipe: Recipe, steps: int) -> L
 
 
 def predict(model: nn.Module, pixels: Tensor) -> Tensor:
-    """Logits (N, classes) of pixels uint8 (N, C, H, W), on the CPU; the network is in evaluation mode afterwards."""
+    """Outputs (N, K) of pixels uint8 (N, C, H, W), on the CPU; the network is in evaluation mode afterwards."""
     device = next(model.parameters()).device
     model.eval()
     with torch.no_grad():
         return torch.cat([model(batch.to(device).float()).cpu() for batch in torch.split(pixels, BATCH)])
-
-
-def score(logits: Tensor, labels: Tensor) -> Row:
-    """Loss, accuracy, balanced accuracy and number of cells. logits: (N, classes), labels: (N,)."""
-    predicted = logits.argmax(dim=1)
-    return {
-        "loss": float(cross_entropy(logits, labels)),
-        "accuracy": float((predicted == labels).double().mean()),
-        "balanced_accuracy": float(balanced_accuracy_score(labels.numpy(), predicted.numpy())),
-        "cells": len(labels),
-    }

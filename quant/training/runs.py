@@ -4,6 +4,7 @@
 import csv
 import io
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -52,11 +53,13 @@ class Run:
     seen: Seen
     heldout_pixels: torch.Tensor
     validation_logits: NDArray[np.float32]
-    validation_labels: NDArray[np.int64]
+    validation_labels: NDArray[Any]
 
     @property
     def temperature(self) -> float:
-        """Of its logits, fitted to the validation cells."""
+        """Of its logits, fitted to the validation cells; 1 where they are values."""
+        if self.config.values:
+            return 1.0
         return fit_temperature(self.validation_logits, self.validation_labels)
 
 
@@ -126,7 +129,8 @@ def write_weights(path: Path, model: Network) -> None:
     path.write_bytes(content.getvalue())
 
 
-def write_history(folder: Path, history: list[dict[str, float]]) -> None:
+def write_history(folder: Path, history: list[dict[str, float]], shown: Sequence[str]) -> None:
+    """history: a row an epoch. shown: scores of the validation part that are plotted beside the losses."""
     with (folder / HISTORY_FILE).open("w", newline="", encoding="utf-8") as stream:
         writer = csv.DictWriter(stream, list(history[0]))
         writer.writeheader()
@@ -140,7 +144,7 @@ def write_history(folder: Path, history: list[dict[str, float]]) -> None:
     losses, accuracies = figure.subplots(1, 2)
     for key in ("train_loss", "validation_loss"):
         losses.plot(epochs, [row[key] for row in history], label=key.replace("_", " "))
-    for key in ("validation_accuracy", "validation_balanced_accuracy"):
+    for key in (f"validation_{name}" for name in shown):
         accuracies.plot(epochs, [row[key] for row in history], label=key.replace("_", " "))
     for axes in (losses, accuracies):
         axes.set_xlabel("epoch")

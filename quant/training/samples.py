@@ -29,6 +29,8 @@ CHUNK = 256  # cells that are cut at once
 class Samples:
     """One part of the split: pixels uint8 (V, M, C, H, W) in V orientations, labels (M,), cells that never triggered.
 
+    Where values are learned, labels (M, K) float32 are those.
+
     empty: (C,) pixel values of the background between cells.
     """
 
@@ -109,7 +111,9 @@ def make_samples(
     empty = background.pixel(acquisition)
     return Samples(
         pixels=torch.from_numpy(pixels)[:, : len(cells)],
-        labels=torch.from_numpy(part.labels[cells]),
+        labels=torch.from_numpy(
+            part.labels[cells] if part.measured is None else part.measured.values[cells].astype(np.float32)
+        ),
         missed=missed,
         empty=torch.from_numpy(empty).float(),
     )

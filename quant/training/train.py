@@ -8,6 +8,7 @@ Where a training begins from another or follows one, cells keep the part they ha
 
 import dataclasses
 import json
+import math
 import platform
 import time
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix
 from torch import Tensor
 
@@ -24,6 +26,7 @@ from icsort.errors import IcsortError
 from icsort.formats.acquisition import Acquisition
 from icsort.formats.document import refusals
 from icsort.formats.heldout import HELDOUT_FILE
+from icsort.formats.package import ValueSpec
 from icsort.formats.run import CONFIG_FILE, RunConfig, RunData, RunSources
 from icsort.output import check_target, result_folder
 from icsort.quant.acquire.choose import BRIGHTEST, Rules, choose_setup
@@ -34,7 +37,7 @@ from icsort.quant.networks.architectures import Architecture, Network
 from icsort.quant.networks.blocks import fit_steps, turn_gammas_positive
 from icsort.quant.networks.pretrained import load_published
 from icsort.quant.training.checkpoint import Checkpoint
-from icsort.quant.training.fitting import Fitting, Row, Teacher, predict, score
+from icsort.quant.training.fitting import Fitting, Teacher, predict
 from icsort.quant.training.processes import Processes, processes
 from icsort.quant.training.recipe import Recipe
 from icsort.quant.training.runs import (
@@ -51,6 +54,7 @@ from icsort.quant.training.runs import (
 )
 from icsort.quant.training.samples import Samples, class_weights, make_samples
 from icsort.quant.training.seen import SEEN_FILE, Seen, check_unseen, parts_had
+from icsort.quant.training.tasks import Classification, Regression, Row, Task
 from icsort.quant.training.temperature import fit_temperature, remark
 
 SETUP_CELLS = 20_000  # at most so many training cells say what the hardware is set to
@@ -100,6 +104,7 @@ def train_run(
 ) -> dict[str, Any]:
     """Train a network on a dataset and write the run folder `out`, whole or not at all. Returns the metrics.
 
+    It learns the classes, or of a dataset with `measured` values those.
     parts: of the cells, where they are not split here. height: lines of the window; window, brightest,
     rules: see acquire.choose. The state of each epoch is kept beside `out` until the end; with `resume` a training that
     was killed goes on from it. Same data, recipe, seed and machine give the same weights, resumed or not. Under
@@ -133,18 +138,19 @@ def train_run(
             setup = choose_setup(images, dataset.channels, height, window, brightest, rules)
         else:
             setup = restored_setup(images, dataset.acquisition)
-        configuration = _configuration(dataset, architecture, recipe, sources, setup.acquisition, seen, seed)
+        units = _units(training)
+        configuration = _configuration(dataset, architecture, recipe, sources, setup.acquisition, units, seen, seed)
         checkpoint = Checkpoint(out)
         state = checkpoint.begin(resume, force) if resume or group.first else None
         if state is not None and state["configuration"] != configuration.to_json():
             raise IcsortError(f"{out}: was begun with other cells or options; repeat them, or start again with --force")
         torch.manual_seed(seed)
         model = architecture.build(
-            len(dataset.channels), len(dataset.classes), configuration.input.height, configuration.input.width
+            len(dataset.channels), len(dataset.outputs), configuration.input.height, configuration.input.width
         )
         samples = {
             name: make_samples(
-                dataset.subset(indices),
+                _in_units(dataset.subset(indices), units),
                 configuration,
                 setup.background,
                 recipe.turns if name == "train" else 0,
@@ -154,9 +160,12 @@ def train_run(
             for name, indices in parts.items()
         }
         _begin(model, samples["train"], sources, seed)
-        weights = class_weights(samples["train"].labels, dataset.classes, recipe.balance)
-        teacher = _teacher(sources.teacher, configuration, group)
-        fitting = Fitting(model, samples["train"], samples["validation"], recipe, weights, seed, group, teacher)
+        task: Task = Regression()
+        if dataset.measured is None:
+            weights = class_weights(samples["train"].labels, dataset.classes, recipe.balance)
+            task = Classification(weights, recipe.label_smoothing, recipe.softness)
+        teacher = _teacher(sources.teacher, configuration, task, group)
+        fitting = Fitting(model, samples["train"], samples["validation"], recipe, task, seed, group, teacher)
         if state is not None:
             fitting.restore(state["fitting"])
 
@@ -178,9 +187,9 @@ def train_run(
             "copies": [alike.tolist() for alike in dataset.copies()],
         }
         logits = {name: predict(model, samples[name].upright()) for name in ("validation", "test")}
-        metrics |= _metrics(logits, samples)
-        metrics["temperature"] = fit_temperature(logits["validation"].numpy(), samples["validation"].labels.numpy())
-        metrics["temperature_remark"] = remark(metrics["temperature"])
+        metrics |= _metrics(logits, samples, task)
+        if dataset.measured is None:
+            metrics |= _of_classes(logits, samples)
         metrics["false_triggers"] = setup.false_triggers.to_json(configuration.input.height)
         with result_folder(out, CONFIG_FILE, force) as folder:
             write_heldout(folder / HELDOUT_FILE, dataset, parts["test"], setup.background)
@@ -191,7 +200,7 @@ def train_run(
                 labels=samples["validation"].labels.numpy(),
             )
             write_weights(folder / CHECKPOINT_FILE, model)
-            write_history(folder, done.history)
+            write_history(folder, done.history, task.shown)
             write_json(folder / SPLIT_FILE, {name: indices.tolist() for name, indices in parts.items()})
             write_json(folder / CONFIG_FILE, configuration.to_json())
             metrics["seconds"] = round(time.monotonic() - began, 1)
@@ -217,34 +226,66 @@ def _begin(model: Network, training: Samples, sources: Sources, seed: int) -> No
         fit_steps(model, training.upright()[chosen].float())
 
 
-def _teacher(folders: tuple[Path, ...], configuration: RunConfig, group: Processes) -> Teacher | None:
-    """The mean of the runs' probabilities, as logits, for pixels (n, C, H, W)."""
+def _units(training: Dataset) -> NDArray[np.float64]:
+    """What a network's output of 1 is worth of each measured value, (V,): its standard deviation over these cells.
+
+    Raises IcsortError for one that does not vary, which no network can learn.
+    """
+    if training.measured is None:
+        return np.empty(0)
+    units = np.asarray(training.measured.values.std(axis=0))
+    for name, unit in zip(training.measured.names, units.tolist(), strict=True):
+        if not unit > 0 or not math.isfinite(unit):
+            raise IcsortError(
+                f"{training.origin}: {name} is the same in all training cells, or no number in one, so that there is "
+                "nothing to learn; give another channel, or cells that differ in it"
+            )
+    return units
+
+
+def _in_units(part: Dataset, units: NDArray[np.float64]) -> Dataset:
+    """The cells with their measured values as the network gives them."""
+    if part.measured is None:
+        return part
+    return dataclasses.replace(part, measured=dataclasses.replace(part.measured, values=part.measured.values / units))
+
+
+def _teacher(folders: tuple[Path, ...], configuration: RunConfig, task: Task, group: Processes) -> Teacher | None:
+    """What the runs' mean answers for pixels (n, C, H, W)."""
     if not folders:
         return None
     runs = [load_run(folder) for folder in folders]
     for run in runs:
-        for key in ("classes", "channels", "input", "line", "trigger", "preprocess", "flat_field"):
+        for key in ("classes", "values", "channels", "input", "line", "trigger", "preprocess", "flat_field"):
             if getattr(run.config, key) != getattr(configuration, key):
                 raise IcsortError(f"--teacher {run.name}: was trained with another {key}; train it like this one")
     models = [group.place(run.model).eval() for run in runs]
 
     def answer(pixels: Tensor) -> Tensor:
-        logits: Tensor = torch.stack([torch.log_softmax(model(pixels), dim=1) for model in models]).logsumexp(dim=0)
-        return logits
+        return task.mean([model(pixels) for model in models])
 
     return answer
 
 
-def _metrics(logits: dict[str, Tensor], samples: dict[str, Samples]) -> dict[str, Any]:
+def _metrics(logits: dict[str, Tensor], samples: dict[str, Samples], task: Task) -> dict[str, Any]:
     metrics: dict[str, Any] = {
-        name: score(values, samples[name].labels) | {"not_triggered": samples[name].missed}
+        name: task.score(values, samples[name].labels) | {"not_triggered": samples[name].missed}
         for name, values in logits.items()
     }
     metrics["train"] = {"cells": len(samples["train"].labels), "not_triggered": samples["train"].missed}
+    return metrics
+
+
+def _of_classes(logits: dict[str, Tensor], samples: dict[str, Samples]) -> dict[str, Any]:
+    """Confusions of the test part, and the temperature."""
     classes = range(logits["test"].shape[1])
     predicted = logits["test"].argmax(dim=1).numpy()
-    metrics["confusion_test"] = confusion_matrix(samples["test"].labels.numpy(), predicted, labels=classes).tolist()
-    return metrics
+    temperature = fit_temperature(logits["validation"].numpy(), samples["validation"].labels.numpy())
+    return {
+        "confusion_test": confusion_matrix(samples["test"].labels.numpy(), predicted, labels=classes).tolist(),
+        "temperature": temperature,
+        "temperature_remark": remark(temperature),
+    }
 
 
 def _configuration(
@@ -253,6 +294,7 @@ def _configuration(
     recipe: Recipe,
     sources: Sources,
     acquisition: Acquisition,
+    units: NDArray[np.float64],
     seen: Seen,
     seed: int,
 ) -> RunConfig:
@@ -261,7 +303,13 @@ def _configuration(
             **dict(acquisition),
             model=architecture.title,
             architecture=_plain(architecture),
-            classes=dataset.classes,
+            classes=dataset.outputs,
+            values=()
+            if dataset.measured is None
+            else tuple(
+                ValueSpec(scale=scale, unit=unit)
+                for scale, unit in zip(units.tolist(), dataset.measured.units, strict=True)
+            ),
             data=RunData(
                 source=dataset.source,
                 origin=dataset.origin,

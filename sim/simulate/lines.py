@@ -2,7 +2,7 @@
 """Recorded cells as the line stream that would flow past the sorter, and what the bit-true models make of it."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -56,9 +56,12 @@ class Flow:
 def load_cells(path: Path, manifest: Manifest, count: int | None = None) -> HeldOut:
     """The first `count` cells of a held-out file (`heldout.npz` of a run), checked against the model they are for.
 
-    Raises IcsortError for a file that is none, other channels or classes, a line width that differs, or too few cells.
+    A model that predicts values has no classes: its cells have no label. Raises IcsortError for a file that is none,
+    other channels or classes, a line width that differs, or too few cells.
     """
     cells = heldout.load(path)
+    if manifest.values:
+        cells = replace(cells, labels=np.full(len(cells.images), -1, np.int64), classes=manifest.classes)
     for what, of_cells, of_model in (
         ("channels", cells.channels, manifest.channels),
         ("classes", cells.classes, manifest.classes),

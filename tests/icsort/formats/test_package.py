@@ -295,3 +295,48 @@ def test_a_package_whose_cells_are_not_known_has_no_key_for_them(package: Path) 
     content["model_id"] = hashlib.sha256(canonical).hexdigest()[:16]
     (package / manifest.MANIFEST_FILE).write_text(json.dumps(content))
     assert manifest.load(package).to_json() == content
+
+
+def of_values(**changes: Any) -> manifest.Manifest:
+    """The example, whose outputs are two values."""
+    rest = {name: getattr(example(), name) for name in manifest.Manifest.model_fields if name != "model_id"}
+    values = (manifest.ValueSpec(scale=7e4, unit="counts"), manifest.ValueSpec(scale=0.5, unit="um"))
+    told = {
+        "classes": ("PI", "size"),
+        "values": values,
+        "accuracy": None,
+        "fit": manifest.FitSpec(pearson=0.9, cells=9),
+    }
+    return manifest.Manifest(**(rest | told | changes))
+
+
+def test_values_are_read_as_they_were_written(package: Path) -> None:
+    written = of_values()
+    manifest.save(written, package)
+    again = manifest.load(package)
+    assert again == written
+    assert again.unit_values == (0.0093 * 7e4, 0.0093 * 0.5)
+    assert again.model_id != example().model_id
+    assert of_values(values=(written.values[1], written.values[0])).model_id != written.model_id
+
+
+def test_a_classifier_is_what_it_was_before_there_were_values() -> None:
+    assert {"values", "fit"}.isdisjoint(example().to_json())
+    assert example().unit_values == (0.0093,) * 3
+
+
+def test_one_value_will_do() -> None:
+    assert of_values(classes=("PI",), values=of_values().values[:1]).unit_values == (0.0093 * 7e4,)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"classes": ("PI",)}, "values has 2 entries but classes names 1"),
+        ({"fit": None}, "fit is missing"),
+        ({"values": ()}, "accuracy is missing"),
+    ],
+)
+def test_values_that_do_not_fit(changes: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        of_values(**changes)

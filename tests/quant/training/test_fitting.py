@@ -16,6 +16,7 @@ from icsort.quant.training.fitting import Fitting
 from icsort.quant.training.processes import Processes
 from icsort.quant.training.recipe import Recipe
 from icsort.quant.training.samples import Samples, class_weights, make_samples
+from icsort.quant.training.tasks import Classification
 
 ALONE = Processes(1, 0, torch.device("cpu"))
 
@@ -32,7 +33,8 @@ def fitting(samples: Samples, recipe: Recipe, teacher_logits: torch.Tensor | Non
     model = Architecture().as_float().build(3, 5, 40, 40)
     weights = class_weights(samples.labels, tuple("abcde"), recipe.balance)
     teacher = None if teacher_logits is None else lambda pixels: teacher_logits[: len(pixels)]
-    return Fitting(model, samples, samples, recipe, weights, 0, ALONE, teacher)
+    task = Classification(weights, recipe.label_smoothing, recipe.softness)
+    return Fitting(model, samples, samples, recipe, task, 0, ALONE, teacher)
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.3])

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`icsort stain`."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from icsort.cli import console
+from icsort.cli.options import Force, Json, Merge, Seed, out
+from icsort.quant.commands.networks import ActivationBits, ListArchs, WeightBits, Width, Window, arch
+from icsort.quant.commands.words import DigitizeOption, digitization, names, parse_merge
+
+
+def stain(
+    data: Annotated[Path, typer.Argument(help="Cells, labelled or not, one channel of which is a stain.")],
+    from_: Annotated[str, typer.Option("--from", help="Channels that the network sees, separated by commas.")],
+    to: Annotated[str, typer.Option(help="Channel of the stain, which it predicts and does not see.")],
+    out: Annotated[Path, out("Folder to make; an interrupted one goes on where it was.")],
+    folds: Annotated[int, typer.Option(min=3, help="Trainings, which test every cell once.")] = 5,
+    arch: Annotated[str, arch()] = "resnet8",
+    width: Width = 1.0,
+    weight_bits: WeightBits = 4,
+    activation_bits: ActivationBits = 4,
+    float_epochs: Annotated[int | None, typer.Option(min=1, help="Passes of the float networks.")] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Passes of the quantized ones, which follow these.")] = None,
+    image_epochs: Annotated[int | None, typer.Option(min=1, help="Passes of the network that draws the image.")] = None,
+    no_image: Annotated[bool, typer.Option("--no-image", help="Predict the total alone, without an image.")] = False,
+    channels: Annotated[str | None, typer.Option(help="Names of the data's channels, in order.")] = None,
+    digitize: DigitizeOption = None,
+    window: Window = "trigger",
+    merge: Merge = None,
+    seed: Seed = 0,
+    jobs: Annotated[int, typer.Option(min=1, help="Folds that train side by side, each in a process.")] = 1,
+    force: Force = False,
+    as_json: Json = False,
+    _list_archs: ListArchs = False,
+) -> None:
+    """Predict a stain from channels that need none: its total by quantized networks that gates use, and its image.
+
+    Example: icsort stain images/ --from Brightfield,Darkfield --to PI --out out/stain
+    """
+    from icsort.quant.cells.dataset import concatenate
+    from icsort.quant.cells.find import read_pieces
+    from icsort.quant.networks.architectures import Architecture
+    from icsort.quant.stain import stain_page
+    from icsort.quant.stain.stain import FLOAT, IMAGE_EPOCHS, QUANTIZED, STAIN_FILE, predict_stain
+    from icsort.report import page as report
+
+    cells = concatenate(read_pieces(data, names(channels), digitization(digitize), size=None, labelled=False))
+    print(f"{len(cells.images)} cells: {cells.origin}", file=sys.stderr if as_json else sys.stdout)
+    found = predict_stain(
+        cells,
+        names(from_) or [],
+        to.strip(),
+        out,
+        folds=folds,
+        architecture=Architecture(arch, width, 1.0, weight_bits, activation_bits),
+        float_epochs=float_epochs or FLOAT.epochs,
+        epochs=epochs or QUANTIZED.epochs,
+        image_epochs=0 if no_image else image_epochs or IMAGE_EPOCHS,
+        merged=parse_merge(merge or []),
+        window=window,
+        seed=seed,
+        jobs=jobs,
+        force=force,
+        progress=not as_json,
+    )
+    figures = found.figures
+    report.write(out, stain_page.page(found), STAIN_FILE, figures)
+    if as_json:
+        console.show_json(figures)
+        return
+    number, plain, image = figures["quantized"], figures["float"], figures["image"]
+    print(f"cells                {number['cells']}, {number['not_triggered']} never triggered")
+    print(f"r, in integers       {stain_page.r_text(number['pearson'])}   ({figures['network']})")
+    print(f"r, in float          {stain_page.r_text(plain['pearson'])}")
+    for name, entry in number["within"].items():
+        print(f"  within {name:<12}{stain_page.r_text(entry)}, float {stain_page.r_text(plain['within'].get(name))}")
+    print(f"error, deviation     {number['rmse']:,.0f}, {number['deviation']:,.0f} {figures['unit']}")
+    if image is not None:
+        for key, name in (("unet", "U-Net"), ("linear", "linear filter")):
+            pixels = stain_page.r_text(image[key]["pixels"])
+            print(f"image, {name:<14}r over pixels {pixels}, SSIM {image[key]['ssim']:.3f}")
+    print(f"packages             {out / figures['packages'][0]}, ..")
+    print(f"report               {out / report.PAGE_FILE}")
