@@ -130,6 +130,40 @@ def classify(
     return write_table(Path(package), Path(data), Path(out), channels=channels, force=force)
 
 
+def stain(
+    data: AnyPath,
+    out: AnyPath,
+    *,
+    inputs: Sequence[str],
+    to: str,
+    folds: int = 5,
+    window: str = "trigger",
+    image: bool = True,
+    jobs: int = 1,
+    seed: int = 0,
+    force: bool = False,
+) -> dict[str, Any]:
+    """Predict the total of the stain `to` from the channels `inputs`, and draw its image; the folder `out` has reports
+    and packages, whose output gates use like a feature. Returns what `icsort stain --json` prints.
+
+    data: cells, labelled or not, that `icsort data info` reads. window: "trigger" cuts cells out of the background
+    around them, "image" takes each image as it is. image: also the image, by a float network. jobs: folds side by side.
+    An interrupted one goes on where it was. Other networks and recipes: `icsort.quant.stain.stain.predict_stain`. Needs
+    icsort[quant].
+    """
+    from icsort.quant.cells.dataset import concatenate
+    from icsort.quant.cells.find import read_pieces
+    from icsort.quant.stain import stain_page
+    from icsort.quant.stain.stain import IMAGE_EPOCHS, predict_stain
+
+    cells = concatenate(read_pieces(Path(data), size=None, labelled=False))
+    epochs = IMAGE_EPOCHS if image else 0
+    options: dict[str, Any] = {"window": window, "jobs": jobs, "seed": seed, "force": force, "progress": False}
+    found = predict_stain(cells, inputs, to, Path(out), folds=folds, image_epochs=epochs, **options)
+    stain_page.write(Path(out), found)
+    return found.figures
+
+
 def compile(  # noqa: A001
     package: AnyPath,
     out: AnyPath,

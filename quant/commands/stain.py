@@ -30,6 +30,9 @@ def stain(
     channels: Annotated[str | None, typer.Option(help="Names of the data's channels, in order.")] = None,
     digitize: DigitizeOption = None,
     window: Window = "trigger",
+    unstained: Annotated[
+        Path | None, typer.Option(help="Cells without the stain, in which whatever is predicted is invented.")
+    ] = None,
     merge: Merge = None,
     seed: Seed = 0,
     jobs: Annotated[int, typer.Option(min=1, help="Folds that train side by side, each in a process.")] = 1,
@@ -41,14 +44,17 @@ def stain(
 
     Example: icsort stain images/ --from Brightfield,Darkfield --to PI --out out/stain
     """
-    from icsort.quant.cells.dataset import concatenate
+    from icsort.quant.cells.dataset import Dataset, concatenate
     from icsort.quant.cells.find import read_pieces
     from icsort.quant.networks.architectures import Architecture
     from icsort.quant.stain import stain_page
-    from icsort.quant.stain.stain import FLOAT, IMAGE_EPOCHS, QUANTIZED, STAIN_FILE, predict_stain
+    from icsort.quant.stain.stain import FLOAT, IMAGE_EPOCHS, QUANTIZED, predict_stain
     from icsort.report import page as report
 
-    cells = concatenate(read_pieces(data, names(channels), digitization(digitize), size=None, labelled=False))
+    def read(folder: Path) -> Dataset:
+        return concatenate(read_pieces(folder, names(channels), digitization(digitize), size=None, labelled=False))
+
+    cells = read(data)
     print(f"{len(cells.images)} cells: {cells.origin}", file=sys.stderr if as_json else sys.stdout)
     found = predict_stain(
         cells,
@@ -62,13 +68,14 @@ def stain(
         image_epochs=0 if no_image else image_epochs or IMAGE_EPOCHS,
         merged=parse_merge(merge or []),
         window=window,
+        unstained=None if unstained is None else read(unstained),
         seed=seed,
         jobs=jobs,
         force=force,
         progress=not as_json,
     )
     figures = found.figures
-    report.write(out, stain_page.page(found), STAIN_FILE, figures)
+    stain_page.write(out, found)
     if as_json:
         console.show_json(figures)
         return

@@ -43,13 +43,19 @@ class Classified:
     posteriors: NDArray[np.uint16]
     logits: NDArray[np.int64]
 
-    def table(self, classes: Sequence[str]) -> pd.DataFrame:
-        """A row a cell: cell, triggered, class, then posterior and logit of each class; empty where not triggered."""
+    def table(self, package: Manifest) -> pd.DataFrame:
+        """A row a cell: cell, triggered, class, then posterior and logit of each class; empty where not triggered. Of a
+        package of values these, in their units, and no class."""
+        classes = package.classes
         columns: dict[str, Any] = {
             "cell": self.names,
             "triggered": self.triggered.astype(np.int64),
-            "class": pd.Series([classes[label] for label in self.best]).where(self.triggered),
+            "class": pd.Series([classes[label] for label in self.best]).where(self.triggered & (not package.values)),
         }
+        if package.values:
+            for name, integers, unit in zip(classes, self.logits.T, package.unit_values, strict=True):
+                columns[name] = pd.Series(integers * unit).where(self.triggered)
+            return pd.DataFrame(columns)
         for index, name in enumerate(classes):
             posterior = pd.Series(self.posteriors[:, index] / gate.POSTERIOR_ONE)
             columns[f"posterior {name}"] = posterior.where(self.triggered)
@@ -79,7 +85,7 @@ def classify(
     network = IntegerNetwork(package)
     classes = network.manifest.classes
     counts: Counter[str] = Counter()
-    cells, origin = 0, ""
+    cells, triggered, origin = 0, 0, ""
     skipped: list[str] = []
     passed_over: list[str] = []
 
@@ -95,17 +101,18 @@ def classify(
 
     with result_file(out, HEAD, force) as stream:
         for part in classified(network, pieces()):
-            part.table(classes).to_csv(stream, index=False, header=cells == 0, lineterminator="\n")
+            part.table(network.manifest).to_csv(stream, index=False, header=cells == 0, lineterminator="\n")
             counts.update(np.asarray(classes)[part.best[part.triggered]].tolist())
+            triggered += int(part.triggered.sum())
             cells += len(part.names)
             progress(f"{cells:,} cells")
     return {
         "package": {"name": network.manifest.name, "model_id": network.manifest.model_id},
         "origin": origin,
         "cells": cells,
-        "triggered": counts.total(),
-        "not_triggered": cells - counts.total(),
-        "classes": {name: counts[name] for name in classes},
+        "triggered": triggered,
+        "not_triggered": cells - triggered,
+        "classes": {} if network.manifest.values else {name: counts[name] for name in classes},
         "unreadable": skipped,
         "passed_over": passed_over,
     }

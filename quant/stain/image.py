@@ -74,7 +74,8 @@ def _double(inputs: int, outputs: int) -> nn.Sequential:
 class Drawn:
     """Held-out cells: their index in the data, and planes (N, H, W) in counts: measured, and drawn by each network.
 
-    inputs (N, C, H, W). empty: what the U-Net draws of an image without a cell, (H, W).
+    inputs (N, C, H, W). empty: what the U-Net draws of an image without a cell, (H, W); unstained: of cells that were
+    not stained, (M, H, W).
     """
 
     cells: NDArray[np.int64]
@@ -83,6 +84,7 @@ class Drawn:
     unet: Planes
     linear: Planes
     empty: Planes
+    unstained: Planes | None = None
 
 
 def check_size(dataset: Dataset) -> None:
@@ -114,16 +116,26 @@ def boxes(stain: Planes) -> NDArray[np.bool_]:
 
 
 def draw(
-    dataset: Dataset, inputs: Sequence[str], stain: str, run: Path, *, epochs: int, seed: int, progress: bool
+    dataset: Dataset,
+    inputs: Sequence[str],
+    stain: str,
+    run: Path,
+    *,
+    epochs: int,
+    seed: int,
+    unstained: Dataset | None = None,
+    progress: bool = True,
 ) -> Drawn:
     """Train U-Net and filter on the training part of a run's split, and draw its test part.
 
-    dataset: all channels of the cells that the run was made of, of one size.
+    dataset: all channels of the cells that the run was made of, of one size. unstained: cells without the stain, of one
+    size as well.
     """
     parts = json.loads((run / SPLIT_FILE).read_text(encoding="utf-8"))
     train, test = (np.asarray(parts[name], np.int64) for name in ("train", "test"))
     shown, measured = stacked(dataset, inputs), stacked(dataset, [stain])[:, 0]
-    shown /= np.maximum(shown[train].std(axis=(0, 2, 3), keepdims=True), 1e-6)
+    deviation = np.maximum(shown[train].std(axis=(0, 2, 3), keepdims=True), 1e-6)
+    shown /= deviation
     unit = max(float(measured[train].std()), 1e-6)
     network = _fit(shown[train], measured[train] / unit, epochs, seed, progress)
     kernel = _fit_linear(shown[train], measured[train] / unit, seed)
@@ -135,6 +147,7 @@ def draw(
         _draw(network, shown[test]) * unit,
         _filtered(kernel, shown[test]) * unit,
         _draw(network, nothing)[0] * unit,
+        None if unstained is None else _draw(network, stacked(unstained, inputs) / deviation) * unit,
     )
 
 
@@ -236,6 +249,9 @@ def figures(drawn: Drawn) -> dict[str, Any]:
         "linear": of(drawn.linear),
         "invented": {
             "empty_image": float(np.abs(drawn.empty).max()) / peak,
+            "unstained_cells": None
+            if drawn.unstained is None
+            else float(np.median(drawn.unstained.max(axis=(1, 2)))) / peak,
             "outside_the_cell": float(np.quantile(drawn.unet[outside], 0.99)) / peak if outside.any() else None,
             "measured_outside": float(np.quantile(drawn.measured[outside], 0.99)) / peak if outside.any() else None,
         },

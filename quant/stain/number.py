@@ -61,6 +61,21 @@ def predict_folds(folds: Sequence[Fold], dataset: Dataset) -> Predicted:
     return Predicted(every, np.concatenate(numbers), measured, np.concatenate(values), missed - len(every))
 
 
+def unstained_figures(fold: Fold, unstained: Dataset, found: Predicted) -> dict[str, Any]:
+    """What a fold's network says of cells without the stain, which have none to predict.
+
+    as_stained: share of them of which more is predicted than the least-stained twentieth of the cells has.
+    """
+    predicted = np.concatenate([values for _, values in _predict(fold, unstained)])
+    least = np.quantile(found.measured, 0.05)
+    return {
+        "cells": len(unstained.images),
+        "not_triggered": len(unstained.images) - len(predicted),
+        "median": float(np.median(predicted)) if len(predicted) else None,
+        "as_stained": float((predicted > least).mean()) if len(predicted) else None,
+    }
+
+
 def _predict(fold: Fold, cells: Dataset) -> Iterator[tuple[NDArray[np.int64], Reals]]:
     """Index of the cells that triggered, and what is predicted of them, some at a time."""
     integer = IntegerNetwork(fold.package) if fold.package.is_dir() else None

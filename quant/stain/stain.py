@@ -60,6 +60,7 @@ def predict_stain(
     image_epochs: int = IMAGE_EPOCHS,
     merged: Mapping[str, Sequence[str]] | None = None,
     window: str = "trigger",
+    unstained: Dataset | None = None,
     seed: int = 0,
     jobs: int = 1,
     force: bool = False,
@@ -70,8 +71,8 @@ def predict_stain(
     dataset: cells with all channels, labelled or not. inputs: channels that the networks see; stain: the one that they
     predict. folds: trainings in each of which other cells are tested. architecture: of the quantized networks, which
     follow the same in floating point. image_epochs: of the U-Net, on the split of the first fold; 0: no image. merged:
-    classes that count as one where the correlation within a class is told. window: see acquire.choose. force: throw
-    away what `out` holds.
+    classes that count as one where the correlation within a class is told. window: see acquire.choose. unstained:
+    cells that were not stained, in which the networks can only invent. force: throw away what `out` holds.
 
     Raises IcsortError for channels or a stain that do not fit, as `train_folds`, and for an `out` of another command.
     """
@@ -79,8 +80,11 @@ def predict_stain(
     if architecture.weight_bits is None:
         raise IcsortError("a float network runs in no FPGA; give the bits of weights and activations")
     cells = stained(dataset, inputs, stain)
+    others = None if unstained is None else unstained.fitted_to(tuple(inputs), dataset.images[0].shape[1])
     if image_epochs:
-        stain_image.check_size(dataset)
+        for one in (dataset, others):
+            if one is not None:
+                stain_image.check_size(one)
     work = [out / "float", out / "quantized"]
     if force or not out.exists():
         work_folder(out, STAIN_FILE, [STAIN_FILE, PAGE_FILE], force)
@@ -95,7 +99,16 @@ def predict_stain(
     groups = {name: labelled & (by_class.labels == label) for label, name in enumerate(by_class.classes)}
     integers, floats = stain_number.predict_folds(packed, cells), stain_number.predict_folds(plain, cells)
     drawn = (
-        stain_image.draw(dataset, inputs, stain, packed[0].run, epochs=image_epochs, seed=seed, progress=progress)
+        stain_image.draw(
+            dataset,
+            inputs,
+            stain,
+            packed[0].run,
+            epochs=image_epochs,
+            seed=seed,
+            unstained=others,
+            progress=progress,
+        )
         if image_epochs
         else None
     )
@@ -111,6 +124,7 @@ def predict_stain(
         "packages": [fold.package.relative_to(out).as_posix() for fold in packed],
         "quantized": stain_number.figures(integers, groups),
         "float": stain_number.figures(floats, groups),
+        "unstained": None if others is None else stain_number.unstained_figures(packed[0], others, integers),
         "image": None if drawn is None else stain_image.figures(drawn),
     }
     return Stained(figures, dataset, integers, floats, drawn)

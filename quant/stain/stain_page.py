@@ -1,19 +1,33 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a predicted stain is worth, in words and pictures for the biologist who would sort by it."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from icsort.errors import IcsortError
 from icsort.quant.stain.image import SHOWN, Drawn
 from icsort.quant.stain.number import Predicted
-from icsort.quant.stain.stain import Stained
+from icsort.quant.stain.stain import STAIN_FILE, Stained
+from icsort.report import page as report
 from icsort.report.figures import BAR, INK, MARK, PLAIN, png
-from icsort.report.page import Page, Section, Tile
+from icsort.report.page import Page, Section, Tile, percent
 
 WRONG = 8  # cells that are farthest off
+
+
+def write(folder: Path, found: Stained) -> None:
+    """Write report.html and stain.json into the folder. Raises IcsortError where they cannot be written."""
+    try:
+        report.write(folder, page(found), STAIN_FILE, found.figures)
+    except OSError as error:
+        raise IcsortError(
+            f"{folder}: the report cannot be written ({error.strerror}); make room and repeat the command, which goes "
+            "on where it was"
+        ) from None
 
 
 def page(found: Stained) -> Page:
@@ -56,6 +70,8 @@ def page(found: Stained) -> Page:
             [png(_wrong(found))],
         ),
     ]
+    if figures["unstained"] is not None:
+        sections.append(_unstained_section(figures))
     if found.image is not None:
         sections += _image_sections(image, found.image, figures)
     tiles = [
@@ -77,6 +93,18 @@ def page(found: Stained) -> Page:
         notices=[warning],
         figures=tiles,
         sections=sections,
+    )
+
+
+def _unstained_section(figures: dict[str, Any]) -> Section:
+    told, stain = figures["unstained"], figures["to"]
+    median = "–" if told["median"] is None else f"{told['median']:,.0f} {figures['unit']}"
+    return Section(
+        "Cells without the stain",
+        "These cells were not stained, so whatever is predicted of them is invented: it is what they would show if "
+        "they were stained. Only a stained control can tell the two apart.",
+        head=["cells", "never triggered", f"predicted {stain}, median", "predicted as if stained"],
+        rows=[[str(told["cells"]), str(told["not_triggered"]), median, percent(told["as_stained"])]],
     )
 
 
@@ -105,6 +133,7 @@ def _image_sections(image: dict[str, Any], drawn: Drawn, figures: dict[str, Any]
             head=["", f"share of the peak of {stain}"],
             rows=[
                 ["drawn of an image without a cell, at most", f"{invented['empty_image']:.3f}"],
+                ["drawn of cells without the stain, brightest pixel, median", _share(invented["unstained_cells"])],
                 ["drawn outside of cells", _share(invented["outside_the_cell"])],
                 ["measured outside of cells", _share(invented["measured_outside"])],
             ],
