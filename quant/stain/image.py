@@ -28,7 +28,7 @@ from icsort.quant.stain.number import correlation
 from icsort.quant.training.runs import SPLIT_FILE
 
 Planes = NDArray[np.float32]
-FEATURES = 12  # of the first level; twice as many a level deeper
+FEATURES = 8  # of the first level; twice as many a level deeper
 LEVELS = 3
 BATCH = 32
 RATE = 4e-3
@@ -218,8 +218,9 @@ def _filtered(kernel: NDArray[np.float64], inputs: Planes) -> Planes:
 def figures(drawn: Drawn) -> dict[str, Any]:
     """Agreement of the drawn stain with the measured one, of the U-Net and of the linear filter beside it.
 
-    pixels: Pearson's r over the pixels of all cells' boxes; cells: the mean of each cell's own r in its box; ssim:
-    structural similarity (Wang et al. 2004), the mean over cells; total: r of the sums.
+    pixels: Pearson's r over the pixels of all cells' boxes, without an interval, as neighbours are not independent;
+    cells: the mean of each cell's own r in its box; ssim: structural similarity (Wang et al. 2004), the mean over
+    cells; total: r of the sums.
     """
     inside = boxes(drawn.measured)
     reach = float(np.quantile(drawn.measured[inside], 0.999)) if inside.any() else 1.0
@@ -235,7 +236,7 @@ def figures(drawn: Drawn) -> dict[str, Any]:
             for one, other in zip(drawn.measured, plane, strict=True)
         ]
         return {
-            "pixels": correlation(drawn.measured[inside], plane[inside]) | {"pixels": int(inside.sum())},
+            "pixels": {"r": correlation(drawn.measured[inside], plane[inside])["r"], "pixels": int(inside.sum())},
             "cells": float(np.mean(own)) if own else None,
             "ssim": float(np.mean(alike)),
             "total": correlation(drawn.measured.sum(axis=(1, 2)), plane.sum(axis=(1, 2))),

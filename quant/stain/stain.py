@@ -13,6 +13,7 @@ from typing import Any, Final
 from icsort.errors import IcsortError
 from icsort.output import check_target, work_folder
 from icsort.quant.cells.dataset import Dataset
+from icsort.quant.cells.splits import folds as deal
 from icsort.quant.networks.architectures import Architecture
 from icsort.quant.stain import image as stain_image
 from icsort.quant.stain import number as stain_number
@@ -29,9 +30,9 @@ FORMAT: Final = "icsort-stain"
 VERSION: Final = 1
 # of a float network, and of the quantized one that follows it; rotations by other than quarters would blur the texture
 FLOAT = Recipe(
-    epochs=16, batch=32, learning_rate=3e-3, weight_decay=5e-2, turns=4, average=0.99, balance=0.0, label_smoothing=0.0
+    epochs=12, batch=32, learning_rate=3e-3, weight_decay=5e-2, turns=4, average=0.99, balance=0.0, label_smoothing=0.0
 )
-QUANTIZED = replace(FLOAT, epochs=5, learning_rate=1e-3, weight_decay=1e-3)
+QUANTIZED = replace(FLOAT, epochs=3, learning_rate=1e-3, weight_decay=1e-3)
 IMAGE_EPOCHS = 10
 
 
@@ -85,6 +86,10 @@ def predict_stain(
         for one in (dataset, others):
             if one is not None:
                 stain_image.check_size(one)
+    by_class = dataset.with_merged_classes(merged) if merged else dataset
+    labelled = dataset.labels >= 0
+    groups = {name: labelled & (by_class.labels == label) for label, name in enumerate(by_class.classes)}
+    deal(cells.labels, cells.classes, folds, seed, cells.groups, cells.identities)  # or refuse, before anything is made
     work = [out / "float", out / "quantized"]
     if force or not out.exists():
         work_folder(out, STAIN_FILE, [STAIN_FILE, PAGE_FILE], force)
@@ -94,9 +99,6 @@ def predict_stain(
     plain = train_folds(cells, work[0], folds, replace(FLOAT, epochs=float_epochs), architecture.as_float(), **options)
     sources = Sources(start=work[0], teacher=(work[0],))
     packed = train_folds(cells, work[1], folds, replace(QUANTIZED, epochs=epochs), architecture, sources, **options)
-    by_class = dataset.with_merged_classes(merged) if merged else dataset
-    labelled = dataset.labels >= 0
-    groups = {name: labelled & (by_class.labels == label) for label, name in enumerate(by_class.classes)}
     integers, floats = stain_number.predict_folds(packed, cells), stain_number.predict_folds(plain, cells)
     drawn = (
         stain_image.draw(

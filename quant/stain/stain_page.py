@@ -142,9 +142,11 @@ def _image_sections(image: dict[str, Any], drawn: Drawn, figures: dict[str, Any]
 
 
 def r_text(entry: dict[str, Any] | None) -> str:
-    """A correlation with its interval; a dash where there is none."""
+    """A correlation, with its interval where it has one; a dash where there is none."""
     if entry is None or entry["r"] is None:
         return "–"
+    if "low" not in entry:
+        return f"{entry['r']:.3f}"
     return f"{entry['r']:.3f} ({entry['low']:.3f} to {entry['high']:.3f})"
 
 

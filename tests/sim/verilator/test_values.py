@@ -18,10 +18,11 @@ from icsort.quant.packaging.export import export_package
 from icsort.quant.stain.cells import stained
 from icsort.quant.training.recipe import Recipe
 from icsort.quant.training.train import train_run
+from icsort.sim.bit_true.scheduler import Outcome
 from icsort.sim.commands.simulate import gate_program
 from icsort.sim.simulate.fast import run_fast
-from icsort.sim.simulate.lines import flow, load_cells
-from icsort.sim.simulate.sorter import simulate
+from icsort.sim.simulate.lines import flow, flow_past, load_cells
+from icsort.sim.simulate.sorter import events, run_armed, simulate
 from icsort.sim.verilator.board import virtual_board
 from tests.sim.conftest import icsort
 from tests.sim.verilator.test_board import CYCLES_PER_CELL, host, refused
@@ -83,6 +84,17 @@ def test_rtl_is_equal_to_its_references(values: ValueSystem) -> None:
     assert fast.accuracy(values.cells) is None
 
 
+def test_sort_pulses_follow_the_value(values: ValueSystem) -> None:
+    """Whatever the machine's load: lines in one go, a pulse for each event of which enough is predicted."""
+    build = values.build
+    stream = flow_past(build, values.cells)
+    outcome = run_armed(build, stream.lines, program=gate_program(build, values.gates))
+    expected = IntegerNetwork(build.folder).logits(stream.pixels)[:, 0] * build.manifest.unit_values[0]
+    found = [record.outcome is Outcome.SORTED for record in events(outcome)]
+    assert found == (expected >= values.least).tolist()
+    assert 0 < sum(found) == len(outcome.summary["sort_pulses"]) < len(found)
+
+
 def test_a_gate_on_the_value_sorts(values: ValueSystem, tmp_path: Path) -> None:
     """Of every event value and decision, in the host's words, in the recording and in the preview of it."""
     build = values.build
@@ -98,11 +110,11 @@ def test_a_gate_on_the_value_sorts(values: ValueSystem, tmp_path: Path) -> None:
         done = host("watch", *words, *at)
         assert done.returncode == 0, done.stderr
         board.stop()
-    events = [json.loads(line) for line in out.read_text().splitlines()]
-    told = np.array([event["values"]["DNA"] for event in events])
+    lines = [json.loads(line) for line in out.read_text().splitlines()]
+    told = np.array([line["values"]["DNA"] for line in lines])
     assert told == pytest.approx(expected)
     wanted = told >= values.least
-    assert [event["outcome"] == "SORTED" for event in events] == wanted.tolist()
+    assert [line["outcome"] == "SORTED" for line in lines] == wanted.tolist()
     assert 0 < wanted.sum() < count
     data = flowio.FlowData(tmp_path / "a.fcs")
     column = data.as_array().reshape(-1, data.channel_count)[:, data.pnn_labels.index("DNA")]
