@@ -132,6 +132,11 @@ COMMANDS = {
         "quant",
         "Show what a network looks at: saliency maps, worth of each channel, map of the cells, confusions.",
     ),
+    "discover": Entry(
+        "quant.commands.discover:discover",
+        "quant",
+        "Find phenotypes without labels, and make the network that sorts them.",
+    ),
     "study": Entry(
         "quant.commands.study:study",
         "quant",
