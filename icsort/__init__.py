@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sort cells by their images with a quantized neural network in an FPGA, and prove it without vendor tools.
 
-`icsort.train`, `export`, `package`, `classify`, `stain`, `compile`, `simulate` and `board` are the commands of these
-names as functions, `connect` is the board at a port, `connect_async` the same for asyncio (see icsort.api). They are
-imported when they are first asked for: a lab PC has neither torch nor FINN.
+`icsort.train`, `export`, `package`, `classify`, `stain`, `discover`, `compile`, `simulate` and `board` are the
+commands of these names as functions, `connect` is the board at a port, `connect_async` the same for asyncio (see
+icsort.api). They are imported when they are first asked for: a lab PC has neither torch nor FINN.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         compile,  # noqa: A004
         connect,
         connect_async,
+        discover,
         export,
         package,
         simulate,
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
     __version__: str
 
 __all__ = [
-    "__version__", "board", "classify", "compile", "connect", "connect_async", "export", "package", "simulate", "stain",
-    "train",
+    "__version__", "board", "classify", "compile", "connect", "connect_async", "discover", "export",
+    "package", "simulate", "stain", "train",
 ]  # fmt: skip
 
 

@@ -164,6 +164,41 @@ def stain(
     return found.figures
 
 
+def discover(
+    data: AnyPath,
+    out: AnyPath,
+    *,
+    clusters: int | None = None,
+    outliers: float = 0.0,
+    seeds: int = 5,
+    rounds: int = 4,
+    channels: Sequence[str] | None = None,
+    sort_by: Sequence[str] | None = None,
+    group_by: str | None = None,
+    seed: int = 0,
+    force: bool = False,
+) -> dict[str, Any]:
+    """Find phenotypes without labels: clusters, and the package that sorts by them, in the folder `out`.
+
+    data: a folder or a stack that `icsort data info` reads. clusters: how many; None: by the silhouette. outliers:
+    share of the cells, the furthest from all clusters, that are a class. seeds, rounds: whole searches, and trainings
+    in each. channels: to look at, all without; sort_by: those of them that the network sees. group_by: as for
+    `icsort train`, the conditions that are compared. Returns the report. Needs icsort[quant].
+    """
+    from icsort.output import result_folder
+    from icsort.quant.discovery import discovery_page
+    from icsort.quant.discovery.discover import DISCOVERY_FILE, Plan, read_cells
+    from icsort.quant.discovery.discover import discover as find_clusters
+    from icsort.report import page as report
+
+    plan = Plan(clusters, seeds, rounds, outliers, sort_by=tuple(sort_by or ()))
+    cells = read_cells(Path(data), channels, group_by=group_by, seed=seed)
+    with result_folder(Path(out), DISCOVERY_FILE, force) as folder:
+        figures, discovery = find_clusters(cells, folder, plan, seed=seed)
+        report.write(folder, discovery_page.page(figures, discovery), DISCOVERY_FILE, figures)
+    return figures
+
+
 def compile(  # noqa: A001
     package: AnyPath,
     out: AnyPath,

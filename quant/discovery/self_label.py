@@ -3,8 +3,8 @@
 
 After Caron et al. 2018 (Deep Clustering) and the self-labels of Zhang et al.: training cells are turned, mirrored and
 moved, so that what the network tells apart is no matter of orientation. A cell's features are those before the head,
-averaged over all orientations; k-means sees them through the head (the logits), where directions in which clusters do
-not differ count nothing.
+averaged over all orientations; k-means sees them through the head and its softmax, where directions in which clusters
+do not differ count nothing and a cell that the network is sure of cannot outweigh the others.
 """
 
 from collections.abc import Callable
@@ -25,7 +25,8 @@ from icsort.quant.training.samples import Samples, class_weights
 
 SETTLED = 0.95  # adjusted Rand index of two rounds
 COMPONENTS = 16  # of the network's features
-STEPS = 200  # of a round's training, at least: fewer cells are shown more often
+STEPS = 200  # of a round's training, at least: fewer cells are shown more often, up to MOST_EPOCHS times
+MOST_EPOCHS = 20
 VALIDATED = 10  # one cell of so many chooses a round's epoch
 ROUND = Recipe(learning_rate=2e-3)  # but for the epochs
 
@@ -53,14 +54,14 @@ def self_label(
     seed: int,
     progress: Callable[[str], None] = lambda _: None,
 ) -> SelfLabels:
-    """Clusters of cells from the first ones (N,), which are 0 to K - 1, by at most `rounds` trainings.
+    """Clusters of cells from the first ones (N,), which are 0 to K - 1, by 1 to `rounds` trainings.
 
     samples: of the N cells in their orientations; their labels are not looked at. architecture: trained in floating
-    point. The network goes on from the round before. progress: is told each round. Raises
-    IcsortError where a cluster shrinks to fewer cells than can be learned, and for a training that diverges.
+    point; it goes on from the round before. progress: is told each round. Raises IcsortError
+    where a cluster shrinks to fewer cells than can be learned, and for a training that diverges.
     """
     clusters = int(first.max()) + 1
-    recipe = replace(ROUND, epochs=-(-STEPS * ROUND.batch // len(first)))
+    recipe = replace(ROUND, epochs=min(MOST_EPOCHS, -(-STEPS * ROUND.batch // len(first))))
     torch.manual_seed(seed)
     _, _, channels, height, width = samples.pixels.shape
     network = architecture.as_float().build(channels, clusters, height, width)
@@ -78,9 +79,9 @@ def self_label(
                 lambda _: None, progress=False
             )
         network.load_state_dict(done.best)
-        features, logits = orientation_features(network, samples)
-        centres = np.stack([logits[labels == cluster].mean(axis=0) for cluster in range(clusters)])
-        renewed = k_means(logits, clusters, seed, centres)
+        features, posteriors = orientation_features(network, samples)
+        centres = np.stack([posteriors[labels == cluster].mean(axis=0) for cluster in range(clusters)])
+        renewed = k_means(posteriors, clusters, seed, centres)
         changes.append(float(adjusted_rand_score(labels, renewed)))
         labels = renewed
         progress(f"round {number}: {changes[-1]:.2f} as before")
@@ -92,8 +93,8 @@ def self_label(
 
 
 def orientation_features(network: Network, samples: Samples) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """What the head sees of each cell, (N, F), averaged over its orientations, each mirrored too, and its logits of it
-    (N, K)."""
+    """What the head sees of each cell, (N, F), averaged over its orientations, each mirrored too, and the posteriors
+    (N, K) that it gives that mean."""
     network.eval()
     shown = [(orientation, mirrored) for orientation in samples.pixels for mirrored in (False, True)]
     with torch.no_grad():
@@ -107,4 +108,4 @@ def orientation_features(network: Network, samples: Samples) -> tuple[NDArray[np
             for orientation, mirrored in shown
         )
         mean = torch.as_tensor(total) / len(shown)
-        return mean.double().numpy(), network.head(mean).double().numpy()
+        return mean.double().numpy(), torch.softmax(network.head(mean).double(), dim=1).numpy()
