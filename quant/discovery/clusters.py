@@ -18,7 +18,7 @@ from icsort.errors import IcsortError
 from icsort.quant.cells.splits import MIN_CELLS_PER_CLASS
 from icsort.quant.evaluation.intervals import CONFIDENCE
 
-STARTS = 10  # of k-means; the tightest clusters are taken
+STARTS = 4  # of k-means; the tightest clusters are taken
 SILHOUETTE_CELLS = 1000  # of a repeat, at most
 BINS = 20  # of a feature's distribution, of equally many cells each
 COMPONENTS = 20  # of the pixels, for the baseline

@@ -25,7 +25,7 @@ from icsort.quant.training.samples import Samples, class_weights
 
 SETTLED = 0.95  # adjusted Rand index of two rounds
 COMPONENTS = 16  # of the network's features
-STEPS = 200  # of a round's training, at least: fewer cells are shown more often, up to MOST_EPOCHS times
+STEPS = 100  # of a round's training, at least: fewer cells are shown more often, up to MOST_EPOCHS times
 MOST_EPOCHS = 20
 VALIDATED = 10  # one cell of so many chooses a round's epoch
 ROUND = Recipe(learning_rate=2e-3)  # but for the epochs
