@@ -99,6 +99,7 @@ def folds(
         if kept is None:
             rest = np.flatnonzero(fold_of[unit_of] != fold)
             share = max(2, round(len(rest) / len(labels) * TENTHS))
+            share = min(share, len(np.unique(unit_of[rest])))  # of few groups, one validates
             chosen = _a_pile(labels[rest], unit_of[rest], share, seed + fold, grouped=groups is not None)
             part_of[np.unique(unit_of[rest])[chosen]] = VALIDATION
         else:
@@ -203,6 +204,8 @@ def _deal(
     _, first, unit_of = np.unique(unit_of, return_index=True, return_inverse=True)
     if len(first) < count:
         raise IcsortError(f"there are {len(first)} groups, too few for {count} folds; give fewer --folds")
+    if grouped and len(first) == count:  # a group a pile, which the splitter does not promise
+        return np.arange(count)
     pile_of = np.zeros(len(first), np.int64)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of classes with fewer cells than piles: the caller checks

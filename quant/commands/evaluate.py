@@ -23,6 +23,10 @@ def evaluate(
     run: Annotated[
         list[Path] | None, typer.Option(help="Training run to lay beside on the same cells. May be repeated.")
     ] = None,
+    beside: Annotated[
+        Path | None,
+        typer.Option(help="Folds of the same cells that were split without groups: how much is lost on new groups."),
+    ] = None,
     merge: Merge = None,
     posterior: Annotated[float, typer.Option(min=0, max=1, help="Least posterior of the gates to check.")] = 0.9,
     prevalence: Annotated[
@@ -43,7 +47,7 @@ def evaluate(
     from icsort.quant.evaluation import evaluation_page as evaluation_report
     from icsort.quant.evaluation.evaluate import EVALUATION_FILE
     from icsort.quant.evaluation.evaluate import evaluate as score
-    from icsort.quant.evaluation.folds import evaluate_folds
+    from icsort.quant.evaluation.folds import evaluate_folds, lay_beside
     from icsort.quant.training.folds import folds_in, is_folds
     from icsort.quant.training.runs import read_config
     from icsort.report import page as report
@@ -57,6 +61,11 @@ def evaluate(
             counted = digitization(digitize) or Digitization.of(read_config(folds[0].run).data.digitization)
             cells = read_folder(data, names(channels), counted)
             found, decisions = evaluate_folds(folds, cells, merged=merged, posterior=posterior, sample=sample)
+            if beside is not None:
+                other, _ = evaluate_folds(folds_in(beside), cells, merged=merged, posterior=posterior)
+                found = lay_beside(found, other)
+        elif beside is not None:
+            raise IcsortError(f"{package}: --beside compares folds; give two folders of `icsort train --folds`")
         else:
             found, decisions = score(
                 package,
@@ -84,6 +93,9 @@ def print_evaluation(found: dict[str, Any], out: Path | None, as_json: bool) -> 
     print(f"not triggered        {found['not_triggered']}")
     print(f"accuracy             {report.with_interval(found['accuracy'])}")
     print(f"balanced accuracy    {report.with_interval(found['balanced_accuracy'])}")
+    if (beside := found.get("beside")) is not None:
+        print(f"  without groups     {report.with_interval(beside['balanced_accuracy'])} ({beside['name']})")
+        print(f"  drop on new groups {report.with_interval(beside['drop'])}")
     calibration = found["calibration"]
     print(
         f"calibration error    {calibration['error']:.3f} ({calibration['error_before']:.3f} before; by chance up to "

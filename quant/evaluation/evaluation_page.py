@@ -98,6 +98,7 @@ def page(report: dict[str, Any], decisions: Decisions) -> Page:
                 f"{calibration['error_by_chance']['high']:.3f}) if every posterior were exactly true.",
                 [png(_reliability_figure(calibration["bins"]))],
             ),
+            *([] if "beside" not in report else [_beside_section(report)]),
             Section("ROC", "Each class against the rest.", [png(_roc_figure(decisions))]),
             Section(
                 "Float, quantized, integer",
@@ -115,6 +116,26 @@ def page(report: dict[str, Any], decisions: Decisions) -> Page:
                 ],
             ),
         ],
+    )
+
+
+def _beside_section(report: dict[str, Any]) -> Section:
+    beside = report["beside"]
+    return Section(
+        "On groups that the network has not seen",
+        "The same cells, once in folds that keep each group (plate, flask, donor, day) on one side, once in folds that "
+        "do not. What is lost is what the network knew of the groups; on your next one it will not know it either. The "
+        "drop's interval takes both to be independent and is rather too wide.",
+        head=["folds", "accuracy", "balanced accuracy"],
+        rows=[
+            ["by group", with_interval(report["accuracy"]), with_interval(report["balanced_accuracy"])],
+            [
+                f"without groups: {beside['name']}",
+                with_interval(beside["accuracy"]),
+                with_interval(beside["balanced_accuracy"]),
+            ],
+        ],
+        foot=["drop", "", with_interval(beside["drop"])],
     )
 
 

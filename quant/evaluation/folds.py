@@ -22,6 +22,7 @@ from icsort.quant.evaluation.evaluate import (
     score,
     unseen,
 )
+from icsort.quant.evaluation.intervals import balanced_difference
 from icsort.quant.evaluation.metrics import Decisions
 from icsort.quant.training.folds import Fold
 from icsort.quant.training.runs import load_run
@@ -89,6 +90,22 @@ def evaluate_folds(
         ],
     )
     return report, decisions
+
+
+def lay_beside(grouped: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    """The report `grouped` of folds that keep groups apart, with that of folds of the same cells that do not, and the
+    drop of the balanced accuracy from these to those.
+
+    The drop's interval takes the cells of both to be independent, and so is rather too wide. Raises IcsortError for
+    reports of other cells or classes.
+    """
+    if [entry["name"] for entry in grouped["classes"]] != [entry["name"] for entry in other["classes"]]:
+        raise IcsortError("--beside: its folds have other classes; train both on the same data")
+    if (grouped["cells"], grouped["not_triggered"]) != (other["cells"], other["not_triggered"]):
+        raise IcsortError("--beside: its folds have tested other cells; train both on the same data")
+    scores = {key: other[key] for key in ("accuracy", "balanced_accuracy")}
+    drop = balanced_difference(other["confusion"], grouped["confusion"])
+    return grouped | {"beside": {"name": other["package"]["name"], **scores, "drop": drop}}
 
 
 def _one(fold: Fold, dataset: Dataset, merged: Mapping[str, Sequence[str]]) -> FoldResult:

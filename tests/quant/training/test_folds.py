@@ -3,6 +3,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from icsort.cli.root import app
 from icsort.errors import IcsortError
 from icsort.quant.cells.dataset import Dataset
 from icsort.quant.evaluation.evaluate import evaluate
-from icsort.quant.evaluation.folds import evaluate_folds
+from icsort.quant.evaluation.folds import evaluate_folds, lay_beside
 from icsort.quant.networks.architectures import Architecture
 from icsort.quant.training import folds
 from icsort.quant.training.folds import folds_in, train_folds
@@ -175,3 +176,31 @@ def test_the_commands(stacks: Path, tmp_path: Path, cells: Dataset) -> None:
     again = ["evaluate", out, "--data", stacks, "--channels", ",".join(cells.channels), "--json"]
     result = CliRunner().invoke(app, [*map(str, again)], catch_exceptions=False)
     assert json.loads(result.stdout)["confusion"] == report["confusion"]
+
+
+def test_the_drop_on_new_groups(float_folder: Path, cells: Dataset, stacks: Path, tmp_path: Path) -> None:
+    """One fold a group beside folds that know no groups: the drop is the difference of the two, told as such."""
+    names = np.array(["day 1", "day 2", "day 3"])
+    days = replace(cells, groups=names[np.random.default_rng(1).integers(0, 3, len(cells.labels))])
+    grouped = tmp_path / "grouped"
+    made = train_folds(days, grouped, COUNT, SHORT, FLOAT, progress=False)
+    tested = [json.loads((fold.run / "split.json").read_text())["test"] for fold in made]
+    assert days.groups is not None
+    assert sorted(set(days.groups[indices].tolist()).pop() for indices in tested) == names.tolist()
+    assert all(len(set(days.groups[indices].tolist())) == 1 for indices in tested)
+    words = ["evaluate", grouped, "--data", stacks, "--channels", ",".join(cells.channels), "--beside", float_folder]
+    said = CliRunner().invoke(app, [*map(str, words), "--json"], catch_exceptions=False)
+    figures, other = json.loads(said.stdout), evaluate_folds(folds_in(float_folder), cells)[0]
+    beside = figures["beside"]
+    assert beside["balanced_accuracy"] == other["balanced_accuracy"]
+    difference = other["balanced_accuracy"]["value"] - figures["balanced_accuracy"]["value"]
+    assert beside["drop"]["value"] == pytest.approx(difference)
+    assert beside["drop"]["low"] < difference < beside["drop"]["high"]
+    with pytest.raises(IcsortError, match="other classes"):
+        lay_beside(figures, {**other, "classes": other["classes"][1:]})
+    with pytest.raises(IcsortError, match="other cells"):
+        lay_beside(figures, {**other, "cells": other["cells"] + 1})
+    with pytest.raises(IcsortError, match="--beside compares folds"):
+        CliRunner().invoke(
+            app, ["evaluate", "none", "--data", str(stacks), "--beside", str(grouped)], catch_exceptions=False
+        )
