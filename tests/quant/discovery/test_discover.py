@@ -2,6 +2,8 @@
 """`icsort discover` as a whole: what it writes, says and refuses, and that its clusters sort."""
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,7 +22,6 @@ from icsort.quant.cells.readers.shards import write_shards
 from icsort.quant.discovery import discovery_page
 from icsort.quant.discovery.discover import Plan, discover
 from icsort.quant.training.recipe import Recipe
-from icsort.sim.simulate.lines import flow, load_cells
 from tests.quant.cells.files import real
 
 QUICK = Recipe(epochs=2, batch=16)
@@ -125,6 +126,13 @@ def test_bad_input_is_one_line(folder: Path, cells: Dataset, tmp_path: Path) -> 
         discover(alike, tmp_path, Plan(2))
 
 
+def command(*words: object) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "icsort", *map(str, words)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.full
 def test_jurkat_clusters_are_phases_and_sort(tmp_path: Path) -> None:
     """The published phases come out without labels, and a gate on a cluster sorts on the virtual board."""
@@ -134,8 +142,11 @@ def test_jurkat_clusters_are_phases_and_sort(tmp_path: Path) -> None:
     build = icsort.compile(tmp_path / "out" / "package", tmp_path / "build")
     heldout = tmp_path / "out" / "run" / "heldout.npz"
     assert icsort.simulate(build, heldout, count=40).equal
-    shown = load_cells(heldout, build.manifest, 60)
-    stream = flow(shown, build.manifest, 6_700 / build.line_beats)
-    with icsort.board(build, heldout, tmp_path / "board") as board, icsort.connect(str(board.port)) as sorter:
-        sorter.set_gate(["cluster 1"], 0.5, build.manifest)
-        assert stream.events
+    with icsort.board(build, heldout, tmp_path / "board") as board:
+        at = ("--port", board.port, "--model", build.folder)
+        command("gate", "set", "cluster 1", "--posterior", 0.5, *at)
+        command("watch", "--arm", "--count", 100, "--out", tmp_path / "events.jsonl", *at)
+    events = [json.loads(line) for line in (tmp_path / "events.jsonl").read_text().splitlines()]
+    wanted = [event["class"] == 0 and event["posterior"] >= 0.5 for event in events]
+    assert [event["outcome"] == "SORTED" for event in events] == wanted
+    assert 10 < sum(wanted) < 90
