@@ -22,6 +22,7 @@ from icsort.quant.training.fitting import BATCH, Fitting
 from icsort.quant.training.processes import processes
 from icsort.quant.training.recipe import Recipe
 from icsort.quant.training.samples import Samples, class_weights
+from icsort.quant.training.tasks import Classification
 
 SETTLED = 0.95  # adjusted Rand index of two rounds
 COMPONENTS = 16  # of the network's features
@@ -74,8 +75,9 @@ def self_label(
         training = replace(samples, labels=torch.from_numpy(labels))
         validation = replace(training, pixels=samples.pixels[:1, held], labels=training.labels[held])
         weights = class_weights(training.labels, names, recipe.balance)
+        task = Classification(weights, recipe.label_smoothing, recipe.softness)
         with processes("cpu") as alone:
-            done = Fitting(network, training, validation, recipe, weights, seed + number, alone).run(
+            done = Fitting(network, training, validation, recipe, task, seed + number, alone).run(
                 lambda _: None, progress=False
             )
         network.load_state_dict(done.best)
