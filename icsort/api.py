@@ -199,6 +199,60 @@ def discover(
     return figures
 
 
+def respond(
+    data: AnyPath,
+    out: AnyPath,
+    *,
+    label_by: str | None = None,
+    group_by: str | None = None,
+    vote_by: str | None = None,
+    table: AnyPath | None = None,
+    measure: bool = False,
+    without: str | None = None,
+    masks: AnyPath | None = None,
+    controls: Sequence[str] = (),
+    channels: Sequence[str] | None = None,
+    folds: int | None = None,
+    members: int = 1,
+    epochs: int | None = None,
+    seed: int = 0,
+    jobs: int = 1,
+    force: bool = False,
+) -> dict[str, Any]:
+    """Tell the response of cells to a treatment from image, mask, distance map and features; the report is `out`.
+
+    data: what `icsort data info` reads. label_by, group_by, vote_by, table, measure, without, masks, folds, members,
+    jobs: as `icsort respond --help` says of them. controls: classes that are downsampled; treated cells are checked
+    against the first. Returns what `icsort respond --json` prints; more options, and the decisions of every cell:
+    `icsort.quant.response.respond`. Needs icsort[quant].
+    """
+    from icsort.output import result_folder
+    from icsort.quant.cells.find import read_folder
+    from icsort.quant.response import response_page
+    from icsort.quant.response.fit import Plan
+    from icsort.quant.response.respond import RESPONSE_FILE
+    from icsort.quant.response.respond import respond as run
+
+    plan = Plan(members=members) if epochs is None else Plan(members=members, epochs=epochs)
+    with result_folder(Path(out), RESPONSE_FILE, force) as folder:
+        dataset = read_folder(Path(data), channels, group_by=group_by, label_by=[label_by] if label_by else [])
+        figures, response = run(
+            dataset,
+            table=None if table is None else Path(table),
+            measure=measure,
+            without=without,
+            masks=None if masks is None else Path(masks),
+            vote_by=vote_by,
+            controls=controls,
+            folds=folds,
+            plan=plan,
+            seed=seed,
+            jobs=jobs,
+        )
+        response_page.write(folder, figures, response)
+    return figures
+
+
 def compile(  # noqa: A001
     package: AnyPath,
     out: AnyPath,

@@ -81,14 +81,16 @@ GroupBy = Annotated[
     str | None,
     typer.Option(
         help="What belongs together (plate, well, donor, day): a regular expression searched in each file name, its "
-        "parentheses are the group; or a table with the columns name and group; or none."
+        "parentheses are the group; or columns of the cells' own table, plate+well; or a table with the columns name "
+        "and group; or none."
     ),
 ]
 LabelBy = Annotated[
     list[str] | None,
     typer.Option(
         help="Label of recorded images: class (that the network predicted), 'gate NAME' of the recording (repeated: a "
-        "class each), or a table with the columns name or event, and label: TABLE, or TABLE:COLUMN."
+        "class each), or a table with the columns name or event, and label: TABLE, or TABLE:COLUMN. Of a .npz with its "
+        ".csv: the column."
     ),
 ]
 Merge = Annotated[list[str] | None, typer.Option(help="Classes that count as one: NAME=CLASS+CLASS. May be repeated.")]

@@ -142,6 +142,11 @@ COMMANDS = {
         "quant",
         "Repeat the image-enabled-cell-sorting study: ResNets and MobileNetV2 on 7, 3 and 1 channels.",
     ),
+    "respond": Entry(
+        "quant.commands.respond:respond",
+        "quant",
+        "Tell the response of cells to a treatment from image, mask, distance map and features, with a vote a well.",
+    ),
     "package": Entry(
         "own_network:command", "hw", "Make a model package of your own QONNX file, to compile and simulate."
     ),

@@ -246,6 +246,20 @@ class Dataset:
         index = np.asarray([classes.index(name) for name in new])
         return replace(self, labels=index[self.labels], classes=classes)
 
+    def without_classes(self, left_out: Sequence[str]) -> "Dataset":
+        """The data without these classes, whose names it has; labels are numbered anew. Raises IcsortError for others,
+        and where no class is left."""
+        if not left_out:
+            return self
+        unknown = [name for name in left_out if name not in self.classes]
+        kept = tuple(name for name in self.classes if name not in left_out)
+        if unknown or not kept:
+            problem = f"there is no class {unknown[0]} to leave out" if unknown else "no class is left"
+            raise IcsortError(f"{self.origin}: {problem}; there are {', '.join(self.classes)}")
+        position = np.asarray([kept.index(name) if name in kept else -1 for name in self.classes])
+        chosen = self.subset(np.flatnonzero((self.labels >= 0) & (position[self.labels] >= 0)))
+        return replace(chosen, labels=position[chosen.labels], classes=kept)
+
     def without_small_classes(self, minimum: int = MIN_CLASS) -> tuple["Dataset", dict[str, int]]:
         """The data without the classes of fewer than `minimum` cells, and those classes with their cells.
 
@@ -255,16 +269,13 @@ class Dataset:
         dropped = {name: count for name, count in counts.items() if count < minimum}
         if not dropped:
             return self, {}
-        classes = tuple(name for name in self.classes if name not in dropped)
-        if not classes:
+        if len(dropped) == len(self.classes):
             name, count = max(counts.items(), key=lambda item: item[1])
             raise IcsortError(
                 f"{self.origin}: no class has {minimum} images (the largest, {name}, has {count}); "
                 f"add cells or give a smaller --min-class"
             )
-        position = np.asarray([classes.index(name) if name in classes else -1 for name in self.classes])
-        kept = self.subset(np.flatnonzero(position[self.labels] >= 0))
-        return replace(kept, labels=position[kept.labels], classes=classes), dropped
+        return self.without_classes(tuple(dropped)), dropped
 
 
 def check_alike(cells: Dataset, first: Dataset) -> None:

@@ -13,7 +13,7 @@ from icsort.quant.cells.counts import Digitization
 from icsort.quant.cells.dataset import CHUNK_CELLS, concatenate
 from icsort.quant.cells.dataset import Dataset as Dataset  # importers of this module take it from here
 from icsort.quant.cells.groups import group_cells
-from icsort.quant.cells.readers import recorded
+from icsort.quant.cells.readers import arrays, recorded
 from icsort.quant.cells.readers.reading import Reading, Unreadable
 from icsort.quant.cells.readers.registry import reader_of
 from icsort.quant.synthetic import demo_cells
@@ -69,13 +69,14 @@ def read_pieces(
     ... digitization: of floating-point pixels. group_by: see cells.groups; without it the rule that is known for the
     folder's name, else no groups; shards have groups of their own. unreadable: whether an image among many that cannot
     be read is refused or skipped. labelled: leave out cells without a label and name them; else their label is -1.
-    one_type: refuse images whose pixels are stored in differing types. label_by: of recorded images, see
-    readers.recorded. Raises IcsortError for whatever does not fit.
+    one_type: refuse images whose pixels are stored in differing types. label_by: of recorded images and of
+    arrays, see readers.recorded and readers.arrays. Raises IcsortError for whatever does not fit.
     """
     reader = reader_of(folder)
-    if label_by and reader is not recorded:
+    if label_by and reader not in (recorded, arrays):
         raise IcsortError(
-            f"--label-by is of {recorded.LAYOUT}, and {folder} has labels of its own or none; leave it out"
+            f"--label-by is of {recorded.LAYOUT}, or {arrays.LAYOUT}, and {folder} has labels of its own or none; "
+            "leave it out"
         )
     published = PUBLISHED_SETS.get(folder.resolve().name)
     names = channels or (published.channels if published else None)
@@ -95,7 +96,7 @@ def read_pieces(
             piece,
             digitization=reading.digitization if digitized else piece.digitization,
             source=published.source if published else piece.source,
-            groups=group_cells(piece.names, rule) if rule else piece.groups,
+            groups=group_cells(piece.names, rule, piece.parameters) if rule else piece.groups,
         )
 
 
@@ -128,7 +129,8 @@ def _with_labels(folder: Path, pieces: Iterable[Dataset]) -> Iterator[Dataset]:
     if not labelled:
         raise IcsortError(
             f"{folder}: its {cells_seen} cells have no labels; give a folder or a stack a class, a gate table, or for "
-            "recorded images --label-by (`icsort data info` and `icsort classify` take cells without labels)"
+            "recorded images --label-by, as for arrays (`icsort data info` and `icsort classify` take cells without "
+            "labels)"
         )
 
 

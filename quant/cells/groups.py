@@ -14,16 +14,22 @@ from icsort.errors import IcsortError
 NO_GROUPS = "none"
 
 
-def group_cells(names: Sequence[str], rule: str) -> NDArray[np.str_] | None:
+def group_cells(names: Sequence[str], rule: str, parameters: pd.DataFrame | None = None) -> NDArray[np.str_] | None:
     """The group of each cell, (N,) strings; None where the rule is "none".
 
     names: of the cells, as `Dataset.names` has them. rule: the path of a table with the columns name and group
     (separated by comma, semicolon or tab), or a regular expression that is searched in each name: its groups, joined by
-    a slash, are the cell's group. Raises IcsortError for a cell without a group.
+    a slash, are the cell's group. parameters: a table that the cells come with, a row each, whose columns may be named
+    instead, joined by a plus: plate+well. Raises IcsortError for a cell without a group.
     """
     if rule == NO_GROUPS:
         return None
-    groups = _from_table(names, Path(rule)) if Path(rule).is_file() else _from_pattern(names, rule)
+    columns = [name.strip() for name in rule.split("+")]
+    if parameters is not None and set(columns) <= set(parameters.columns):
+        rows = parameters[columns].fillna("").astype(str).itertuples(index=False)
+        groups = ["/".join(row) if all(row) else "" for row in rows]
+    else:
+        groups = _from_table(names, Path(rule)) if Path(rule).is_file() else _from_pattern(names, rule)
     lacking = [name for name, group in zip(names, groups, strict=True) if not group]
     if lacking or not names:
         named = f"{len(lacking)} of {len(names)} cells (first {lacking[0]})" if lacking else "cells without a name"

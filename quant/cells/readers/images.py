@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Files of one cell each: PNG, BMP, JPEG or TIFF, and many of them as pieces of one set."""
 
+import io
 import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -56,7 +57,12 @@ def read_image(path: Path, digitization: Digitization | None = None) -> CellImag
     Raises IcsortError for a damaged file, for other kinds of picture, and for a TIFF of several cells.
     """
     if path.suffix.lower() not in TIFF_SUFFIXES:
-        return _read_picture(path)
+        try:
+            return read_picture(path, path.read_bytes())
+        except PermissionError:
+            raise IcsortError(f"{path}: may not be read; change its permissions") from None
+        except OSError as error:
+            raise IcsortError(f"{path}: cannot be read ({error.strerror}); copy it again") from None
     tiff = read_tiff(path)
     cells, _, height, width = tiff.pixels.shape
     if cells != 1:
@@ -105,14 +111,13 @@ def _damage_is_told() -> Iterator[None]:
         ImageFile.LOAD_TRUNCATED_IMAGES = filled
 
 
-def _read_picture(path: Path) -> CellImage:
+def read_picture(path: Path | str, content: bytes) -> CellImage:
+    """One cell of the content of a PNG, BMP or JPEG. path: for messages. Raises IcsortError as `read_image`."""
+    head = content[: PNG_HEAD.size]
     try:
-        head = path.read_bytes()[: PNG_HEAD.size]
-        with _damage_is_told(), Image.open(path) as picture:
+        with _damage_is_told(), Image.open(io.BytesIO(content)) as picture:
             mode, kind, frames = picture.mode, picture.format, getattr(picture, "n_frames", 1)
             pixels = np.asarray(picture)
-    except PermissionError:
-        raise IcsortError(f"{path}: may not be read; change its permissions") from None
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         detail = str(error).splitlines()
         raise IcsortError(

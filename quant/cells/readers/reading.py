@@ -22,7 +22,7 @@ class Reading:
 
     channels: names in order, instead of those in the files. digitization: of floating-point pixels. unreadable: whether
     an image among many that cannot be read is refused, or left out and named. size: cells a piece; None for all.
-    label_by: of recorded images, which have no labels of their own (readers.recorded).
+    label_by: of recorded images and arrays, whose labels have to be named (readers.recorded, readers.arrays).
     """
 
     channels: tuple[str, ...] | None = None

@@ -5,10 +5,28 @@ from collections import Counter
 from pathlib import Path
 
 from icsort.errors import IcsortError
-from icsort.quant.cells.readers import class_folders, class_stacks, recorded, shards, sorter_events, unlabelled
+from icsort.quant.cells.readers import (
+    archives,
+    arrays,
+    class_folders,
+    class_stacks,
+    recorded,
+    shards,
+    sorter_events,
+    unlabelled,
+)
 from icsort.quant.cells.readers.reading import Reader, entries
 
-READERS: tuple[Reader, ...] = (shards, recorded, sorter_events, class_folders, class_stacks, unlabelled)
+READERS: tuple[Reader, ...] = (
+    shards,
+    recorded,
+    sorter_events,
+    class_folders,
+    class_stacks,
+    arrays,
+    archives,
+    unlabelled,
+)
 
 
 def reader_of(path: Path) -> Reader:

@@ -234,7 +234,7 @@ def _table(cells: Dataset, rows: slice) -> pa.RecordBatch:
     if cells.groups is not None:
         columns["group"] = pa.array(cells.groups[rows].tolist(), pa.string())
     if cells.parameters is not None:
-        for name, figures in cells.parameters.iloc[rows].items():
+        for name, figures in cells.parameters.select_dtypes("number").iloc[rows].items():
             columns[PARAMETER + str(name)] = pa.array(figures, pa.float64())
     return pa.record_batch(columns)
 
