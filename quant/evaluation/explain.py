@@ -7,6 +7,7 @@ which needs no gradient and so explains the very integers that hardware computes
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ from icsort.quant.training.runs import load_run
 EXPLANATION_FILE = "explanation.json"
 FORMAT = "icsort-explanation"
 VERSION = 1
+MOVES = range(-4, 4)  # pixels, along lines and columns: all places of a pixel on a grid of strides up to 8
 PATCH, STRIDE = 7, 3  # pixels that occlusion hides at once, and between two places
 COMPONENTS = 50  # of the principal components that t-SNE starts from, as its authors do
 PERPLEXITY = 30.0
@@ -183,10 +185,19 @@ def saliency(
 
     pixels: (N, H, W, C); targets: (N,) classes; empty: (C,) pixel between cells, with which occlusion hides a patch in
     all channels at once.
+
+    Where a convolution strides, some pixels reach more of its windows than their neighbours do, and the gradient of one
+    image shows that grid. Noise does not move the grid, so averaging over noise keeps it; here the mean of gradients of
+    the image at all MOVES is taken, each moved back.
     """
     inputs, classes = _tensor(pixels), torch.from_numpy(targets)
     if subject.differentiable:
-        attribution = captum.attr.Saliency(subject.logits).attribute(inputs.requires_grad_(), classes)
+        gradient = captum.attr.Saliency(subject.logits)
+        attribution = torch.zeros_like(inputs)
+        for move in product(MOVES, MOVES):
+            moved = torch.roll(inputs, move, dims=(2, 3)).requires_grad_()
+            back = (-move[0], -move[1])
+            attribution += torch.roll(gradient.attribute(moved, classes), back, dims=(2, 3)) / len(MOVES) ** 2
     else:
         patch = (inputs.shape[1], *(min(PATCH, side) for side in inputs.shape[2:]))
         hidden = torch.from_numpy(empty).float()[None, :, None, None].expand(1, *inputs.shape[1:])

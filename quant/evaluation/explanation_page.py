@@ -18,7 +18,8 @@ def page(report: dict[str, Any], explanation: Explanation) -> Page:
     """The report of icsort.quant.evaluation.explain as a page."""
     data, scores = report["data"], report["with_all_channels"]
     how = {
-        "gradient": "Bright is where a small change of the pixel changes the network's answer most (its gradient).",
+        "gradient": "Bright is where a small change of the pixel changes the network's answer most (its gradient,"
+        " the mean over moves of the image).",
         "occlusion": "Bright is where hiding a patch of the cell changes the network's answer most; the network is the "
         "integer one that the FPGA runs.",
     }[report["method"]]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFile
+from PIL import Image, ImageFile, UnidentifiedImageError
 
 from icsort.errors import IcsortError
 from icsort.quant.cells.counts import Digitization, to_counts
@@ -118,6 +118,8 @@ def read_picture(path: Path | str, content: bytes) -> CellImage:
         with _damage_is_told(), Image.open(io.BytesIO(content)) as picture:
             mode, kind, frames = picture.mode, picture.format, getattr(picture, "n_frames", 1)
             pixels = np.asarray(picture)
+    except UnidentifiedImageError:
+        raise IcsortError(f"{path}: truncated or damaged image (no picture that is known); copy it again") from None
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         detail = str(error).splitlines()
         raise IcsortError(

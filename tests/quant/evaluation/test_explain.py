@@ -2,8 +2,10 @@
 """Explanations of a run and of its package: maps see what decides, figures are those of the decisions."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
+import captum.attr
 import numpy as np
 import pytest
 import torch
@@ -39,6 +41,31 @@ def test_saliency_is_where_the_network_looks(differentiable: bool, seed: int) ->
     assert (inside > 0).all()
     assert (maps[:, 13:] == 0).all()  # further away than a patch reaches
     assert (inside >= maps.max(axis=(1, 2)) * 0.5).all()
+
+
+def on_the_grid(maps: np.ndarray, period: int) -> float:
+    """Share of the maps' power (N, H, W), less their means, that repeats with the period."""
+    power = np.abs(np.fft.fft2(maps - maps.mean(axis=(1, 2), keepdims=True))) ** 2
+    step = maps.shape[1] // period
+    return float(power[:, ::step, ::step].sum() / power.sum())
+
+
+@pytest.mark.parametrize("strides", [1, 2, 3])
+def test_strides_leave_no_grid_in_a_saliency_map(strides: int, seed: int) -> None:
+    torch.manual_seed(seed)
+    layers: list[torch.nn.Module] = []
+    for index in range(strides):
+        layers += [torch.nn.Conv2d(8 if index else 2, 8, 3, stride=2, padding=1), torch.nn.ReLU()]
+    network = torch.nn.Sequential(*layers, torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(8, 2))
+    subject = replace(planted(True), logits=network)
+    pixels = np.random.default_rng(seed).integers(0, 60, (4, 32, 32, 2)).astype(np.uint8)
+    pixels[:, 10:22, 8:20] += 150
+    targets = np.array([0, 1, 0, 1])
+    inputs = torch.from_numpy(pixels.transpose(0, 3, 1, 2)).float().requires_grad_()
+    plain = captum.attr.Saliency(network).attribute(inputs, torch.from_numpy(targets)).amax(dim=1).numpy()
+    maps = saliency(subject, pixels, targets, np.array([0, 0], np.uint8))
+    assert on_the_grid(plain, 2**strides) > 0.1
+    assert on_the_grid(maps, 2**strides) < on_the_grid(plain, 2**strides) / 3
 
 
 def test_confusions_are_ordered_by_share_and_sureness() -> None:
