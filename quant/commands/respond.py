@@ -142,13 +142,13 @@ def respond(
         if "vote" in each:
             majority, mean = (each["vote"][key]["accuracy"]["value"] for key in ("majority", "mean_posterior"))
             vote = f", votes right {report.percent(majority)} by majority, {report.percent(mean)} by mean posterior"
-        print(f"{each['name']:<34}balanced {report.percent(each['balanced_accuracy']['value'])}{vote}")
+        print(f"{each['name']:<52}balanced {report.percent(each['balanced_accuracy']['value'])}{vote}")
     weights = figures["attention"]["mean"]
-    print(f"{'attention':<34}" + ", ".join(f"{name} {weight:.2f}" for name, weight in weights.items()))
+    print(f"{'attention':<52}" + ", ".join(f"{name} {weight:.2f}" for name, weight in weights.items()))
     if (check := figures["control"]) is not None:
         against = f"{check['control']} against the others"
-        print(f"{against:<34}balanced {report.percent(check['balanced_accuracy'])}, logistic regression on the table")
+        print(f"{against:<52}balanced {report.percent(check['balanced_accuracy'])}, logistic regression on the table")
     for each in figures["confounds"]:
         if each["coincides"]:
             print(f"warning: {each['column']} and class coincide; these figures cannot tell which of them is seen")
-    print(f"{'report':<34}{out / report.PAGE_FILE}")
+    print(f"{'report':<52}{out / report.PAGE_FILE}")

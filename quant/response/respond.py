@@ -28,6 +28,7 @@ VERSION = 1
 PICTURES = ("image", "mask", "distance")
 INPUTS = (*PICTURES, TABLE)
 NETWORK = "network"
+BOTH = "network and logistic regression, mean posterior"
 
 
 @dataclass(frozen=True)
@@ -122,6 +123,9 @@ def respond(
         ),
         "area alone": baselines.by_folds(areas, labels, classes, tested, baselines.logistic, seed),
     }
+    linear = decisions["logistic regression on the table"]
+    both = (decisions[NETWORK].posterior + linear.posterior) / 2
+    decisions[BOTH] = Decisions(linear.names, labels, both.argmax(axis=1), both, linear.missed)
     if voting is not None:
         decisions["number of cells alone"] = baselines.counts_alone(labels, classes, voting, tested, seed)
     votes = {} if voting is None else {name: vote(each, voting) for name, each in decisions.items()}

@@ -194,6 +194,7 @@ def test_the_command(archive: Path, tmp_path: Path) -> None:
     assert {each["name"] for each in report["deciders"][3:]} == {
         "trees on the table",
         "logistic regression on the table",
+        "network and logistic regression, mean posterior",
         "area alone",
         "number of cells alone",
     }
