@@ -4,7 +4,7 @@
 import hashlib
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -18,6 +18,7 @@ from icsort.formats import package as manifest
 from icsort.formats.background import LINES_PER_SECOND
 from icsort.formats.board import load_board
 from icsort.formats.build import BUILD_FILE, FILE_LIST, GRAPH_FILE, Build, FoldingSearch, Layer, load_build
+from icsort.formats.fill import Fill
 from icsort.formats.known import KNOWN_FILE
 from icsort.output import result_folder
 from icsort.sim.bit_true import features as event_features
@@ -44,7 +45,7 @@ def compile_package(
     pixels_per_beat: int = 1,
     line_pixels: int | None = None,
     features: bool | None = None,
-    fill: float = 1.0,
+    fill: Fill = 1.0,
     all_in: bool = False,
     force: bool = False,
     checkpoints: Path | None = None,
@@ -54,7 +55,7 @@ def compile_package(
 
     out: must not exist; with `force` a build that is there is replaced, and nothing else is. folding: a folding file
     (see folding.folding) for what it names; the rest is chosen. rate, line_rate: cells and lines a second that must be
-    kept up with; fill: share of the board for the network; all_in: the last cycle of latency is worth all of that (see
+    kept up with; fill: shares of the board for the network; all_in: the last cycle of latency is worth all of that (see
     folding.optimizer). pixels_per_beat: at the network's
     input (see frontend.pixel_groups); line_pixels: at the sorter's, None: as few, a power of two, as keep up with
     line_rate, or with LINES_PER_SECOND. features: whether events have any, None: where they fit. checkpoints: folder,
@@ -108,7 +109,7 @@ def _compile_into(
     line_rate: float | None,
     at_once: tuple[int, int | None],
     features: bool | None,
-    share: tuple[float, bool],
+    share: tuple[Fill, bool],
     checkpoints: Path | None,
     progress: Callable[[str], None],
 ) -> None:
@@ -176,7 +177,7 @@ def _compile_into(
         part=description.part,
         budget=description.budget,
         budget_is=description.budget_is,
-        fill=share[0],
+        fill=dict(share[0]) if isinstance(share[0], Mapping) else share[0],
         all_in=share[1],
         clock_mhz=description.clock_mhz,
         clock_is=description.clock_is,

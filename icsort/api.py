@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from icsort.formats.build import Build
+    from icsort.formats.fill import Fill
     from icsort.formats.package import Manifest
     from icsort.host.async_sorter import AsyncSorter
     from icsort.host.sorter import Sorter
@@ -259,14 +260,15 @@ def compile(  # noqa: A001
     *,
     board: str = "virtual",
     rate: float | None = None,
-    fill: float = 1.0,
+    fill: "Fill" = 1.0,
     all_in: bool = False,
     force: bool = False,
 ) -> "Build":
     """Compile a model package into SystemVerilog for a board; the build is the folder `out`.
 
     board: as `icsort compile --list-boards` names it, or a folder with a board.json. rate: cells a second to keep up
-    with; None: a pixel each cycle. fill: share of the board that the network may take; all_in: all that
+    with; None: a pixel each cycle. fill: share of the board that the network may take, or shares by
+    resource, such as {"all": 0.3, "DSP": 0.7}; all_in: all that
     gains a cycle, not up to the knee alone. Needs icsort[hw].
     """
     from icsort.hw.compile import compile_package

@@ -6,8 +6,10 @@ from typing import Annotated
 import typer
 
 FillOption = Annotated[
-    float,
+    str,
     typer.Option(
-        min=0.01, max=1, help="Share of the board that the network may take, such as 0.8: routing needs room."
+        metavar="<share>",
+        help="Share of the board that the network may take, such as 0.8, as routing and the sorter need room; "
+        "0.3,DSP=0.7 for one resource another.",
     ),
 ]

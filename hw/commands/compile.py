@@ -9,6 +9,7 @@ import typer
 from icsort.cli import console
 from icsort.cli.options import Board, Force, Json, ListBoards, OptionalRate, PackageArgument, out
 from icsort.formats.build import Build
+from icsort.formats.fill import read_fill
 from icsort.hw.commands.board import FillOption
 from icsort.hw.compile import compile_package
 
@@ -36,7 +37,7 @@ def compile_(
             show_default="where they fit",
         ),
     ] = None,
-    fill: FillOption = 1.0,
+    fill: FillOption = "1",
     all_in: Annotated[
         bool, typer.Option("--all-in", help="Take what saves a cycle of latency, however little; else up to the knee.")
     ] = False,
@@ -62,7 +63,7 @@ def compile_(
             pixels_per_beat=pixels_per_beat,
             line_pixels=line_pixels,
             features=features,
-            fill=fill,
+            fill=read_fill(fill),
             all_in=all_in,
             force=force,
             checkpoints=keep_passes,

@@ -8,6 +8,7 @@ import typer
 
 from icsort.cli import console
 from icsort.cli.options import Boards, Force, Json, ListBoards, out
+from icsort.formats.fill import read_fill
 from icsort.hw.commands.board import FillOption
 from icsort.hw.synthesis.synth_table import SHOWN
 from icsort.output import result_folder
@@ -21,7 +22,7 @@ def explore(
         list[float] | None,
         typer.Option(min=1, help="Cells a second to keep up with; without it, a pixel each cycle. May be repeated."),
     ] = None,
-    fill: FillOption = 1.0,
+    fill: FillOption = "1",
     force: Force = False,
     as_json: Json = False,
     _list_boards: ListBoards = False,
@@ -36,14 +37,14 @@ def explore(
         result_folder(out, hw_explore.RESULT_FILE, force) as folder,
         console.progress("explore") as progress,
     ):
-        found = hw_explore.explore(packages, board or ["virtual"], rate or [None], progress, fill)
+        found = hw_explore.explore(packages, board or ["virtual"], rate or [None], progress, read_fill(fill))
         found.write(folder)
     if as_json:
         print((out / hw_explore.RESULT_FILE).read_text(encoding="utf-8"), end="")
         return
     table = console.table(
         *("network", "board", "folded for", "us after last pixel", "cycles", "cells/s", "accuracy", *SHOWN),
-        title=f"predicted; * takes more than {fill:.0%} of the board, - is slower than the rate asked for",
+        title=f"predicted; * takes more than {fill} of the board, - is slower than the rate asked for",
         text=("network", "board", "folded for"),
     )
     for point in found.points:

@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from icsort.errors import IcsortError
 from icsort.formats import package as manifest
 from icsort.formats.board import Board, load_board
+from icsort.formats.fill import RESOURCES, Fill, share_of
 from icsort.hw.compile import front_end
 from icsort.hw.folding import cycles, optimizer
 from icsort.hw.folding import folding as fold
@@ -52,9 +53,9 @@ class Point:
 
 @dataclass(frozen=True)
 class Exploration:
-    """Points found within the share `fill` of the boards, and why there is none: (network, board, reason)."""
+    """Points found within the shares `fill` of the boards, and why there is none: (network, board, reason)."""
 
-    fill: float
+    fill: Fill
     points: list[Point]
     refused: list[tuple[str, str, str]]
 
@@ -70,11 +71,11 @@ def explore(
     boards: Sequence[str],
     rates: Sequence[float | None],
     progress: Callable[[str], None] = lambda _: None,
-    fill: float = 1.0,
+    fill: Fill = 1.0,
 ) -> Exploration:
     """Fold each network for each board and rate. rates: cells a second; None: a pixel each cycle.
 
-    fill: share of the board that a network may take.
+    fill: shares of the board that a network may take.
     A rate or budget that cannot be kept is no error but a line of `refused`. Raises IcsortError for a package or board
     that is none, and a network that is not covered.
     """
@@ -125,7 +126,7 @@ def _point(
     target: optimizer.Target,
     folding: fold.Folding,
     what: tuple[str, str, float | None],
-    fill: float,
+    fill: Fill,
     asked: int,
 ) -> Point:
     prediction = cycles.predict(graph, folding, target.line_cycles)
@@ -139,8 +140,11 @@ def _point(
         wait_us=prediction.after_last_pixel / clock,
         cells_per_s=clock * 1e6 / prediction.interval,
         keeps_rate=prediction.interval <= asked,
-        resources={key: round(amount) for key, amount in zip(fold.RESOURCES, total, strict=True)},
-        fits=all(amount <= fill * board.budget.get(key, 0) for key, amount in zip(fold.RESOURCES, total, strict=True)),
+        resources={key: round(amount) for key, amount in zip(RESOURCES, total, strict=True)},
+        fits=all(
+            amount <= share_of(fill, key) * board.budget.get(key, 0)
+            for key, amount in zip(RESOURCES, total, strict=True)
+        ),
         accuracy=what[2],
     )
 

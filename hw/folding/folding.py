@@ -28,6 +28,7 @@ from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
 
 from icsort.errors import IcsortError
+from icsort.formats.fill import RESOURCES
 from icsort.hw.folding.cycles import (
     FRAMES,
     Graph,
@@ -48,7 +49,6 @@ FIFO_DEPTH = FIFO_BEATS  # enough where every layer keeps up; a FIFO hides the h
 MULTIPLIERS = ("MVAU", "VVAU")
 JOIN_FIFOS = ("lhs_fifo_depth", "rhs_fifo_depth")
 MARGIN = 2  # beats beyond the model's occupancy: a FIFO's own registers, and room to take one more
-RESOURCES = ("LUT", "DSP", "BRAM_18K", "URAM")
 STYLES = {"ram_style": ("auto", "distributed", "block"), "mult_style": ("auto", "lut", "dsp")}
 LINE_STYLES = (*STYLES["ram_style"], "ultra")  # of the lines of window generators
 

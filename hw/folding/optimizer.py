@@ -28,13 +28,13 @@ from scipy.optimize import Bounds, LinearConstraint, milp
 
 from icsort.errors import IcsortError
 from icsort.formats.board import Board
+from icsort.formats.fill import RESOURCES, Fill, check_fill, share_of, written
 from icsort.formats.netlist import Instance, Netlist
 from icsort.hw.folding.cycles import Flow, Graph, arrivals, follow, latency
 from icsort.hw.folding.folding import (
     FIFO_DEPTH,
     JOIN_FIFOS,
     MULTIPLIERS,
-    RESOURCES,
     Folding,
     Unit,
     complete,
@@ -67,7 +67,7 @@ ROUNDS = 5  # of solutions, each with what the one before needs between its laye
 
 @dataclass(frozen=True)
 class Target:
-    """What to fold for. budget: LUT, DSP, BRAM_18K, URAM of `board`, of which the network may take the share `fill`;
+    """What to fold for. budget: LUT, DSP, BRAM_18K, URAM of `board`, of which the network may take the shares `fill`;
     family: one of fabric.FAMILIES.
 
     limited: whether the budget is a limit. If not, a network that needs more is folded as cheaply as its rate allows.
@@ -81,7 +81,7 @@ class Target:
     limited: bool
     line_cycles: int
     frame_cycles: int
-    fill: float = 1.0
+    fill: Fill = 1.0
     all_in: bool = False
 
     @property
@@ -91,7 +91,7 @@ class Target:
 
     @cached_property
     def limits(self) -> Amounts:
-        return np.floor([self.fill * self.budget.get(key, 0) for key in RESOURCES])
+        return np.floor([share_of(self.fill, key) * self.budget.get(key, 0) for key in RESOURCES])
 
     @property
     def left(self) -> dict[str, float]:
@@ -100,23 +100,22 @@ class Target:
 
     def has(self, key: str) -> str:
         """In words: how much of a resource there is."""
-        share = f" at --fill {self.fill:g}" if self.fill < 1 else ""
+        share = f" at --fill {written(self.fill)}" if share_of(self.fill, key) < 1 else ""
         return f"board '{self.board}' has {self.limits[RESOURCES.index(key)]:.0f}{share}"
 
 
 def target(
-    board: Board, graph: Graph, rate: float | None, line_rate: float | None, fill: float = 1.0, all_in: bool = False
+    board: Board, graph: Graph, rate: float | None, line_rate: float | None, fill: Fill = 1.0, all_in: bool = False
 ) -> Target:
     """What a board is to do. rate: cells a second; line_rate: lines a second; all_in: as Target has it.
 
     Without a rate, a pixel each cycle without pause, as far as borders allow; without a line rate, lines as far apart
-    as the rate leaves them. fill: share of the board's resources that the network may take. The sorter around it takes
-    about 3,000 LUTs, a DSP slice a channel and a block RAM more, and a full device is hard to place and route.
+    as the rate leaves them. fill: shares of the board's resources that the network may take, as the sorter around it
+    needs its part (docs/sorter.md) and a full device is hard to place and route.
 
     Raises IcsortError for rates that the clock cannot follow and for a share that is none.
     """
-    if not 0 < fill <= 1:
-        raise IcsortError(f"--fill {fill:g}: give a share of the board's resources, more than 0 and at most 1")
+    check_fill(fill)
     clock = board.clock_mhz * 1e6
     pixels = graph.height * graph.width
     if rate is None:  # a border around the pixels takes time as well

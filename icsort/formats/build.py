@@ -25,6 +25,7 @@ FILE_LIST = "files.f"
 AGAIN = "compile again with this icsort"
 
 Identity = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")]
+Share = Annotated[float, Field(gt=0, le=1)]
 Amounts = dict[str, NonNegativeInt]
 Unit = dict[str, int | str]
 
@@ -86,7 +87,7 @@ class Build(Document):
     part: str
     budget: Budget
     budget_is: Literal["limit", "for comparison"]
-    fill: Annotated[float, Field(gt=0, le=1)]
+    fill: Share | dict[str, Share]
     all_in: bool
     clock_mhz: Annotated[float, Field(gt=0)]
     clock_is: Literal["target", "routed"]

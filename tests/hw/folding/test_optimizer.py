@@ -13,6 +13,7 @@ from qonnx.core.modelwrapper import ModelWrapper
 
 from icsort.errors import IcsortError
 from icsort.formats.board import load_board
+from icsort.formats.fill import RESOURCES, read_fill
 from icsort.hw.compile import compile_package
 from icsort.hw.folding import cycles, folding, optimizer
 from icsort.hw.frontend.convert import HardwareGraph
@@ -273,7 +274,7 @@ def test_a_board_without_a_limit_takes_what_is_too_large_for_it(graph):
     goal = optimizer.Target("test", "xc7", {**PLENTY, "LUT": 50}, False, 60, 500)
     found = fold(graph, goal)
     inventory = optimizer.Inventory(graph, "xc7")
-    luts = folding.RESOURCES.index("LUT")
+    luts = RESOURCES.index("LUT")
     for node in graph.nodes:
         if node.op in folding.MULTIPLIERS:
             able = [option for option in optimizer.options(inventory, node) if option.busy <= 500]
@@ -351,6 +352,31 @@ def test_rates_that_no_folding_reaches(rate, line_rate, message, graph):
 def test_shares_that_no_network_can_take(fill, graph):
     with pytest.raises(IcsortError, match=r"--fill .* more than 0 and at most 1"):
         optimizer.target(load_board("zcu104"), graph, None, None, fill)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("much", "'much' is no share; such as 0.8"),
+        ("0.5,DSP", "'DSP' is no share"),
+        ("0.5,FF=0.5", "'FF' is no resource; LUT, DSP, BRAM_18K, URAM are"),
+        ("0.5,DSP=1.5", "more than 0 and at most 1"),
+        ("nan", "more than 0 and at most 1"),
+    ],
+)
+def test_words_that_are_no_shares(text, message):
+    with pytest.raises(IcsortError, match=message):
+        read_fill(text)
+
+
+def test_a_resource_has_a_share_of_its_own(graph):
+    """Of a board with room in all but one resource, the network takes what that one leaves."""
+    small = {"LUT": 9_000, "DSP": 8, "BRAM_18K": 10, "URAM": 0}
+    wide = {"LUT": 18_001, "DSP": 80, "BRAM_18K": 21, "URAM": 0}
+    shared = replace(target(graph, wide, 4000), fill=read_fill("0.5,DSP=0.1"))
+    assert fold(graph, shared) == fold(graph, target(graph, small, 4000))
+    with pytest.raises(IcsortError, match=r"has 5 at --fill DSP=0\.5,LUT=0\.1; .*does not fit"):
+        fold(graph, replace(target(graph, {**PLENTY, "LUT": 50}, 4000), fill=read_fill("DSP=0.5,LUT=0.1")))
 
 
 def test_fill_leaves_room(graph):
