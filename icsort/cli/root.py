@@ -137,6 +137,11 @@ COMMANDS = {
         "quant",
         "Find phenotypes without labels, and make the network that sorts them.",
     ),
+    "track": Entry(
+        "quant.commands.track:track",
+        "quant",
+        "Follow cells through a movie: lineages with divisions, by a learned cost and linear assignment.",
+    ),
     "study": Entry(
         "quant.commands.study:study",
         "quant",
