@@ -17,7 +17,7 @@ from icsort.quant.tracking.pairs import Pairs, history, pairs, typical_step
 SHADOW = 3.0  # what a birth or a death costs, in negative logarithms of probability
 CLOSED = 0.5  # probability above which a track goes on behind missing frames
 DIVIDED = 0.25  # probability of a division, of both children together, above which it is one
-ROBUST = 0.1  # share of motion alone in the probabilities: a learned cost is sure also where it has never been
+ROBUST = 0.2  # share of motion alone in the probabilities: a learned cost is sure also where it has never been
 FORBIDDEN = 1e6
 SURE = 1e-12  # least probability
 

@@ -32,8 +32,6 @@ class _Cell:
     bright: float
     pattern: int
     blur: float  # 0 in focus, to 1: it is dimmer, and only its middle is seen
-    divides_in: int  # frames
-    condensed: float = 0.0  # chromatin, before a division: brighter, and more textured
 
 
 def simulate(
@@ -49,7 +47,6 @@ def simulate(
     speed, drift = rng.uniform(0.05, 0.35) * radius, rng.normal(0, 0.04 * radius, 2)
     spread, texture, trimmed = rng.uniform(0.05, 0.8), rng.uniform(0.05, 0.4), rng.uniform(0, 0.35)
     noise, persistence, blurred = rng.uniform(2, 12), rng.uniform(0, 0.8), rng.uniform(0, 0.6)
-    condensing, condensation = int(rng.integers(1, 8)), rng.uniform(0, 1)
     textures = [ndimage.gaussian_filter(rng.normal(size=(64, 64)), 5) * 8 for _ in range(32)]
     count = 0
 
@@ -69,7 +66,6 @@ def simulate(
             bright,
             int(rng.integers(len(textures))),
             float(np.clip((like.blur if like else 0) + rng.normal(0, 0.5 * blurred), 0, 1)),
-            int(rng.geometric(max(divisions, 1e-9))),
         )
 
     alive = [new(rng.uniform(0, size, 2)) for _ in range(cells)]
@@ -81,10 +77,7 @@ def simulate(
         if frame:
             after: list[_Cell] = []
             for cell in alive:
-                cell.divides_in -= 1
-                if cell.divides_in <= condensing:
-                    cell.condensed += (condensation - cell.condensed) / 2
-                if cell.divides_in <= 0:
+                if rng.random() < divisions:
                     axis = np.array([np.cos(a := rng.uniform(0, np.pi)), np.sin(a)])
                     share = rng.uniform(0.3, 0.7)
                     apart = cell.radius * rng.uniform(0.9, 2.1)
@@ -162,9 +155,7 @@ def _paint(
     if marked.sum() < 12:
         return False
     pattern = textures[cell.pattern][np.clip(32 + along, 0, 63).astype(int), np.clip(32 + across, 0, 63).astype(int)]
-    brightness = cell.bright * (1 - 0.5 * cell.blur) * (1 + 0.5 * cell.condensed)
-    contrast = strength * (1 + 2 * cell.condensed)
-    light[part] += np.where(body, np.maximum(brightness * (1 + contrast * pattern), 5), 0)
+    light[part] += np.where(body, np.maximum(cell.bright * (1 - 0.5 * cell.blur) * (1 + strength * pattern), 5), 0)
     view = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     view[marked] = cell.number
     return True

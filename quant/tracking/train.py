@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A cost learned from a movie whose lineage is known, and from simulated ones, as few movies show enough divisions."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 from itertools import chain
 
 import numpy as np
@@ -17,29 +18,33 @@ STEPS = (1, 2, 4)  # frames from one to the next: a movie is also seen as if it 
 
 Progress = Callable[[str, int, int], None]
 Known = tuple[Cells, NDArray[np.int64]]
+Examples = tuple[NDArray[np.float64], NDArray[np.int64]]
 
 
 def train(
     movies: Sequence[Known], seed: int = 0, simulated: int = MOVIES, progress: Progress = lambda *_: None
 ) -> Learned:
     """A cost of movies, each cells (N) and parents (N,), and of simulated ones. progress: step, done, total."""
-    features, classes = [], []
-    for index, movie in enumerate(chain(movies, _simulated(seed, simulated))):
-        progress("measure movies", index + 1, len(movies) + simulated)
-        for step in STEPS:
-            for begin in range(step if index < len(movies) else 1):
-                seen, kinds = examples(*thinned(*movie, step, begin))
-                features.append(seen)
-                classes.append(kinds)
+    progress("measure movies", 0, 0)
+    features, classes = zip(*chain(_simulated(seed, simulated), *map(_seen, movies)), strict=True)
     progress("fit", 0, 0)
     return fit(np.concatenate(features), np.concatenate(classes), seed)
 
 
-def _simulated(seed: int, count: int) -> Iterator[Known]:
+def _seen(movie: Known) -> list[Examples]:
+    """Pairs of a movie, as it is and as if it had been taken more slowly, from each of its first frames."""
+    return [examples(*thinned(*movie, step, begin)) for step in STEPS for begin in range(step)]
+
+
+@cache
+def _simulated(seed: int, count: int) -> list[Examples]:
+    pairs = []
     for movie in range(count):
         made = simulate(1000 * (seed + 1) + movie, FRAMES)
         cells = measure(made.images, made.masks)
-        yield cells, parents(cells, made.tracks, "simulated movie")
+        lineage = parents(cells, made.tracks, "simulated movie")
+        pairs += [examples(*thinned(cells, lineage, step)) for step in STEPS]
+    return pairs
 
 
 if __name__ == "__main__":  # writes the cost that comes along

@@ -18,7 +18,7 @@ from icsort.cli import console
 from icsort.quant.tracking.assign import link
 from icsort.quant.tracking.baseline import best_laptrack
 from icsort.quant.tracking.cells import Cells, measure
-from icsort.quant.tracking.cost import Cost, Motion, cost_named
+from icsort.quant.tracking.cost import Cost, cost_named
 from icsort.quant.tracking.lineage import thinned
 from icsort.quant.tracking.movie import read_movie
 from icsort.quant.tracking.score import score
@@ -30,6 +30,7 @@ from icsort.real_data import real_data_folder
 MOVIES = {"simulated": "Fluo-N2DH-SIM+", "GOWT1": "Fluo-N2DH-GOWT1"}
 FIELD = {"simulated": 0, "GOWT1": 50}  # pixels at the edge that the challenge leaves out
 STEPS = (1, 2, 4)
+KINDS = ("motion", "simulated", "other", "halves", "laptrack")
 
 
 def folder(name: str) -> Path:
@@ -45,31 +46,36 @@ def truth(name: str) -> tuple[Cells, NDArray[np.int64], NDArray[np.int32]]:
 def rows(
     name: str, cells: Cells, parent: NDArray[np.int64], masks: NDArray[np.int32], part: str, costs: dict[str, Cost]
 ) -> list[dict[str, Any]]:
-    """Scores of one part of a movie, by each cost and by laptrack."""
+    """Scores of one part of a movie, by each cost; without any, by laptrack."""
     known = (cells, parent, masks)
     found = {kind: link(cells, cost, 0) for kind, cost in costs.items()}
-    found["laptrack, best"], _ = best_laptrack(cells, worth(known, cells, masks))
+    if not costs:
+        found["laptrack, best"], _ = best_laptrack(cells, worth(known, cells, masks))
     return [{"movie": name, "part": part, "by": kind, **score(known, (cells, by, masks))} for kind, by in found.items()]
 
 
-def by_masks(seed: int = 0, halves: bool = True) -> list[dict[str, Any]]:
-    """All rows with the truth's masks."""
+def by_masks(kinds: list[str], seed: int = 0) -> list[dict[str, Any]]:
+    """Rows with the truth's masks. kinds: of KINDS."""
     table = []
     known = {name: truth(name) for name in MOVIES}
+    plain: dict[str, Cost] = {kind: cost_named(kind) for kind in ("motion", "simulated") if kind in kinds}
     for name, other in (("simulated", "GOWT1"), ("GOWT1", "simulated")):
         cells, parent, masks = known[name]
-        plain: dict[str, Cost] = {"motion only": Motion(), "simulated movies": cost_named("simulated")}
-        costs = {**plain, f"taught by {other}": train([known[other][:2]], seed)}
-        for step in STEPS:
-            table += rows(name, *thinned(cells, parent, step), masks[::step], f"every {step}", costs)
+        costs = dict(plain)
+        if "other" in kinds:
+            costs[f"taught by {other}"] = train([known[other][:2]], seed)
         middle = cells.frames // 2
-        for begin, end, rest in ((0, middle, (middle, None)), (middle, cells.frames, (0, middle))) if halves else ():
-            taught = train([thinned(cells, parent, 1, *rest)], seed)
-            half = f"frames {begin} to {end - 1}"
-            for step in STEPS:
-                seen = thinned(cells, parent, step, begin, end)
-                costs = {**plain, "taught by the other half": taught}
-                table += rows(name, *seen, masks[begin:end:step], f"{half}, every {step}", costs)
+        halves = ((0, middle, (middle, None)), (middle, cells.frames, (0, middle))) if "halves" in kinds else ()
+        taught = [train([thinned(cells, parent, 1, *rest)], seed) for _, _, rest in halves]
+        for step in STEPS:
+            whole = (*thinned(cells, parent, step), masks[::step], f"every {step}")
+            if costs:
+                table += rows(name, *whole, costs)
+            if "laptrack" in kinds:
+                table += rows(name, *whole, {})
+            for (begin, end, _), cost in zip(halves, taught, strict=True):
+                part = (*thinned(cells, parent, step, begin, end), masks[begin:end:step])
+                table += rows(name, *part, f"frames {begin} to {end - 1}, every {step}", {"taught by the rest": cost})
     return table
 
 
@@ -103,9 +109,9 @@ def show(table: list[dict[str, Any]]) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", action="store_true", help="from the images alone")
-    parser.add_argument("--no-halves", action="store_true", help="leave the halves out")
+    parser.add_argument("--kinds", default=",".join(KINDS), help="costs, separated by commas")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
-    result = by_images() if given.images else by_masks(given.seed, not given.no_halves)
+    result = by_images() if given.images else by_masks(given.kinds.split(","), given.seed)
     print(json.dumps(result, indent=1)) if given.json else show(result)
