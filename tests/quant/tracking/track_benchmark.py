@@ -8,6 +8,7 @@ beside. With --images: from the images alone, by icsort's own segmentation.
 
 import argparse
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -79,10 +80,10 @@ def by_masks(kinds: list[str], seed: int = 0) -> list[dict[str, Any]]:
     return table
 
 
-def by_images() -> list[dict[str, Any]]:
+def by_images(names: Iterable[str] = MOVIES) -> list[dict[str, Any]]:
     """Rows from the images alone."""
     table = []
-    for name in MOVIES:
+    for name in names:
         images = read_movie(folder(name) / "01")
         known = known_movie(images, folder(name) / "01_GT" / "TRA", FIELD[name])
         masks = within(segment(images), FIELD[name])
