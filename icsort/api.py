@@ -222,10 +222,10 @@ def respond(
 ) -> dict[str, Any]:
     """Tell the response of cells to a treatment from image, mask, distance map and features; the report is `out`.
 
-    data: what `icsort data info` reads. label_by, group_by, vote_by, table, measure, without, masks, folds, members,
-    jobs: as `icsort respond --help` says of them. controls: classes that are downsampled; treated cells are checked
-    against the first. Returns what `icsort respond --json` prints; more options, and the decisions of every cell:
-    `icsort.quant.response.respond`. Needs icsort[quant].
+    data: what `icsort data info` reads. label_by, group_by, vote_by, table, measure, without, masks, channels, folds,
+    members, epochs, jobs: as `icsort respond --help` says of them. controls: classes that are downsampled; treated
+    cells are checked against the first. Returns what `icsort respond --json` prints; more options, and the decisions of
+    every cell: `icsort.quant.response.respond`. Needs icsort[quant].
     """
     from icsort.output import result_folder
     from icsort.quant.cells.find import read_folder

@@ -40,7 +40,7 @@ def stain(
     as_json: Json = False,
     _list_archs: ListArchs = False,
 ) -> None:
-    """Predict a stain from channels that need none: its total by quantized networks that gates use, and its image.
+    """Predict a stain from channels that need none: its total, for gates in the FPGA, and its image.
 
     Example: icsort stain images/ --from Brightfield,Darkfield --to PI --out out/stain
     """

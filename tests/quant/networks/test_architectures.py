@@ -177,5 +177,5 @@ def test_architectures_that_cannot_be(options: dict[str, object], message: str) 
 def test_windows_that_cannot_be() -> None:
     with pytest.raises(IcsortError, match="too small"):
         build_model("resnet8", 3, 5, 9, 40)
-    with pytest.raises(IcsortError, match="at least 1 and 2"):
-        build_model("resnet8", 3, 1, 40, 40)
+    with pytest.raises(IcsortError, match="at least 1 of each"):
+        build_model("resnet8", 3, 0, 40, 40)

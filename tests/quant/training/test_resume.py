@@ -21,6 +21,7 @@ from icsort.quant.training import fitting
 from icsort.quant.training.checkpoint import STATE_FILE, Checkpoint
 from icsort.quant.training.fitting import EpochChoice
 from icsort.quant.training.recipe import SCHEDULES, Recipe
+from icsort.quant.training.tasks import Classification
 from icsort.quant.training.train import train_run
 
 REPOSITORY = Path(__file__).parents[3]
@@ -110,10 +111,10 @@ def test_states_that_cannot_be_resumed(dataset: Dataset, tmp_path: Path) -> None
 def test_a_loss_that_is_no_number_ends_the_training(
     dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def no_number(_: torch.nn.Module, logits: torch.Tensor, __: torch.Tensor) -> torch.Tensor:
+    def no_number(_: Classification, logits: torch.Tensor, __: torch.Tensor) -> torch.Tensor:
         return (logits * float("nan")).sum()
 
-    monkeypatch.setattr(torch.nn.CrossEntropyLoss, "forward", no_number)
+    monkeypatch.setattr(Classification, "loss", no_number)
     with pytest.raises(IcsortError, match=r"diverged in epoch 1.*learning-rate"):
         train_run(dataset, tmp_path / "run", Recipe(epochs=3), Architecture("resnet8").as_float(), progress=False)
     assert list(tmp_path.iterdir()) == []
