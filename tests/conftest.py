@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+import faulthandler
 import os
 import random
 import subprocess
@@ -49,6 +50,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             taken[test] += 1
             if taken[test] > marker.args[0]:
                 item.add_marker(pytest.mark.full)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """A test that may take longer than the others (`timeout`) is not ended by faulthandler's limit, which is theirs."""
+    marker = item.get_closest_marker("timeout")
+    if marker and marker.args[0] > float(item.config.getini("faulthandler_timeout")):
+        faulthandler.cancel_dump_traceback_later()
 
 
 functional_coverage.begin()  # in this process's environment, which the workers inherit too
