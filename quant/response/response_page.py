@@ -37,7 +37,7 @@ def page(figures: Mapping[str, Any], response: Response) -> Page:
     groups = "single cells, for no groups were named" if data["groups"] is None else f"{data['groups']} groups"
     tiles = [
         Tile(percent(network["balanced_accuracy"]["value"]), "balanced accuracy a cell"),
-        Tile(percent(1 / len(data["classes"])), "of chance"),
+        Tile(percent(1 / len(data["classes"])), "by chance"),
     ]
     if "vote" in network:
         vote = network["vote"]
