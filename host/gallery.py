@@ -25,14 +25,14 @@ SORTED: Final = "SORTED"
 
 @dataclass(frozen=True)
 class ShownCell:
-    """A cell with its decision. pixels: (H, W, C) 8 bit. posterior: of its class where that was recorded, else of the
-    gate set's first class set. direction: for which it was wished, None: for none."""
+    """A cell with its decision. pixels: (H, W, C) 8 bit. answer: the network's in words; a class with its posterior
+    where that was recorded, else with that of the gate set's first class set; a value where that was recorded.
+    direction: for which it was wished, None: for none."""
 
     file: str
     sha256: str
     event: int
-    class_name: str
-    posterior: float
+    answer: str
     outcome: str
     direction: int | None
     pixels: "NDArray[np.uint8]"
@@ -107,7 +107,7 @@ def _shown(recorded: "RecordedImages", index: int, outcomes: Mapping[int, str]) 
 
     from icsort.formats.fcs import parameter_name
     from icsort.formats.recorded_images import read_image
-    from icsort.formats.recording import CLASS, DIRECTION, EVENT, OUTCOME, POSTERIOR, posterior
+    from icsort.formats.recording import CLASS, DIRECTION, EVENT, OUTCOME, POSTERIOR, VALUES, posterior
 
     images, file = recorded.images, recorded.match.files[0]
     path = images.folder / images.files[index]
@@ -116,12 +116,15 @@ def _shown(recorded: "RecordedImages", index: int, outcomes: Mapping[int, str]) 
     number, classes, outcome = int(row[CLASS]), images.head.classes, int(row[OUTCOME])
     name = classes[number] if number < len(classes) else f"class {number}"
     own = parameter_name(posterior(name))
+    if VALUES in file.keywords:
+        answer = f"{name} {row[parameter_name(name)]:,.0f}" if parameter_name(name) in row else name
+    else:
+        answer = f"{name} {row[own if own in row else POSTERIOR]:.2f}"
     return ShownCell(
         file=f"{images.folder.name}/{path.name}",
         sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
         event=int(row[EVENT]),
-        class_name=name,
-        posterior=row[own if own in row else POSTERIOR],
+        answer=answer,
         outcome=outcomes.get(outcome, f"outcome {outcome}"),
         direction=None if row[DIRECTION] < 0 else int(row[DIRECTION]),
         pixels=pixels,

@@ -470,7 +470,7 @@ def _cells(sort: Sort) -> "list[Section]":
             decision = "sorted" if kind else cell.outcome.lower()
             if cell.direction is not None:
                 decision += f" {'to' if kind else 'for'} {names.get(cell.direction, f'output {cell.direction}')}"
-            captions.append(f"event {cell.event}, {cell.class_name} {cell.posterior:.2f}, {decision}")
+            captions.append(f"event {cell.event}, {cell.answer}, {decision}")
         shown = [Captioned(mosaic(cell.pixels), caption) for cell, caption in zip(cells, captions, strict=True)]
         text = (of if cells else "None has an image. ") + (about if cells else "")
         sections.append(Section(title, text.strip(), gallery=shown))

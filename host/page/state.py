@@ -242,7 +242,7 @@ class PageState:
             "replay": self.replay,
             "model": self.manifest.name,
             "model_id": self.manifest.model_id,
-            "classes": list(self.manifest.classes),
+            "classes": [] if self.manifest.values else list(self.manifest.classes),
             "channels": list(self.manifest.channels),
             "height": self.manifest.input.height,
             "width": self.manifest.input.width,
@@ -331,9 +331,13 @@ class PageState:
                 at = found[-1]
                 name = self.manifest.classes[int(events.column(CLASS)[at])]
                 alone = posterior(name)  # of its class, where the records have logits; else of the gates' first set
+                shown = float(events.column(alone if events.has(alone) else "posterior")[at])
+                answer = f"{name} · {shown:.3f}"
+                if self.manifest.values:
+                    answer = f"{name} · {events.column(name)[at]:,.0f}" if events.has(name) else name
                 document |= {
                     "class": name,
-                    "posterior": float(events.column(alone if events.has(alone) else "posterior")[at]),
+                    "answer": answer,
                     "outcome": Outcome(int(events.column(OUTCOME)[at])).name.lower(),
                     "gates": int(events.column(GATES)[at]),
                 }

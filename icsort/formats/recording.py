@@ -63,6 +63,8 @@ _TOPS: Final = {
     **dict.fromkeys(("long_axis_moment", "short_axis_moment", "radial_moment"), 2.0**12),
 }
 """Ends of axes of features, by kind; of ratios 1."""
+VALUES: Final = "ICSORT VALUES"
+"""Keyword that names the outputs of a network that predicts values, in place of its classes."""
 _TOP_VALUE: Final = 16.0
 """End of the axis of a value that the network predicts, in standard deviations of what it was trained on."""
 
@@ -129,7 +131,7 @@ class Layout:
             "ICSORT MODEL": manifest.name,
             "ICSORT MODEL ID": manifest.model_id,
             "ICSORT CLOCK HZ": str(self.clock_hz),
-            "ICSORT VALUES" if manifest.values else "ICSORT CLASSES": ", ".join(
+            VALUES if manifest.values else "ICSORT CLASSES": ", ".join(
                 f"{number} {name}" for number, name in enumerate(manifest.classes)
             ),
             "ICSORT OUTCOMES": ", ".join(f"{outcome.value} {outcome.name}" for outcome in Outcome),

@@ -22,7 +22,7 @@ FORBIDDEN = 1e6
 SURE = 1e-12  # least probability
 
 
-def link(cells: Cells, cost: Cost, missing: int = 3) -> NDArray[np.int64]:
+def link(cells: Cells, cost: Cost, missing: int) -> NDArray[np.int64]:
     """The cell that each cell was, (N,): its index in the frame before, -1 for what is born. Two may be the same one's.
 
     missing: frames that a track may be away.

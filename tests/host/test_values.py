@@ -14,13 +14,17 @@ from icsort.formats import package as manifest
 from icsort.formats.compile_gate import board_values, compile_gate
 from icsort.formats.fcs import FcsFile
 from icsort.formats.gate_set import Bounds, Direction, GateSet, GateSpec, RangeTest, of_classes
+from icsort.formats.page_request import View
 from icsort.formats.recording import Layout, Recording
 from icsort.host.commands.watch import _event_json
-from icsort.host.link.protocol import EventRecord
+from icsort.host.gallery import gather_gallery
+from icsort.host.link.protocol import EventRecord, ImagePiece, ImageReason
+from icsort.host.page.state import Acts, PageState
 from icsort.host.preview import preview
 from icsort.host.recorder import Recorder
 from icsort.host.sorter import Losses
 from icsort.sim.bit_true import gate_engine as engine
+from tests.host.recorded_cells import record_sort
 from tests.host.recordings import ALL, CLOCK_HZ, event, example
 
 SCALE = 72_700.0
@@ -102,3 +106,28 @@ def test_watch_tells_the_value_and_no_class() -> None:
     assert {"class", "class_name", "posterior"}.isdisjoint(told)
     assert {"class", "class_name", "posterior"} < set(_event_json(event(3), example()))
     assert "values" not in _event_json(event(3), example())
+
+
+def test_the_gallery_of_a_report_tells_the_value_and_no_posterior(tmp_path: Path, seed: int) -> None:
+    made, wanted = events(seed)[:20], model()
+    recording, images = record_sort(tmp_path, made, manifest=wanted, layout=Layout(wanted, CLOCK_HZ, ALL))
+    found = gather_gallery([images], {}, recording)
+    shown = [cell for cells in found.cells.values() for cell in cells]
+    assert shown
+    units = {one.event_id: one.logits[0] * wanted.unit_values[0] for one in made if one.logits}
+    for cell in shown:
+        name, number = cell.answer.split(" ")
+        assert name == "PI"
+        assert float(number.replace(",", "")) == pytest.approx(units[cell.event], abs=1, rel=1e-6)
+
+
+def test_the_page_tells_the_value_and_no_posterior() -> None:
+    wanted, one = model(), replace(event(7), logits=(1000,), class_index=0)
+    state = PageState(wanted, Layout(wanted, CLOCK_HZ, ALL), "a port", Acts(lambda _: None))
+    shape = wanted.input
+    state.see(ImagePiece(0, 7, 7, ImageReason.EVERY, 0, 1, bytes(shape.height * shape.width * shape.channels)))
+    state.see(one)
+    state._hand()
+    (image,) = state.live_json(View())["images"]
+    assert image["answer"] == f"PI · {1000 * wanted.unit_values[0]:,.0f}"
+    assert state.set_up_json()["classes"] == []

@@ -423,7 +423,7 @@ function gallery(images) {
     item.dataset.gates = image.gates ?? 0;
     const decision = element("span", image.class === null ? "its record is not among those kept" : image.outcome);
     if (image.outcome === "sorted") decision.className = "sorted";
-    item.append(canvas, element("strong", image.class === null ? `event ${image.event}` : `${image.class} · ${image.posterior.toFixed(3)}`), decision);
+    item.append(canvas, element("strong", image.class === null ? `event ${image.event}` : image.answer), decision);
     list.prepend(item);
   }
   while (list.children.length > SHOWN_CELLS) list.lastChild.remove();

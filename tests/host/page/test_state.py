@@ -88,7 +88,9 @@ def test_an_image_waits_for_its_record(state: PageState, monkeypatch: pytest.Mon
     expected = event(7, PLAIN)
     assert (image["event"], image["class"]) == (7, example().classes[expected.class_index])
     assert image["outcome"] == expected.outcome.name.lower()
-    assert 0 < image["posterior"] <= 1
+    name, shown = image["answer"].split(" · ")
+    assert name == image["class"]
+    assert 0 < float(shown) <= 1
     monkeypatch.setattr(states, "IMAGE_SECONDS", 0.0)
     late = state.live_json(View(images=image["number"]))["images"]
     assert [(one["event"], one["class"]) for one in late] == [(2000, None)]
