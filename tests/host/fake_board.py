@@ -148,6 +148,7 @@ class FakeBoard:
         self.keeps_calibration = False  # that which is in force, whatever is committed
         self.deaf = False  # it neither carries out nor answers anything
         self.on_request: Callable[[], None] = lambda: None  # called before each answer
+        self.on_test: Callable[[], None] = lambda: None  # called when test mode begins, before ARM_TEST is answered
         # What it sends of stored lines that are played so many times.
         self.on_play: Callable[[int], Iterable[bytes]] = lambda repeats: (
             self.event(len(self.played)) for _ in range(repeats)
@@ -325,7 +326,9 @@ class FakeBoard:
             may = GATE_VALID | SCHEDULE_VALID
             registers[STATUS] |= ARMED if registers[STATUS] & may == may and not registers[FAULTS] else 0
         elif address == ARM_TEST:
-            registers[STATUS] |= TESTING if registers[STATUS] & SCHEDULE_VALID and not registers[FAULTS] else 0
+            if registers[STATUS] & SCHEDULE_VALID and not registers[FAULTS]:
+                registers[STATUS] |= TESTING
+                self.on_test()
         elif address == SCHEDULE_COMMIT:
             if not registers[STATUS] & (ARMED | TESTING):
                 registers[STATUS] |= SCHEDULE_VALID

@@ -168,36 +168,27 @@ def test_a_full_disk_is_told_in_a_line(instrument: Path, package: Path, board: F
     assert board.requests == []
 
 
-class Beads(threading.Thread):
-    """Beads that are sorted whenever the board is in test mode, and who counts them at each delay."""
+class Beads:
+    """Beads that are sorted whenever test mode begins, and who counts them at each delay."""
 
     def __init__(self, board: FakeBoard, a_time: int) -> None:
-        super().__init__(daemon=True)
         self.delays: list[int] = []
-        self.over = False
         self._board = board
         self._a_time = a_time
+        board.on_test = self._come
 
-    def run(self) -> None:
-        testing = False
-        while not self.over:
-            now = bool(self._board.registers[STATUS] & TESTING)
-            if now and not testing:
-                self.delays.append(self._board.registers[DELAY])
-                count(self._board, SORTED_0=self._a_time)
-            testing = now
-            time.sleep(0.005)
+    def _come(self) -> None:
+        self.delays.append(self._board.registers[DELAY])
+        count(self._board, SORTED_0=self._a_time)
 
 
 def test_steps(board: FakeBoard, instrument: Path, package: Path, tmp_path: Path) -> None:
     """Each delay is armed for so many beads, then disarmed while somebody counts."""
     beads = Beads(board, 100)
-    beads.start()
     typed = "".join(f"{n}\n" for n in PEAK).replace("20\n", "many\n101\n-3\n20\n") + "y\n"
     out = tmp_path / "counts.csv"
     words = ("--from", 780, "--to", 850, "--steps", 15, "--model", package, "--port", board.port, "--out", out)
     shown = calibrate(instrument, *words, typed=typed)
-    beads.over = True
     assert shown.exit_code == 0, shown.exception
     assert beads.delays == [78_000 + 500 * step for step in range(15)]
     assert "795 us: 100 sorted; counted: 'many' is no count; give a whole number" in shown.stderr
@@ -215,13 +206,11 @@ def test_steps_that_end_early(board: FakeBoard, instrument: Path, package: Path,
     words = ("--from", 780, "--to", 850, "--model", package, "--port", board.port)
     assert "0 of 100 were sorted within 0.2 s; look after the cells" in refusal(instrument, *words, "--wait", 0.2)
     assert not board.registers[STATUS] & TESTING
-    beads = Beads(board, 100)
-    beads.start()
+    Beads(board, 100)
     out = tmp_path / "counts.csv"
     assert "no count was typed; the instrument file is as it was" in refusal(
         instrument, *words, "--out", out, typed="3\n"
     )
-    beads.over = True
     assert out.read_text() == "delay,count\n780.0,3\n"  # what was counted is kept
     assert instrument.read_text() == INSTRUMENT
 
@@ -232,7 +221,6 @@ def test_who_disarms_between_two_steps_ends_it(
 ) -> None:
     """Right before or right behind the last look at the board of a step: the next one is not armed."""
     beads = Beads(board, 5)
-    beads.start()
     calls: list[str] = []
 
     def beside(name: str) -> None:
@@ -253,7 +241,6 @@ def test_who_disarms_between_two_steps_ends_it(
         monkeypatch.setattr("icsort.host.commands.calibrate._ask", lambda *_: stop(board.port) or 3)
     words = ("--from", 780, "--to", 850, "--sorts", 5, "--model", package, "--port", board.port)
     line = refusal(instrument, *words, typed="3\n" * 20)
-    beads.over = True
     assert "stopped it; arm again" in line or "it was disarmed meanwhile" in line
     assert len(beads.delays) == 1
     assert not board.registers[STATUS] & TESTING
