@@ -149,6 +149,7 @@ def _compile_into(
     sizes = {"LOGIT_BITS": network.logit_bits, "NET_PIXELS": pixels_per_beat, "P": line_pixels, "LINES": ring_lines}
     sizes |= {"NET_LATENCY": max(0, prediction.after_last_pixel), "NET_WAITS": int(cycles.waits(layers, chosen))}
     sizes["FEATURES"] = int(features)
+    sizes |= {name.upper(): size for name, size in description.gate_engine.model_dump().items()}
 
     def wrapper(build_id: str) -> str:
         return verilog.wrapper(model, sizes, build_id, clock_hz, description.clks_per_bit)
@@ -187,6 +188,7 @@ def _compile_into(
         line_pixels=line_pixels,
         features=event_features.count(model.input.channels) if features else 0,
         ring_lines=ring_lines,
+        gate_engine=description.gate_engine,
         logit_bits=network.logit_bits,
         logit_scale=graph.scale,
         net_latency_cycles=prediction.latency,

@@ -118,7 +118,8 @@ def wrapper(manifest: Manifest, sizes: Mapping[str, int], build_id: str, clock_h
 
     sizes: LOGIT_BITS of one logit, NET_LATENCY from the last pixel to the logits, 0 where they come before, NET_WAITS
     whether they never do, NET_PIXELS and P of a beat at the network's and at the line input, LINES of the ring,
-    FEATURES whether there are any. build_id: 16 hex digits. clock_hz, clocks_per_bit: of the board.
+    FEATURES whether there are any, TESTS, GATES, SCALES and CORNERS of the gate engine. build_id: 16 hex digits.
+    clock_hz, clocks_per_bit: of the board.
     """
     channels, samples = manifest.input.channels, manifest.line.sample_bits
     preprocess = manifest.preprocess

@@ -61,6 +61,17 @@ class Place(Strict):
         return self
 
 
+class GateEngine(Strict):
+    """What a gate set may have on a board: tests, gates, scales and corners of a polygon, up to what gate_engine.sv
+    takes. Scales and corners are kept in block RAM, and each corner is multiplied: a small FPGA has fewer.
+    """
+
+    tests: Annotated[int, Field(ge=2, le=32)] = 32
+    gates: Annotated[int, Field(ge=2, le=16)] = 16
+    scales: Annotated[int, Field(ge=2, le=16)] = 16
+    corners: Annotated[int, Field(ge=3, le=16)] = 16
+
+
 class Board(Document):
     """One board. `clock_is`: whether place and route reached the clock or is yet to. `budget`: what the part has;
     `budget_is`: whether a network that needs more is refused. `place`: None for a board of which no bitstream is made.
@@ -76,6 +87,7 @@ class Board(Document):
     part: Name
     budget: Budget
     budget_is: Literal["limit", "for comparison"]
+    gate_engine: GateEngine = GateEngine()
     place: Place | None = None
 
     @property

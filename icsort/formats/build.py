@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, InstanceOf, NonNegativeInt, PositiveInt, StringConstraints
 
 from icsort.errors import IcsortError
-from icsort.formats.board import Budget
+from icsort.formats.board import Budget, GateEngine
 from icsort.formats.document import Document, Strict, refusals, write
 from icsort.formats.netlist import Netlist
 from icsort.formats.package import MODEL_FILE, Manifest, load
@@ -69,8 +69,8 @@ class Build(Document):
     in one bit of the UART. net_latency_cycles: first pixel to logits; last_pixel_latency_cycles: last pixel to logits,
     negative where the last rows are not needed; interval_cycles: between images; line_cycles: between two lines, for
     which the network was folded. line_pixels: pixels that the sorter's line input takes a beat; features: how many an
-    event has, 0: none; ring_lines: lines that it keeps for windows that wait. logit_scale: what one integer logit is
-    worth.
+    event has, 0: none; ring_lines: lines that it keeps for windows that wait; gate_engine: what a gate set may have.
+    logit_scale: what one integer logit is worth.
     """
 
     model_config = ConfigDict(protected_namespaces=())
@@ -97,6 +97,7 @@ class Build(Document):
     line_pixels: PositiveInt
     features: NonNegativeInt
     ring_lines: PositiveInt
+    gate_engine: GateEngine = GateEngine()
     logit_bits: PositiveInt
     logit_scale: Annotated[float, Field(gt=0)]
     net_latency_cycles: PositiveInt

@@ -88,6 +88,21 @@ def test_rtl_source_gives_another_build(build, package, tmp_path, monkeypatch):
     assert compile_package(package, tmp_path / "build").build_id != build.build_id
 
 
+def test_a_boards_gate_engine_is_the_builds(build, package, tmp_path):
+    """Of the size that the board's description asks for, the largest where it says nothing."""
+    board = json.loads((BOARDS / "virtual/board.json").read_text())
+    sizes = {"tests": 12, "gates": 9, "scales": 2, "corners": 3}
+    (tmp_path / "board.json").write_text(json.dumps({**board, "gate_engine": sizes}))
+    small = compile_package(package, tmp_path / "build", board=str(tmp_path))
+    for of, expected in ((build, {"tests": 32, "gates": 16, "scales": 16, "corners": 16}), (small, sizes)):
+        assert load_build(of.folder).gate_engine.model_dump() == expected
+        bound = re.findall(r"\.(\w+) +\((\d+)\)", (of.folder / "rtl/icsort_build.sv").read_text())
+        assert {name: int(value) for name, value in bound}.items() >= {
+            k.upper(): v for k, v in expected.items()
+        }.items()
+    assert small.build_id != build.build_id
+
+
 @pytest.mark.parametrize("what", ["wrapper", "version"])
 def test_wrapper_and_version_give_another_build(what, build, package, tmp_path, monkeypatch):
     if what == "version":

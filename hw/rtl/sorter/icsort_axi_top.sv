@@ -31,7 +31,11 @@ module icsort_axi_top #(
     parameter int unsigned CLOCK_HZ     = 100_000_000,
     parameter int unsigned EVENTS       = 16,
     parameter int unsigned SORTS        = 64,
-    parameter int unsigned RECORD_WORDS = 1024
+    parameter int unsigned RECORD_WORDS = 1024,
+    parameter int unsigned TESTS        = 32,
+    parameter int unsigned GATES        = 16,
+    parameter int unsigned SCALES       = 16,
+    parameter int unsigned CORNERS      = 16
 ) (
     input  wire logic                              clk,
     input  wire logic                              rst,
@@ -117,7 +121,11 @@ module icsort_axi_top #(
       .CLOCK_HZ     (CLOCK_HZ),
       .EVENTS       (EVENTS),
       .SORTS        (SORTS),
-      .RECORD_WORDS (RECORD_WORDS)
+      .RECORD_WORDS (RECORD_WORDS),
+      .TESTS        (TESTS),
+      .GATES        (GATES),
+      .SCALES       (SCALES),
+      .CORNERS      (CORNERS)
   ) core (
       .clk,
       .rst,
