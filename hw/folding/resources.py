@@ -15,7 +15,6 @@ from pathlib import Path
 
 from icsort.errors import IcsortError
 from icsort.hw.kernels import KERNELS
-from icsort.hw.kernels.dsp_packing import LARGEST_IN_LUTS
 from icsort.hw.kernels.fabric import Use
 from icsort.hw.kernels.mvau import PRODUCT_BITS
 
@@ -78,7 +77,7 @@ def _cost(kernel: str, term: str) -> float:
 
 
 def _small_cost(kernel: str, term: str) -> float:
-    """LUT4s of one unit of a term in an ECP5. Small products are those of hw/synthesis/ecp5_products.v, counted."""
+    """LUT4s of one unit of a term in an ECP5. Products are those of hw/synthesis/ecp5_products.v, counted."""
     if term == "memory":
         return _cost(kernel, term)
     if cost_group(kernel) == "dot_product":
@@ -87,7 +86,6 @@ def _small_cost(kernel: str, term: str) -> float:
         match = _PRODUCT.fullmatch(term)
         if match and not match[1] and min(int(match[2]), int(match[3])) > 1:
             weight, act = int(match[2]), int(match[3])
-            if weight + act <= LARGEST_IN_LUTS:
-                rows, bits = (act, weight) if act <= weight else (weight, act + 1)  # the other operand is signed
-                return bits + (rows - 1) * 2 * ((bits + 2) // 2)
+            rows, bits = (act, weight) if act <= weight else (weight, act + 1)  # the other operand is signed
+            return bits + (rows - 1) * 2 * ((bits + 2) // 2)
     return SMALL_LUTS * _cost(kernel, term)

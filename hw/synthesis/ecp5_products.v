@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Yosys techmap: a small product as rows of an ECP5's carry chains. A bit of one operand chooses whether the other one is
+// Yosys techmap: a product for LUTs as rows of an ECP5's carry chains. A bit of one operand chooses whether the other one is
 // added, in the LUT that adds it: 4 x 4 bits are 4 LUTs and 9 CCU2C, where Yosys's own way (alumacc, maccmap) takes 70 LUTs.
 // Products by a constant stay as they are: those are a sum or two.
 

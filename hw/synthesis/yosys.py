@@ -37,13 +37,15 @@ _MAP = """
 synth_xilinx -run begin:check -family {family} -flatten -top {top} -noiopad -noclkbuf
 tee -q -o stat.json stat -json
 """
-# An ECP5 multiplies 18 bits in one of few slices, and synth_lattice would put every product there: those of 8 bits or
-# less, which kernels mean for LUTs, become sums before; those by a constant as Yosys does it.
+# An ECP5 multiplies 18 bits in one of few slices, and synth_lattice would put every product there. Those of 8 bits or
+# less, and those whose register says so (two cells behind them: a multiplexer and itself), become sums before; those by
+# a constant as Yosys does it.
+_IN_LUTS = "t:$mul r:Y_WIDTH<=8 %i t:$mul a:use_dsp=no %ci6 %i %u"
 ECP5_PRODUCTS = f"""wreduce
 opt_clean
-techmap -map {Path(__file__).with_name("ecp5_products.v")} t:$mul r:Y_WIDTH<=8 %i
+techmap -map {Path(__file__).with_name("ecp5_products.v")} {_IN_LUTS}
 opt_clean
-alumacc t:$mul r:Y_WIDTH<=8 %i
+alumacc {_IN_LUTS}
 """
 _ECP5_MAP = f"""
 {ECP5_PRODUCTS}synth_lattice -run begin:check -family {{family}} -top {{top}}

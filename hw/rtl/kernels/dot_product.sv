@@ -12,7 +12,7 @@
 //   Memory      RAM_STYLE says where tools put the weights, see rom: "auto", "distributed" or "block".
 //   Multiplier  MULT_STYLE = "lut" keeps the products out of DSP slices. "dsp" puts them there, and with SHARED_ACT as
 //               many weights of one activation into one multiplier as fit: its wide port has DSP_A_BITS bits (25 in
-//               DSP48E1, 27 in DSP48E2), the other one 18. A product of at most 8 bits that shares its multiplier with
+//               DSP48E1, 27 in DSP48E2, 18 in the MULT18X18D of an ECP5), the other one 18. A product of at most 8 bits that shares its multiplier with
 //               no other stays in LUTs. "auto" is "dsp" for products of more than 8 bits, else "lut". A product has
 //               WEIGHT_BITS + ACT_BITS bits; operands of one bit need no multiplier.
 //   Bipolar     ACT_BIPOLAR = 1: activations of one bit, 1 is +1, 0 is -1. If the weights are bipolar as well, the result
@@ -188,8 +188,8 @@ module dot_product #(
       if (ACT_BIPOLAR != 0) return ProductBits'($signed({1'b0, w[0] != a[ACT_BITS]}));
       return w[0] ? ProductBits'(a) : -ProductBits'(a);
     end
-    if (!Wide) return ProductBits'(w) * ProductBits'(a);
-    // Yosys has no attribute that keeps a wider product out of DSP slices.
+    // Yosys has no attribute that keeps a wider product out of DSP slices. Of an ECP5 hw/synthesis/ecp5_products.v does it.
+    if (!Wide || DSP_A_BITS == 18) return ProductBits'(w) * ProductBits'(a);
     sum = ProductBits'(0) - ((ProductBits'(a) & {ProductBits{w[WEIGHT_BITS-1]}}) << (WEIGHT_BITS - 1));
     for (int unsigned b = 0; b + 1 < WEIGHT_BITS; b++) sum += (ProductBits'(a) & {ProductBits{w[b]}}) << b;
     return sum;

@@ -63,17 +63,27 @@ def test_small_kernels_of_an_ecp5_roughly(kernel):
     assert [mapped[key] for key in ("DSP", "BRAM_18K", "URAM")] == [0, 0, 0]
 
 
-@pytest.mark.parametrize(("weight", "act"), [(4, 4), (3, 5), (2, 3)])
+@pytest.mark.parametrize(("weight", "act"), [(4, 4), (3, 5), (2, 3), (4, 8)])
 def test_products_of_an_ecp5(weight, act):
-    """Weights from a memory, activations of few bits: rows of carry chains, neither DSP slices nor a sea of LUTs."""
+    """Weights from a memory: rows of carry chains, neither DSP slices nor a sea of LUTs."""
     parameters = {
         "MH": 8, "MW": 16, "SIMD": 4, "PE": 4, "ACT_BITS": act, "ACT_SIGNED": 0, "WEIGHT_BITS": weight,
-        "ACC_BITS": weight + act + 4, "RAM_STYLE": "block", "MULT_STYLE": "lut",
+        "ACC_BITS": weight + act + 4, "RAM_STYLE": "block", "MULT_STYLE": "lut", "DSP_A_BITS": 18,
     }  # fmt: skip
     mapped = synthesize(module(KERNELS["mvau"], Sample(parameters, "WEIGHTS_FILE", 8, 16 * weight), 1), "ecp5", TIMEOUT)
     predicted = layer_resources("mvau", parameters, "ecp5")
     assert predicted["LUT"] == pytest.approx(mapped["LUT"], rel=0.15)
     assert (predicted["DSP"], mapped["DSP"]) == (0, 0)
+
+
+def test_products_for_the_slices_of_an_ecp5_go_there():
+    """Though they are no wider than those that are meant for LUTs."""
+    parameters = {
+        "MH": 4, "MW": 16, "SIMD": 4, "PE": 1, "ACT_BITS": 8, "ACT_SIGNED": 0, "WEIGHT_BITS": 4, "ACC_BITS": 16,
+        "RAM_STYLE": "block", "MULT_STYLE": "dsp", "DSP_A_BITS": 18,
+    }  # fmt: skip
+    mapped = synthesize(module(KERNELS["mvau"], Sample(parameters, "WEIGHTS_FILE", 16, 16), 1), "ecp5", TIMEOUT)
+    assert mapped["DSP"] == layer_resources("mvau", parameters, "ecp5")["DSP"] == 4
 
 
 @pytest.mark.full

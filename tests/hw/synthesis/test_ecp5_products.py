@@ -34,7 +34,7 @@ def proven(folder: Path, a: str, b: str, bits: tuple[int, int, int]) -> int:
     yosys = find_spec("pyosys")
     assert yosys is not None
     assert yosys.origin is not None
-    ports = f"input [{bits[0] - 1}:0] a, input [{bits[1] - 1}:0] b, output [{bits[2] - 1}:0] y"
+    ports = f"input [{bits[0] - 1}:0] a, input [{bits[1] - 1}:0] b, (* use_dsp = \"no\" *) output [{bits[2] - 1}:0] y"
     (folder / "top.v").write_text(f"module top({ports}); assign y = {a} * {b}; endmodule\n")
     cells = Path(yosys.origin).parent / "share" / "lattice"
     run_script(SCRIPT.format(products=ECP5_PRODUCTS, cells=cells), folder, timeout=300)
@@ -46,11 +46,16 @@ def test_a_weight_by_an_activation(tmp_path: Path) -> None:
     assert proven(tmp_path, "$signed(a)", "$signed({1'b0, b})", (4, 4, 8)) == 9
 
 
+def test_a_weight_by_a_pixel(tmp_path: Path) -> None:
+    """Wider than what Yosys keeps out of DSP slices by itself."""
+    assert proven(tmp_path, "$signed(a)", "$signed({1'b0, b})", (4, 8, 12)) == 15
+
+
 @pytest.mark.parametrize("case", range(6))
 def test_any_widths_and_signs(case: int, tmp_path: Path, seed: int) -> None:
     rng = random.Random(f"{seed} {case}")
     sign = rng.choice(["$signed", "$unsigned"])
-    bits = rng.randint(2, 5), rng.randint(2, 5), rng.randint(2, 8)
+    bits = rng.randint(2, 5), rng.randint(2, 7), rng.randint(2, 12)
     print(case, sign, bits)
     proven(tmp_path, f"{sign}(a)", f"{sign}(b)", bits)
 
