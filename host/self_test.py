@@ -27,6 +27,7 @@ if TYPE_CHECKING:  # the command line starts without numpy and pydantic
     import numpy as np
     from numpy.typing import NDArray
 
+    from icsort.formats.board import GateEngine
     from icsort.formats.build import Build
     from icsort.formats.compile_gate import Compiled
     from icsort.formats.gate_set import GateSet
@@ -157,10 +158,10 @@ def _build_of(folder: Path, build_id: str) -> str:
     return ""
 
 
-def own_gates(manifest: "Manifest", cells: "Sequence[_Cell]") -> "GateSet":
+def own_gates(manifest: "Manifest", cells: "Sequence[_Cell]", engine: "GateEngine") -> "GateSet":
     """Gates of all kinds that split these cells: each of the first classes in a direction of its own, or the greater
-    half of each of the first values; one by the length of events, one by a feature, one by a polygon without an ellipse
-    in it."""
+    half of each of the first values, as many as the board's gate engine leaves room for; one by the length of events,
+    one by a feature, one by a polygon without an ellipse in it."""
     import numpy as np
 
     from icsort.formats import gate_set as form
@@ -174,7 +175,8 @@ def own_gates(manifest: "Manifest", cells: "Sequence[_Cell]") -> "GateSet":
         reach = max(unit / manifest.logits.scale, float(np.ptp(places)) / 2)
         return form.Axis(value=output_names(manifest)[column]), float(np.median(places)), reach
 
-    classes = manifest.classes[: min(gate_engine.DIRECTIONS, gate_engine.CLASS_SETS)]
+    room = min(engine.tests - 4, engine.gates - 3)  # beside those of no class, below
+    classes = manifest.classes[: max(1, min(gate_engine.DIRECTIONS, gate_engine.CLASS_SETS, room))]
     (x, middle_x, wide), (y, middle_y, high) = drawn(0), drawn(min(1, len(manifest.classes) - 1))
     corners = ((middle_x - wide, middle_y - high), (middle_x + wide, middle_y - high), (middle_x, middle_y + high))
     lengths = [int(cell.front.events.length[0]) for cell in cells]
@@ -337,7 +339,7 @@ class SelfTest:
     def _gate_set(self) -> None:
         from icsort.formats.compile_gate import compile_gate
 
-        source = self._gates or own_gates(self._manifest, self._cells)
+        source = self._gates or own_gates(self._manifest, self._cells, self._build.gate_engine)
         with self._failing("gate set"):
             self._compiled = compile_gate(source, self._sorter.gate_values(self._manifest))
             if self._gates is None:

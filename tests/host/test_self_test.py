@@ -18,6 +18,7 @@ from icsort.errors import IcsortError
 from icsort.formats import event_record, gate_set, known
 from icsort.formats import package as packages
 from icsort.formats.acquisition import InputSpec, LineSpec, TriggerSpec
+from icsort.formats.board import GateEngine
 from icsort.formats.build import BUILD_FILE, FILE_LIST, GRAPH_FILE, Build, FoldingSearch, load_build
 from icsort.formats.compile_gate import board_values, compile_gate
 from icsort.formats.netlist import Netlist
@@ -225,7 +226,7 @@ def test_a_sound_board_passes_and_is_as_it_was(sorter: Sorter, sound: Sound) -> 
 def test_own_gates_tell_the_cells_apart(build: Build, sorter: Sorter, sound: Sound) -> None:
     """Every kind of test, every direction of a class that is best and sure, gates that hold of some cells only."""
     test = SelfTest(sorter, build, sound.known)
-    source = self_test.own_gates(build.manifest, test._cells)
+    source = self_test.own_gates(build.manifest, test._cells, build.gate_engine)
     assert {each.kind for each in source.tests} == {"class", "range", "polygon", "ellipse"}
     assert [direction.output for direction in source.directions] == [0, 1, 2]
     program = compile_gate(source, board_values(build.manifest, 1e8, features=True)).program
@@ -239,6 +240,15 @@ def test_own_gates_tell_the_cells_apart(build: Build, sorter: Sorter, sound: Sou
     held = gated.gates.sum(axis=0)
     assert (held > 0).sum() >= 4
     assert (held < CELLS).sum() >= 4
+
+
+def test_own_gates_fit_a_small_gate_engine(build: Build, sorter: Sorter, sound: Sound) -> None:
+    cells = SelfTest(sorter, build, sound.known)._cells
+    for tests, gates, classes in ((7, 16, 3), (6, 16, 2), (32, 4, 1)):
+        source = self_test.own_gates(build.manifest, cells, GateEngine(tests=tests, gates=gates))
+        assert len(source.directions) == classes
+        assert (len(source.tests), len(source.gates)) == (classes + 4, classes + 3)
+        assert {each.kind for each in source.tests} == {"class", "range", "polygon", "ellipse"}
 
 
 def test_a_wrong_gate_of_the_first_event_is_found(sorter: Sorter, sound: Sound) -> None:
