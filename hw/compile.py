@@ -84,6 +84,11 @@ def front_end(
     progress: Callable[[str], None],
 ) -> "HardwareGraph":
     """FINN's hardware graph of a model package, `model` its manifest. The rest is as in `compile_package`."""
+    if model.preparation.quantiles:
+        raise IcsortError(
+            f"{package}: normalizes each image by its quantiles, which are known when its last line has come; the "
+            "hardware decides while lines flow: train without --normalize"
+        )
     from icsort.hw.frontend import convert as frontend  # takes seconds
 
     shape = (model.input.height, model.input.width, model.input.channels)

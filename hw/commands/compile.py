@@ -97,6 +97,12 @@ def show(build: Build) -> None:
         f"at {build.clock_text}",
     )
     console.show(f"features of an event: {build.features or 'none'}")
+    reduce = build.manifest.preparation.reduce
+    if reduce > 1:
+        console.warn(
+            f"images are reduced {reduce} x {reduce} (area mean) before their lines are offered, by the camera or the "
+            f"host: lines of {build.manifest.line.width} pixels come in; the hardware does not reduce"
+        )
     ties = sum(layer.near_ties for layer in build.layers)
     if ties:
         console.warn(

@@ -4,6 +4,7 @@
 Whatever the hardware cannot hold is refused when settings are made, so before a training begins.
 """
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Self
 
 import numpy as np
@@ -12,7 +13,7 @@ from pydantic import Field, model_validator
 
 from icsort.errors import IcsortError
 from icsort.formats.document import Document, Name, Strict
-from icsort.sim.bit_true import event, preprocess
+from icsort.sim.bit_true import event, prepare, preprocess
 from icsort.sim.bit_true.event import Trigger, Window
 from icsort.sim.bit_true.features import MATRIX_MAX
 from icsort.sim.bit_true.features import Settings as FeatureSettings
@@ -21,6 +22,7 @@ PIXEL_BITS = 8
 MIN_SAMPLE_BITS, SAMPLE_BITS = 8, 16
 MAX_GEOMETRY = 255  # eight bits each in the GEOMETRY register
 MAX_LINE_WIDTH = 2**16 - 1
+MAX_REDUCE = 64
 FAINT = 16  # of 255: pixels that are light, where nothing else says so
 
 Size = Annotated[int, Field(ge=1, le=MAX_GEOMETRY)]
@@ -113,6 +115,51 @@ class FeatureSpec(Strict):
     compensation: tuple[tuple[Coefficient, ...], ...] = ()
 
 
+class PreparationSpec(Strict):
+    """What is done to an image before its lines are offered to the sorter, whose hardware has none of it: area mean
+    over `reduce` x `reduce` pixels, then each channel's counts distributed as `quantiles` say, a row a channel in the
+    order of the channels, none where they stay (icsort.sim.bit_true.prepare)."""
+
+    reduce: Annotated[int, Field(ge=1, le=MAX_REDUCE)] = 1
+    quantiles: Annotated[tuple[tuple[Sample, ...], ...], Field(exclude_if=lambda quantiles: not quantiles)] = ()
+
+    @model_validator(mode="after")
+    def _rising(self) -> Self:
+        for row in self.quantiles:
+            if len(row) != prepare.STEPS + 1 or list(row) != sorted(row):
+                raise ValueError(f"quantiles must have {prepare.STEPS + 1} counts a channel that do not fall")
+        return self
+
+    def applied(self, image: NDArray[np.uint16]) -> NDArray[np.uint16]:
+        """An image (H, W, C) as its lines are offered. Raises IcsortError where nothing of it is left."""
+        if self.reduce > 1:
+            image = prepare.reduce_area(image, self.reduce)
+        return prepare.match_quantiles(image, self.quantiles) if self.quantiles else image
+
+    def after(self, done: "PreparationSpec") -> "PreparationSpec":
+        """What is left to do to images of which `done` has been done. Raises IcsortError where that cannot be."""
+        if done.quantiles not in ((), self.quantiles) or done.reduce not in (1, self.reduce):
+            raise IcsortError(f"its images are {done.in_words}, where the network's are {self.in_words}")
+        if done.quantiles and done.reduce != self.reduce:
+            raise IcsortError("its images were normalized before they were reduced; give them as they were")
+        return PreparationSpec(
+            reduce=self.reduce // done.reduce, quantiles=() if done.quantiles == self.quantiles else self.quantiles
+        )
+
+    def with_channels(self, order: Sequence[int]) -> "PreparationSpec":
+        """For images with these of their channels, in this order."""
+        return self.model_copy(update={"quantiles": tuple(self.quantiles[i] for i in order if self.quantiles)})
+
+    @property
+    def in_words(self) -> str:
+        """For a message."""
+        words = [f"reduced {self.reduce} x {self.reduce}"] * (self.reduce > 1)
+        return " and ".join(words + ["normalized by quantiles"] * bool(self.quantiles)) or "as they were taken"
+
+
+AS_TAKEN = PreparationSpec()
+
+
 class Acquisition(Document):
     """What the hardware in front of the network is set to. A run's configuration and a package's manifest extend it."""
 
@@ -123,6 +170,7 @@ class Acquisition(Document):
     preprocess: PreprocessSpec
     flat_field: Annotated[FlatFieldSpec | None, Field(exclude_if=lambda flat_field: flat_field is None)] = None
     features: Annotated[FeatureSpec | None, Field(exclude_if=lambda features: features is None)] = None
+    preparation: Annotated[PreparationSpec, Field(exclude_if=lambda preparation: preparation == AS_TAKEN)] = AS_TAKEN
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
@@ -132,6 +180,7 @@ class Acquisition(Document):
             "preprocess.gain": len(self.preprocess.gain),
             "trigger.weights": len(self.trigger.weights),
             "line.delays": len(self.line.delays) or self.input.channels,
+            "preparation.quantiles": len(self.preparation.quantiles) or self.input.channels,
         }
         if self.features is not None:
             rows = self.features.compensation

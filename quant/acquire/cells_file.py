@@ -34,7 +34,7 @@ def write_cells(
         raise IcsortError(f"{out}: is there; choose another --out, or replace it with --force")
     images, labels = [], []
     for piece in read_pieces(folder, channels, digitization, labelled=False):
-        fitted = piece.fitted_to(manifest.channels, manifest.line.width)
+        fitted = piece.fitted_to(manifest.channels, manifest.line.width, manifest.preparation)
         known = [manifest.classes.index(name) if name in manifest.classes else NO_LABEL for name in piece.classes]
         of_class = np.asarray([*known, NO_LABEL])
         images += list(fitted.images)

@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from icsort.errors import IcsortError
-from icsort.formats.acquisition import Acquisition
+from icsort.formats.acquisition import AS_TAKEN, Acquisition, PreparationSpec
 from icsort.quant.cells.counts import Digitization
 
 CHUNK_CELLS = 4096  # held in memory at a time where a set is read piece by piece
@@ -62,6 +62,14 @@ class StoredImages(Sequence[Image]):
         """The images with these of their channels, in this order."""
         return replace(self, channels=tuple(order if self.channels is None else (self.channels[i] for i in order)))
 
+    def changed(self, change: Callable[[Image], Image], heights: NDArray[np.int64]) -> "StoredImages":
+        """The images, each changed when it is read. heights (N,): the lines that they then have."""
+
+        def read(cells: NDArray[np.int64]) -> list[Image]:
+            return [change(image) for image in replace(self, cells=cells)[:]]
+
+        return StoredImages(read, self.cells, heights)
+
     def with_all_channels(self) -> "StoredImages":
         """The images as they were stored."""
         return replace(self, channels=None)
@@ -91,7 +99,8 @@ class Dataset:
     label.
     `known_identities` (N,): where the images are no longer those that were read. `acquisition`: the settings with which
     recorded images were cut, which stay; None where they are chosen. `measured`: what is learned in place of the
-    classes, which then only say which cells are alike where the set is split; None: the classes are.
+    classes, which then only say which cells are alike where the set is split; None: the classes are. `preparation`:
+    what has been done to the images since they were taken, its quantiles in the order of `channels`.
     """
 
     source: str
@@ -110,6 +119,7 @@ class Dataset:
     known_identities: NDArray[np.uint64] | None = None
     acquisition: Acquisition | None = None
     measured: Measured | None = None
+    preparation: PreparationSpec = AS_TAKEN
 
     def __post_init__(self) -> None:
         if not self.images:
@@ -220,20 +230,57 @@ class Dataset:
         if self.channels == wanted:
             return self
         order = self.channel_order(wanted)
+        preparation = self.preparation.with_channels(order)
         if isinstance(self.images, StoredImages):
-            return replace(self, images=self.images.with_channels(order), channels=wanted, acquisition=None)
+            stored = self.images.with_channels(order)
+            return replace(self, images=stored, channels=wanted, acquisition=None, preparation=preparation)
         images = tuple(np.ascontiguousarray(image[..., order]) for image in self.images)
-        return replace(self, images=images, channels=wanted, known_identities=self.identities, acquisition=None)
+        return replace(
+            self,
+            images=images,
+            channels=wanted,
+            known_identities=self.identities,
+            acquisition=None,
+            preparation=preparation,
+        )
 
-    def fitted_to(self, channels: tuple[str, ...], line_width: int) -> "Dataset":
-        """The channels that a network takes, by name. Raises IcsortError where one is missing or lines differ."""
-        width = self.images[0].shape[1]
+    def prepared(self, preparation: PreparationSpec) -> "Dataset":
+        """The images as they are to be, whatever of it has been done. The cells are known by the pixels that were read.
+
+        Raises IcsortError for recorded images and others that were made otherwise, and where nothing is left of one.
+        """
+        try:
+            left = preparation.after(self.preparation)
+        except IcsortError as error:
+            raise IcsortError(f"{self.origin}: {error}") from None
+        if left == AS_TAKEN:
+            return self
+        if self.acquisition is not None:
+            raise IcsortError(f"{self.origin}: are lines that a sorter was given; leave out --reduce and --normalize")
+        identities = self.identities
+        if isinstance(self.images, StoredImages):
+            images: Sequence[Image] = self.images.changed(left.applied, self.heights // left.reduce)
+        else:
+            images = tuple(left.applied(image) for image in self.images)
+        return replace(self, images=images, known_identities=identities, preparation=preparation)
+
+    def reduced(self, factor: int) -> "Dataset":
+        """The images by area means over `factor` x `factor` pixels; at 1, as they are. Raises as `prepared`."""
+        if factor == 1:
+            return self
+        return self.prepared(self.preparation.model_copy(update={"reduce": factor}))
+
+    def fitted_to(self, channels: tuple[str, ...], line_width: int, preparation: PreparationSpec) -> "Dataset":
+        """The channels that a network takes, by name, prepared as its images were. Raises IcsortError where a channel
+        is missing or lines differ, and as `prepared`."""
+        fitted = self.with_channels(channels).prepared(preparation)
+        width = fitted.images[0].shape[1]
         if width != line_width:
             raise IcsortError(
-                f"{self.origin}: {width} pixels wide, the network's lines have {line_width}; "
-                "give images of the sorter that it was trained for"
+                f"{self.origin}: {width} pixels wide{' when reduced' if preparation.reduce > 1 else ''}, the network's "
+                f"lines have {line_width}; give images of the sorter that it was trained for"
             )
-        return self.with_channels(channels)
+        return fitted
 
     def with_merged_classes(self, merged: Mapping[str, Sequence[str]]) -> "Dataset":
         """The data with some classes counted as one (name -> classes), in the order of their first class."""
@@ -327,4 +374,5 @@ def _kind(cells: Dataset) -> tuple[object, ...]:
         *(cells.classes, cells.channels, cells.images[0].shape[1], bool(cells.names), cells.groups is None, columns),
         cells.digitization,
         cells.acquisition,
+        cells.preparation,
     )

@@ -33,6 +33,12 @@ ListArchs = Annotated[
 Window = Annotated[
     str, choice(("trigger", "image"), "Whether cells are cut where the trigger sees them, or images are the windows.")
 ]
+Reduce = Annotated[
+    int,
+    typer.Option(
+        min=1, max=64, help="Area mean over so many by so many pixels of each image, before its lines are offered."
+    ),
+]
 Width = Annotated[float, typer.Option(help="Factor of the number of features of every layer.")]
 Depth = Annotated[float, typer.Option(help="Factor of the number of blocks of every stage.")]
 STEM = choice(STEMS, "First layers: the architecture's own; 3x3, of stride 2; 3x3 and a max pool.")

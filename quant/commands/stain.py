@@ -9,7 +9,7 @@ import typer
 
 from icsort.cli import console
 from icsort.cli.options import Force, Json, Merge, Seed, out
-from icsort.quant.commands.networks import ActivationBits, ListArchs, WeightBits, Width, Window, arch
+from icsort.quant.commands.networks import ActivationBits, ListArchs, Reduce, WeightBits, Width, Window, arch
 from icsort.quant.commands.words import DigitizeOption, digitization, names, parse_merge
 
 
@@ -30,6 +30,7 @@ def stain(
     channels: Annotated[str | None, typer.Option(help="Names of the data's channels, in order.")] = None,
     digitize: DigitizeOption = None,
     window: Window = "trigger",
+    reduce: Reduce = 1,
     unstained: Annotated[
         Path | None, typer.Option(help="Cells without the stain, in which whatever is predicted is invented.")
     ] = None,
@@ -52,7 +53,8 @@ def stain(
     from icsort.report import page as report
 
     def read(folder: Path) -> Dataset:
-        return concatenate(read_pieces(folder, names(channels), digitization(digitize), size=None, labelled=False))
+        pieces = read_pieces(folder, names(channels), digitization(digitize), size=None, labelled=False)
+        return concatenate(pieces).reduced(reduce)
 
     cells = read(data)
     print(f"{len(cells.images)} cells: {cells.origin}", file=sys.stderr if as_json else sys.stdout)

@@ -16,6 +16,7 @@ from icsort.quant.commands.networks import (
     FirstBits,
     LastBits,
     ListArchs,
+    Reduce,
     Stem,
     WeightBits,
     Width,
@@ -23,7 +24,7 @@ from icsort.quant.commands.networks import (
     arch,
 )
 from icsort.quant.commands.words import DigitizeOption, named
-from icsort.quant.training.recipe import PRESETS, SCHEDULES
+from icsort.quant.training.recipe import NORMALIZATIONS, PRESETS, SCHEDULES
 
 if TYPE_CHECKING:
     from icsort.quant.cells.find import Dataset
@@ -57,6 +58,15 @@ def train(
     brightest: Annotated[
         float, typer.Option(help="Percentile of a channel's training pixels that becomes 255, the brightest value.")
     ] = 99.9,
+    reduce: Reduce = 1,
+    normalize: Annotated[
+        str,
+        choice(
+            NORMALIZATIONS,
+            "quantile: each image gets the training part's distribution of counts; not in hardware, so that no build "
+            "can be made.",
+        ),
+    ] = "none",
     window_width: Annotated[
         int | None, typer.Option(min=1, max=255, help="Columns of the window; without it, those of the images.")
     ] = None,
@@ -152,6 +162,7 @@ def train(
     dataset, dropped = _training_cells(
         data, generated, seed, channels, digitize, group_by, merge or [], min_class, label_by or []
     )
+    dataset = dataset.reduced(reduce)
     if limit is not None:
         dataset = dataset.limited(limit, seed)
     told = sys.stderr if as_json else sys.stdout
@@ -180,6 +191,7 @@ def train(
             window=window,
             brightest=brightest,
             rules=rules,
+            normalize=normalize,
             device=device,
             force=force,
             progress=not as_json,
@@ -201,6 +213,7 @@ def train(
         window=window,
         brightest=brightest,
         rules=rules,
+        normalize=normalize,
         device=device,
         resume=resume,
         force=force,

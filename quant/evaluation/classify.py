@@ -123,7 +123,7 @@ def classified(network: IntegerNetwork, pieces: Iterator[Dataset]) -> Iterator[C
     package = network.manifest
     done, background = 0, None
     for whole in pieces:
-        piece = whole.fitted_to(package.channels, package.line.width)
+        piece = whole.fitted_to(package.channels, package.line.width, package.preparation)
         background = background or background_of(piece, package)
         for begin in range(0, len(piece.images), CHUNK):
             images = piece.images[begin : begin + CHUNK]

@@ -122,7 +122,9 @@ def read_cells(
     if path.is_file():
         dataset, background = _read_heldout(path)
         lines = Background(background.lines[..., dataset.channel_order(wanted.channels)])
-        return unseen(dataset, wanted, lines)
+        # of a run: lines as a sorter is given them
+        as_offered = replace(dataset.with_channels(wanted.channels), preparation=wanted.acquisition.preparation)
+        return unseen(as_offered, wanted, lines)
     dataset = read_folder(path, channels, digitization or wanted.digitization)
     return unseen(dataset.with_merged_classes(merged) if merged else dataset, wanted)
 
@@ -175,7 +177,8 @@ def align(dataset: Dataset, wanted: Wanted) -> Dataset:
             "rename it or take its cells out"
         )
     index = np.asarray([wanted.classes.index(name) for name in dataset.classes])
-    cells = dataset.fitted_to(wanted.channels, wanted.acquisition.line.width)
+    taken = wanted.acquisition
+    cells = dataset.fitted_to(wanted.channels, taken.line.width, taken.preparation)
     return replace(cells, labels=index[dataset.labels], classes=wanted.classes)
 
 
@@ -328,6 +331,11 @@ def run_decisions(
     run = load_run(folder)
     if run.config.classes != classes or run.config.channels != channels:
         raise IcsortError(f"{folder}: is a run of other classes or channels than the package; give a run of the same")
+    if run.config.preparation != cells.dataset.preparation:
+        raise IcsortError(
+            f"{folder}: its images are {run.config.preparation.in_words}, the package's "
+            f"{cells.dataset.preparation.in_words} (or by other cells' quantiles); give a run of the same"
+        )
     events, logits = [], []
     for begin, cut in cut_some(cells, run.config):
         pixels = torch.from_numpy(run.config.pixels(cut.windows)).permute(0, 3, 1, 2)

@@ -81,7 +81,11 @@ def predict_stain(
     if architecture.weight_bits is None:
         raise IcsortError("a float network runs in no FPGA; give the bits of weights and activations")
     cells = stained(dataset, inputs, stain)
-    others = None if unstained is None else unstained.fitted_to(tuple(inputs), dataset.images[0].shape[1])
+    others = (
+        None
+        if unstained is None
+        else unstained.fitted_to(tuple(inputs), dataset.images[0].shape[1], dataset.preparation)
+    )
     if image_epochs:
         for one in (dataset, others):
             if one is not None:

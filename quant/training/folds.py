@@ -83,6 +83,7 @@ def train_folds(
     window: str = "trigger",
     brightest: float = BRIGHTEST,
     rules: Rules | None = None,
+    normalize: str = "none",
     device: str = "auto",
     force: bool = False,
     progress: bool = True,
@@ -123,6 +124,7 @@ def train_folds(
             "window": window,
             "brightest": brightest,
             "rules": asdict(rules or Rules()),
+            "normalize": normalize,
         },
     }
     run_folds = [Fold(out, number) for number in range(1, count + 1)]
@@ -147,6 +149,7 @@ def train_folds(
                 window=window,
                 brightest=brightest,
                 rules=rules,
+                normalize=normalize,
                 device=device,
                 resume=(Checkpoint(fold.run).folder / STATE_FILE).is_file(),
                 progress=progress and jobs == 1,

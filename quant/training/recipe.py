@@ -10,6 +10,7 @@ from typing import Any
 from icsort.errors import IcsortError
 
 SCHEDULES = ("one-cycle", "cosine", "constant")
+NORMALIZATIONS = ("none", "quantile")  # of images, before their lines are offered
 
 
 @dataclass(frozen=True)

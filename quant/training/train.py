@@ -39,7 +39,7 @@ from icsort.quant.networks.pretrained import load_published
 from icsort.quant.training.checkpoint import Checkpoint
 from icsort.quant.training.fitting import Fitting, Teacher, predict
 from icsort.quant.training.processes import Processes, processes
-from icsort.quant.training.recipe import Recipe
+from icsort.quant.training.recipe import NORMALIZATIONS, Recipe
 from icsort.quant.training.runs import (
     CHECKPOINT_FILE,
     METRICS_FILE,
@@ -56,6 +56,7 @@ from icsort.quant.training.samples import Samples, class_weights, make_samples
 from icsort.quant.training.seen import SEEN_FILE, Seen, check_unseen, parts_had
 from icsort.quant.training.tasks import Classification, Regression, Row, Task
 from icsort.quant.training.temperature import fit_temperature, remark
+from icsort.sim.bit_true.prepare import learn_quantiles
 
 SETUP_CELLS = 20_000  # at most so many training cells say what the hardware is set to
 _CHOSEN = (None, "trigger", BRIGHTEST, Rules())  # where nobody says how cells are cut
@@ -97,6 +98,7 @@ def train_run(
     window: str = "trigger",
     brightest: float = BRIGHTEST,
     rules: Rules | None = None,
+    normalize: str = "none",
     device: str = "auto",
     resume: bool = False,
     force: bool = False,
@@ -106,9 +108,10 @@ def train_run(
 
     It learns the classes, or of a dataset with `measured` values those.
     parts: of the cells, where they are not split here. height: lines of the window; window, brightest,
-    rules: see acquire.choose. The state of each epoch is kept beside `out` until the end; with `resume` a training that
-    was killed goes on from it. Same data, recipe, seed and machine give the same weights, resumed or not. Under
-    torchrun all processes share each batch, and the first one writes.
+    rules: see acquire.choose. normalize: "quantile" gives each image the distribution of counts of the training part's
+    pixels, channel by channel, which no hardware does. The state of each epoch is kept beside `out` until the end; with
+    `resume` a training that was killed goes on from it. Same data, recipe, seed and machine give the same weights,
+    resumed or not. Under torchrun all processes share each batch, and the first one writes.
 
     Raises IcsortError for data that cannot be split or triggered on, a training that diverges, sources that do not fit,
     and an output that exists or cannot be written.
@@ -117,6 +120,8 @@ def train_run(
     # the weights then do not depend on the number of cores, threads do not wait for each other after every layer on a
     # busy machine, and oneDNN's gradient of a strided 1x1 convolution crashes with two (torch 2.13, 29 cells, AVX-512)
     torch.set_num_threads(1)
+    if normalize not in NORMALIZATIONS:
+        raise IcsortError(f"--normalize {normalize}: give one of {', '.join(NORMALIZATIONS)}")
     began = time.monotonic()
     check_target(out, CONFIG_FILE, force)
     with processes(device) as group:
@@ -128,6 +133,11 @@ def train_run(
         seen = Seen(**{name: identities[indices] for name, indices in parts.items()}).with_earlier([*earlier.values()])
         training = dataset.subset(parts["train"])
         images = list(training.some(SETUP_CELLS, seed).images)
+        if normalize == "quantile":
+            quantiles = learn_quantiles(images)
+            dataset = dataset.prepared(dataset.preparation.model_copy(update={"quantiles": quantiles}))
+            training = dataset.subset(parts["train"])
+            images = list(training.some(SETUP_CELLS, seed).images)
         if dataset.acquisition is not None and (height, window, brightest, rules or Rules()) != _CHOSEN:
             raise IcsortError(
                 f"{dataset.origin}: trigger, window and preprocessing stay those that they were recorded with; leave "
@@ -138,8 +148,9 @@ def train_run(
             setup = choose_setup(images, dataset.channels, height, window, brightest, rules)
         else:
             setup = restored_setup(images, dataset.acquisition)
+        acquisition = setup.acquisition.model_copy(update={"preparation": dataset.preparation})
         units = _units(training)
-        configuration = _configuration(dataset, architecture, recipe, sources, setup.acquisition, units, seen, seed)
+        configuration = _configuration(dataset, architecture, recipe, sources, acquisition, units, seen, seed)
         checkpoint = Checkpoint(out)
         state = checkpoint.begin(resume, force) if resume or group.first else None
         if state is not None and state["configuration"] != configuration.to_json():
@@ -256,7 +267,17 @@ def _teacher(folders: tuple[Path, ...], configuration: RunConfig, task: Task, gr
         return None
     runs = [load_run(folder) for folder in folders]
     for run in runs:
-        for key in ("classes", "values", "channels", "input", "line", "trigger", "preprocess", "flat_field"):
+        for key in (
+            "classes",
+            "values",
+            "channels",
+            "input",
+            "line",
+            "trigger",
+            "preprocess",
+            "flat_field",
+            "preparation",
+        ):
             if getattr(run.config, key) != getattr(configuration, key):
                 raise IcsortError(f"--teacher {run.name}: was trained with another {key}; train it like this one")
     models = [group.place(run.model).eval() for run in runs]

@@ -80,6 +80,7 @@ def read(path: Path, reading: Reading) -> Iterator[Dataset]:
             skipped=skipped,
             passed_over=left,
             acquisition=acquisition,
+            preparation=acquisition.preparation,
         )
         left = ()
 

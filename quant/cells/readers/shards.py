@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from pyarrow import ipc
 
 from icsort.errors import IcsortError
-from icsort.formats.acquisition import Acquisition
+from icsort.formats.acquisition import AS_TAKEN, Acquisition, PreparationSpec
 from icsort.formats.document import refusals
 from icsort.output import result_folder
 from icsort.quant.cells.counts import Digitization
@@ -57,6 +57,7 @@ class Shards:
     width: int
     digitization: Digitization | None
     acquisition: Acquisition | None
+    preparation: PreparationSpec
     labels: NDArray[np.int64]
     heights: NDArray[np.int64]
     groups: NDArray[np.str_] | None
@@ -113,6 +114,7 @@ def write_shards(out: Path, chunks: Iterable[Dataset], force: bool = False) -> d
             "cells": written,
             "digitization": None if first.digitization is None else asdict(first.digitization),
             "acquisition": None if first.acquisition is None else first.acquisition.model_dump(mode="json"),
+            "preparation": first.preparation.model_dump(mode="json"),
             "shards": [{"file": CELLS_FILE, "bytes": (folder / CELLS_FILE).stat().st_size}, *shards],
         }
         (folder / MANIFEST_FILE).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
@@ -139,6 +141,7 @@ def open_shards(folder: Path) -> Shards:
         width=manifest["width"],
         digitization=Digitization(**manifest["digitization"]) if manifest.get("digitization") else None,
         acquisition=_acquisition(folder, manifest.get("acquisition")),
+        preparation=_preparation(folder, manifest.get("preparation")),
         labels=table["label"].to_numpy(),
         heights=table["height"].to_numpy(),
         groups=np.asarray(table["group"].to_pylist()) if "group" in table.column_names else None,
@@ -182,6 +185,8 @@ def read(path: Path, reading: Reading) -> Iterator[Dataset]:
             channels=channels,
             digitization=shards.digitization,
             acquisition=shards.acquisition if channels == shards.channels else None,
+            preparation=shards.preparation,
+            known_identities=part["identity"].to_numpy() if "identity" in table.column_names else None,
             names=names if any(names) else (),
             groups=None if shards.groups is None else shards.groups[rows],
             parameters=parameters if figures else None,
@@ -215,6 +220,12 @@ def _acquisition(folder: Path, stated: Any) -> Acquisition | None:
         return Acquisition.model_validate_json(json.dumps(stated))
 
 
+def _preparation(folder: Path, stated: Any) -> PreparationSpec:
+    """That of images that were prepared before they were written."""
+    with refusals(str(folder / MANIFEST_FILE), "convert the data again"):
+        return PreparationSpec.model_validate_json(json.dumps(stated or {}))
+
+
 def _blocks(cells: Dataset, first: Dataset) -> Iterator[tuple[pa.RecordBatch, pa.RecordBatch]]:
     """The cells' rows and their pixels, block after block; `first` is the chunk that the others must fit."""
     check_alike(cells, first)
@@ -231,6 +242,8 @@ def _table(cells: Dataset, rows: slice) -> pa.RecordBatch:
         "height": pa.array(heights, pa.int64()),
         "name": pa.array(cells.names[rows] or [""] * len(heights), pa.string()),
     }
+    if cells.preparation != AS_TAKEN:  # the pixels no longer tell which cell it is
+        columns["identity"] = pa.array(cells.identities[rows], pa.uint64())
     if cells.groups is not None:
         columns["group"] = pa.array(cells.groups[rows].tolist(), pa.string())
     if cells.parameters is not None:
