@@ -8,6 +8,7 @@ import typer
 
 from icsort.cli import console
 from icsort.cli.options import Board, Force, Json, ListBoards, OptionalRate, PackageArgument, out
+from icsort.formats.acquisition import AS_TAKEN
 from icsort.formats.build import Build
 from icsort.formats.fill import read_fill
 from icsort.hw.commands.board import FillOption
@@ -97,11 +98,11 @@ def show(build: Build) -> None:
         f"at {build.clock_text}",
     )
     console.show(f"features of an event: {build.features or 'none'}")
-    reduce = build.manifest.preparation.reduce
-    if reduce > 1:
+    preparation = build.manifest.preparation
+    if preparation != AS_TAKEN:
         console.warn(
-            f"images are reduced {reduce} x {reduce} (area mean) before their lines are offered, by the camera or the "
-            f"host: lines of {build.manifest.line.width} pixels come in; the hardware does not reduce"
+            f"the network's images are {preparation.in_words}, which the hardware does not do: the camera or the host "
+            f"does, before it offers their lines of {build.manifest.line.width} pixels"
         )
     ties = sum(layer.near_ties for layer in build.layers)
     if ties:

@@ -117,10 +117,12 @@ class FeatureSpec(Strict):
 
 class PreparationSpec(Strict):
     """What is done to an image before its lines are offered to the sorter, whose hardware has none of it: area mean
-    over `reduce` x `reduce` pixels, then each channel's counts distributed as `quantiles` say, a row a channel in the
-    order of the channels, none where they stay (icsort.sim.bit_true.prepare)."""
+    over `reduce` x `reduce` pixels; of what is left the middle `crop` x `crop` pixels (0: all); each channel's counts
+    distributed as `quantiles` say, a row a channel in the order of the channels, none where they stay
+    (icsort.sim.bit_true.prepare)."""
 
     reduce: Annotated[int, Field(ge=1, le=MAX_REDUCE)] = 1
+    crop: Annotated[int, Field(ge=0, le=MAX_GEOMETRY, exclude_if=lambda crop: not crop)] = 0
     quantiles: Annotated[tuple[tuple[Sample, ...], ...], Field(exclude_if=lambda quantiles: not quantiles)] = ()
 
     @model_validator(mode="after")
@@ -131,20 +133,27 @@ class PreparationSpec(Strict):
         return self
 
     def applied(self, image: NDArray[np.uint16]) -> NDArray[np.uint16]:
-        """An image (H, W, C) as its lines are offered. Raises IcsortError where nothing of it is left."""
+        """An image (H, W, C) as its lines are offered. Raises IcsortError where it is too small."""
         if self.reduce > 1:
             image = prepare.reduce_area(image, self.reduce)
+        if self.crop:
+            image = prepare.crop_middle(image, self.crop)
         return prepare.match_quantiles(image, self.quantiles) if self.quantiles else image
 
+    def lines(self, heights: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Lines (N,) that are offered of images of so many."""
+        return np.full_like(heights, self.crop) if self.crop else heights // self.reduce
+
     def after(self, done: "PreparationSpec") -> "PreparationSpec":
-        """What is left to do to images of which `done` has been done. Raises IcsortError where that cannot be."""
-        if done.quantiles not in ((), self.quantiles) or done.reduce not in (1, self.reduce):
-            raise IcsortError(f"its images are {done.in_words}, where the network's are {self.in_words}")
-        if done.quantiles and done.reduce != self.reduce:
-            raise IcsortError("its images were normalized before they were reduced; give them as they were")
-        return PreparationSpec(
-            reduce=self.reduce // done.reduce, quantiles=() if done.quantiles == self.quantiles else self.quantiles
-        )
+        """What is left to do to images of which `done` has been done. Raises IcsortError where that is no beginning."""
+        left: dict[str, Any] = {}
+        for step in PreparationSpec.model_fields:  # in their order
+            wanted, had = getattr(self, step), getattr(done, step)
+            if had not in (getattr(AS_TAKEN, step), wanted) or (left and had != getattr(AS_TAKEN, step)):
+                raise IcsortError(f"its images are {done.in_words}, where the network's are {self.in_words}")
+            if had != wanted:
+                left[step] = wanted
+        return PreparationSpec(**left)
 
     def with_channels(self, order: Sequence[int]) -> "PreparationSpec":
         """For images with these of their channels, in this order."""
@@ -154,7 +163,8 @@ class PreparationSpec(Strict):
     def in_words(self) -> str:
         """For a message."""
         words = [f"reduced {self.reduce} x {self.reduce}"] * (self.reduce > 1)
-        return " and ".join(words + ["normalized by quantiles"] * bool(self.quantiles)) or "as they were taken"
+        words += [f"cropped to {self.crop} x {self.crop}"] * bool(self.crop)
+        return ", ".join(words + ["normalized by quantiles"] * bool(self.quantiles)) or "as they were taken"
 
 
 AS_TAKEN = PreparationSpec()

@@ -256,19 +256,24 @@ class Dataset:
         if left == AS_TAKEN:
             return self
         if self.acquisition is not None:
-            raise IcsortError(f"{self.origin}: are lines that a sorter was given; leave out --reduce and --normalize")
+            raise IcsortError(
+                f"{self.origin}: are lines that a sorter was given; leave out --reduce, --crop and --normalize"
+            )
         identities = self.identities
         if isinstance(self.images, StoredImages):
-            images: Sequence[Image] = self.images.changed(left.applied, self.heights // left.reduce)
+            images: Sequence[Image] = self.images.changed(left.applied, left.lines(self.heights))
         else:
-            images = tuple(left.applied(image) for image in self.images)
+            try:
+                images = tuple(left.applied(image) for image in self.images)
+            except IcsortError as error:
+                raise IcsortError(f"{self.origin}: {error}") from None
         return replace(self, images=images, known_identities=identities, preparation=preparation)
 
-    def reduced(self, factor: int) -> "Dataset":
-        """The images by area means over `factor` x `factor` pixels; at 1, as they are. Raises as `prepared`."""
-        if factor == 1:
-            return self
-        return self.prepared(self.preparation.model_copy(update={"reduce": factor}))
+    def reduced(self, factor: int, crop: int = 0) -> "Dataset":
+        """The middle `crop` x `crop` pixels of the area means over `factor` x `factor` pixels of each image; at 1 and 0
+        as they are. Raises IcsortError as `prepared`."""
+        asked = {"reduce": factor} if factor > 1 else {}
+        return self.prepared(self.preparation.model_copy(update=asked | ({"crop": crop} if crop else {})))
 
     def fitted_to(self, channels: tuple[str, ...], line_width: int, preparation: PreparationSpec) -> "Dataset":
         """The channels that a network takes, by name, prepared as its images were. Raises IcsortError where a channel
@@ -276,9 +281,10 @@ class Dataset:
         fitted = self.with_channels(channels).prepared(preparation)
         width = fitted.images[0].shape[1]
         if width != line_width:
+            how = "" if preparation == AS_TAKEN else f" ({preparation.in_words})"
             raise IcsortError(
-                f"{self.origin}: {width} pixels wide{' when reduced' if preparation.reduce > 1 else ''}, the network's "
-                f"lines have {line_width}; give images of the sorter that it was trained for"
+                f"{self.origin}: {width} pixels wide{how}, the network's lines have {line_width}; "
+                "give images of the sorter that it was trained for"
             )
         return fitted
 

@@ -90,6 +90,8 @@ def folds(
         if (tested.sum(axis=0) > 1).any():
             raise IcsortError("cells that belong together were tested in two folds of that training; train it again")
         fold_of = np.where(tested.any(axis=0), tested.argmax(axis=0), -1)
+    if groups is not None and kept is None:
+        _check_groups(labels, classes, unit_of)
     new = np.flatnonzero(fold_of[unit_of] < 0)
     if len(new):
         fold_of[np.unique(unit_of[new])] = _deal(labels[new], unit_of[new], count, seed, grouped=groups is not None)
@@ -150,6 +152,18 @@ def _check_counts(labels: NDArray[np.int64], classes: Sequence[str], purpose: st
             raise IcsortError(
                 f"class {name} has {count} cells: at least {MIN_CELLS_PER_CLASS} are needed {purpose}; "
                 "add cells or leave the class out"
+            )
+
+
+def _check_groups(labels: NDArray[np.int64], classes: Sequence[str], unit_of: NDArray[np.int64]) -> None:
+    """Raise IcsortError for a class of too few groups for training, validation and test; groups may be the classes."""
+    for label, name in enumerate(classes):
+        held_by = len(set(unit_of[labels == label]))
+        if held_by < len(PARTS):
+            raise IcsortError(
+                f"class {name} lies in {held_by} group{'s' * (held_by != 1)}: at least {len(PARTS)} are needed so that "
+                "no group falls on two sides; add data, leave the class out, or give a --group-by that tells more "
+                "groups within a class, or none"
             )
 
 
@@ -224,13 +238,7 @@ def _split_groups(
     labels: NDArray[np.int64], classes: Sequence[str], seed: int, unit_of: NDArray[np.int64]
 ) -> NDArray[np.int64]:
     """The part of each unit: two of ten stratified folds are held out, then single units move while that helps."""
-    for label, name in enumerate(classes):
-        held_by = len(set(unit_of[labels == label]))
-        if held_by < len(PARTS):
-            raise IcsortError(
-                f"class {name} lies in {held_by} group{'s' * (held_by != 1)}: at least {len(PARTS)} are needed so that "
-                "no group falls on two sides; add data, leave the class out, or give --group-by none"
-            )
+    _check_groups(labels, classes, unit_of)
     cells = np.zeros((unit_of.max() + 1, len(classes)), np.int64)
     np.add.at(cells, (unit_of, labels), 1)
     best, least = None, math.inf

@@ -10,7 +10,7 @@ from icsort.cli import console
 from icsort.cli.options import Channels, Force, GroupBy, Json, Seed, out
 from icsort.cli.options import count as count_option
 from icsort.output import result_folder
-from icsort.quant.commands.networks import ListArchs, Reduce, Window, arch
+from icsort.quant.commands.networks import Crop, ListArchs, Reduce, Window, arch
 from icsort.quant.commands.words import DigitizeOption, digitization, names
 
 
@@ -38,6 +38,7 @@ def discover(
     count: Annotated[int, count_option("Cells to look at, at most, drawn with --seed.")] = 20_000,
     window: Window = "trigger",
     reduce: Reduce = 1,
+    crop: Crop = 0,
     arch: Annotated[str, arch()] = "student",
     epochs: Annotated[int | None, typer.Option(min=1, help="Of the last training.")] = None,
     digitize: DigitizeOption = None,
@@ -67,7 +68,7 @@ def discover(
         tuple(names(sort_by) or ()),
         window,
     )
-    cells = read_cells(data, names(channels), digitization(digitize), group_by, count, seed).reduced(reduce)
+    cells = read_cells(data, names(channels), digitization(digitize), group_by, count, seed).reduced(reduce, crop)
     with result_folder(out, DISCOVERY_FILE, force) as folder, console.progress("discover", not as_json) as told:
         figures, discovery = find_clusters(cells, folder, plan, seed=seed, progress=told)
         report.write(folder, discovery_page.page(figures, discovery), DISCOVERY_FILE, figures)

@@ -35,9 +35,10 @@ Window = Annotated[
 ]
 Reduce = Annotated[
     int,
-    typer.Option(
-        min=1, max=64, help="Area mean over so many by so many pixels of each image, before its lines are offered."
-    ),
+    typer.Option(min=1, max=64, help="Area mean over so many by so many pixels of each image, before it is lines."),
+]
+Crop = Annotated[
+    int, typer.Option(min=0, max=255, help="Middle of each image, so many by so many of these pixels; 0: all of it.")
 ]
 Width = Annotated[float, typer.Option(help="Factor of the number of features of every layer.")]
 Depth = Annotated[float, typer.Option(help="Factor of the number of blocks of every stage.")]

@@ -9,7 +9,7 @@ import typer
 
 from icsort.cli import console
 from icsort.cli.options import Force, Json, Merge, Seed, out
-from icsort.quant.commands.networks import ActivationBits, ListArchs, Reduce, WeightBits, Width, Window, arch
+from icsort.quant.commands.networks import ActivationBits, Crop, ListArchs, Reduce, WeightBits, Width, Window, arch
 from icsort.quant.commands.words import DigitizeOption, digitization, names, parse_merge
 
 
@@ -31,6 +31,7 @@ def stain(
     digitize: DigitizeOption = None,
     window: Window = "trigger",
     reduce: Reduce = 1,
+    crop: Crop = 0,
     unstained: Annotated[
         Path | None, typer.Option(help="Cells without the stain, in which whatever is predicted is invented.")
     ] = None,
@@ -54,7 +55,7 @@ def stain(
 
     def read(folder: Path) -> Dataset:
         pieces = read_pieces(folder, names(channels), digitization(digitize), size=None, labelled=False)
-        return concatenate(pieces).reduced(reduce)
+        return concatenate(pieces).reduced(reduce, crop)
 
     cells = read(data)
     print(f"{len(cells.images)} cells: {cells.origin}", file=sys.stderr if as_json else sys.stdout)

@@ -12,6 +12,7 @@ from icsort.cli.options import Force, GroupBy, Json, LabelBy, Limit, Merge, Seed
 from icsort.errors import IcsortError
 from icsort.quant.commands.networks import (
     ActivationBits,
+    Crop,
     Depth,
     FirstBits,
     LastBits,
@@ -59,6 +60,7 @@ def train(
         float, typer.Option(help="Percentile of a channel's training pixels that becomes 255, the brightest value.")
     ] = 99.9,
     reduce: Reduce = 1,
+    crop: Crop = 0,
     normalize: Annotated[
         str,
         choice(
@@ -162,7 +164,7 @@ def train(
     dataset, dropped = _training_cells(
         data, generated, seed, channels, digitize, group_by, merge or [], min_class, label_by or []
     )
-    dataset = dataset.reduced(reduce)
+    dataset = dataset.reduced(reduce, crop)
     if limit is not None:
         dataset = dataset.limited(limit, seed)
     told = sys.stderr if as_json else sys.stdout

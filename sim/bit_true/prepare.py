@@ -24,12 +24,24 @@ def reduce_area(image: NDArray[np.uint16], factor: int) -> NDArray[np.uint16]:
     rows, columns = image.shape[0] // factor, image.shape[1] // factor
     if not rows or not columns:
         raise IcsortError(
-            f"an image of {image.shape[1]} x {image.shape[0]} pixels, reduced by {factor}, has none left; give a "
+            f"an image has {image.shape[1]} x {image.shape[0]} pixels, and none when reduced by {factor}; give a "
             "smaller --reduce"
         )
     whole = image[: rows * factor, : columns * factor].astype(np.int64)
     sums = whole.reshape(rows, factor, columns, factor, -1).sum(axis=(1, 3))
     return np.asarray((2 * sums + factor**2) // (2 * factor**2), np.uint16)
+
+
+def crop_middle(image: NDArray[np.uint16], size: int) -> NDArray[np.uint16]:
+    """The middle `size` x `size` pixels of (H, W, C); of an odd rest, one more is left out behind. Raises IcsortError
+    for an image that has not as many."""
+    if min(image.shape[:2]) < size:
+        raise IcsortError(
+            f"an image has {image.shape[1]} x {image.shape[0]} pixels, fewer than {size} x {size}; give a smaller "
+            "--crop"
+        )
+    row, column = (image.shape[0] - size) // 2, (image.shape[1] - size) // 2
+    return image[row : row + size, column : column + size]
 
 
 def learn_quantiles(images: Iterable[NDArray[np.uint16]]) -> tuple[tuple[int, ...], ...]:
