@@ -36,7 +36,7 @@ PUBLISHED_SETS = {
     JURKAT_FOLDER: PublishedSet("jurkat", ("Brightfield", "PI", "Darkfield")),
     # Neumann et al., Nature 2010: HeLa with labelled histone; file names begin with plate ___ well ___
     "mitocheck_nuclei": PublishedSet("mitocheck", ("H2B-GFP",), r"([^/]+?___[^/]+?)___"),
-    # Yao, Rochman and Sun, Scientific Reports 2019; file names are LINE-IMAGE-CELL-NUMBER: a field of the flask is a group
+    # Yao, Rochman and Sun, Scientific Reports 2019; LINE-IMAGE-CELL-NUMBER: a group is a field of a flask
     "hek293a_ht1080": PublishedSet("hek293a_ht1080", ("Brightfield",), r"([^/-]+-[0-9]+)[^/]*$"),
 }
 

@@ -64,7 +64,7 @@ def trained(cells: Dataset, out: Path, normalize: str = "none") -> Path:
 
 @pytest.fixture(scope="module")
 def folder(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Packages: `prepared`, `by-hand`, `normalized`, and the runs that they are of; shards of the full images, `full`."""
+    """Packages, `prepared` and `normalized`, the runs that they are of, and shards of the full images, `full`."""
     out = tmp_path_factory.mktemp("prepared")
     trained(dataset.prepared(SPEC), out / "prepared")
     trained(dataset.prepared(SPEC), out / "normalized", "quantile")
@@ -84,7 +84,7 @@ def test_images_are_those_of_another_program(dataset: Dataset, by_hand: Dataset,
 
 
 def test_a_package_takes_full_images_as_one_of_reduced_ones_takes_these(
-    dataset: Dataset, by_hand: Dataset, folder: Path, tmp_path: Path
+    by_hand: Dataset, folder: Path, tmp_path: Path
 ) -> None:
     trained(by_hand, tmp_path / "by-hand")
     write_shards(tmp_path / "reduced", [by_hand])
@@ -126,7 +126,7 @@ def test_normalization_learns_of_the_training_part_alone(dataset: Dataset, folde
 
 
 def test_no_build_is_made_of_a_package_that_normalizes(folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(IcsortError, match="normalizes each image by its quantiles.*train without --normalize"):
+    with pytest.raises(IcsortError, match=r"normalizes each image by its quantiles.*train without --normalize"):
         compile_package(folder / "normalized", tmp_path / "build")
     assert not (tmp_path / "build").exists()
 
@@ -160,7 +160,7 @@ def test_what_cannot_be_prepared_is_refused(dataset: Dataset, folder: Path, tmp_
 
 
 @pytest.mark.parametrize(
-    "rule, words",
+    ("rule", "words"),
     [
         ("([A-Z])-", "gives no group for 40 of 40 cells (first a/"),
         ("^([ab])/", "class a lies in 1 group: at least 3"),
@@ -191,7 +191,7 @@ def test_images_of_two_widths_are_refused(tmp_path: Path, seed: int) -> None:
     assert "2.jpg: is 25 pixels wide" in str(result.exception)
 
 
-def test_the_commands_reduce(dataset: Dataset, folder: Path, tmp_path: Path) -> None:
+def test_the_commands_reduce(folder: Path, tmp_path: Path) -> None:
     """`icsort train --reduce --crop` makes the package's line as wide; classify needs no option."""
     arguments = ["train", "--data", str(folder / "full"), "--reduce", "2", "--crop", "16", "--window", "image"]
     arguments += ["--min-class", "10", "--epochs", "1", "--turns", "1", "--out", str(tmp_path / "run")]
