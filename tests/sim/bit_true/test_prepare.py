@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What becomes of images before they are lines: against scikit-image, OpenCV's kind of area mean by Pillow, NumPy."""
+"""What becomes of images before they are lines: against scikit-image, Pillow, NumPy and scikit-learn."""
 
 import numpy as np
 import pytest
@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from skimage.exposure import match_histograms
 from skimage.measure import block_reduce
+from sklearn.preprocessing import QuantileTransformer
 
 from icsort.errors import IcsortError
 from icsort.sim.bit_true.prepare import STEPS, crop_middle, learn_quantiles, match_quantiles, reduce_area
@@ -46,12 +47,10 @@ def test_halves_are_rounded_upwards() -> None:
 
 def test_the_middle(draw: np.random.Generator) -> None:
     image = an_image(draw)
-    size = int(draw.integers(1, 20))
-    cropped = crop_middle(image, size)
-    begin = [(length - size) // 2 for length in image.shape[:2]]
-    assert cropped.shape == (size, size, image.shape[2])
-    assert np.array_equal(cropped, image[begin[0] :][:size, begin[1] :][:, :size])
-    assert crop_middle(image[:21, :20], 20).shape[:2] == (20, 20)
+    for size in range(1, min(image.shape[:2]) + 1):
+        rest = [length - size for length in image.shape[:2]]
+        sides = [slice(left // 2, -(left - left // 2) or None) for left in rest]
+        assert np.array_equal(crop_middle(image, size), image[tuple(sides)])
 
 
 def test_too_small_images_are_refused(draw: np.random.Generator) -> None:
@@ -80,6 +79,21 @@ def test_an_image_is_matched_as_scikit_image_does(draw: np.random.Generator) -> 
         expected = match_histograms(image.astype(np.float64), reference.astype(np.float64), channel_axis=-1)
         matched = match_quantiles(image, learn_quantiles([reference]))
         assert np.abs(matched - expected).max() <= 0.5 + 1e-6  # of rounding
+
+
+def test_an_image_is_matched_as_scikit_learn_does(draw: np.random.Generator) -> None:
+    """Through the quantiles of one set and back through those of the other; scikit-learn puts a count at the middle of
+    its equals, so each count but the ends has one pixel here."""
+    image = draw.permutation(4096).astype(np.uint16).reshape(64, 64, 1)
+    reference = draw.gamma(2, 2000, (200, 200, 1)).clip(0, 65535).astype(np.uint16)
+    to_uniform = QuantileTransformer(n_quantiles=4096, subsample=None).fit(image.reshape(-1, 1).astype(float))
+    from_uniform = QuantileTransformer(n_quantiles=STEPS + 1, subsample=None).fit(
+        reference.reshape(-1, 1).astype(float)
+    )
+    expected = from_uniform.inverse_transform(to_uniform.transform(image.reshape(-1, 1).astype(float)))[:, 0]
+    matched = match_quantiles(image, learn_quantiles([reference])).ravel()
+    middle = (image.ravel() > 64) & (image.ravel() < 4032)  # in the tails a pixel more or less is many counts
+    assert np.abs(matched - expected)[middle].max() < 0.01 * np.ptp(reference)
 
 
 def test_light_that_differs_is_taken_out(draw: np.random.Generator) -> None:
