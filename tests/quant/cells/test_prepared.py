@@ -200,3 +200,50 @@ def test_the_commands_reduce(folder: Path, tmp_path: Path) -> None:
     assert config["preparation"] == {"reduce": 2, "crop": 16}
     assert (config["line"]["width"], config["input"]["height"]) == (16, 16)
     assert heldout.load(tmp_path / "run" / "heldout.npz").images[0].shape == (16, 16, 2)
+
+
+def test_discovered_cells_are_reduced_and_known(folder: Path, tmp_path: Path) -> None:
+    """What `icsort discover` found in reduced images sorts full ones, and knows those that it was trained on."""
+    arguments = [
+        "discover",
+        str(folder / "full"),
+        "--reduce",
+        "2",
+        "--crop",
+        "16",
+        "--window",
+        "image",
+        "--epochs",
+        "1",
+    ]
+    arguments += ["--clusters", "2", "--rounds", "0", "--seeds", "1", "--out", str(tmp_path / "out")]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.output
+    assert package.load(tmp_path / "out" / "package").preparation == SPEC
+    report, _ = evaluate(tmp_path / "out" / "package", tmp_path / "out" / "cells")
+    assert report["data"]["left_out"]["trained_on"] + report["data"]["left_out"]["validation"] > 30
+    classify(tmp_path / "out" / "package", folder / "full", tmp_path / "table.csv")
+    assert len(pd.read_csv(tmp_path / "table.csv")) == 40
+
+
+@pytest.mark.full
+def test_a_stain_of_reduced_cells(dataset: Dataset, tmp_path: Path) -> None:
+    images = tuple(image for turn in range(3) for image in (np.rot90(cell, turn) for cell in dataset.images))
+    write_shards(tmp_path / "cells", [replace(dataset, images=images, labels=np.tile(dataset.labels, 3))])
+    arguments = ["stain", str(tmp_path / "cells"), "--from", "BF", "--to", "DF", "--reduce", "2", "--crop", "16"]
+    arguments += ["--folds", "3", "--float-epochs", "1", "--epochs", "1", "--no-image", "--window", "image"]
+    result = CliRunner().invoke(app, [*arguments, "--out", str(tmp_path / "out")])
+    assert result.exit_code == 0, result.output
+    of_package = tmp_path / "out" / "quantized" / "package-1"
+    assert package.load(of_package).preparation == SPEC
+    classify(of_package, tmp_path / "cells", tmp_path / "table.csv")
+    assert pd.read_csv(tmp_path / "table.csv")["DF"].nunique() > 10
+
+
+@pytest.mark.full
+def test_a_build_tells_what_its_lines_are_made_of(folder: Path, tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["compile", str(folder / "prepared"), "--out", str(tmp_path / "build")])
+    assert result.exit_code == 0, result.output
+    assert "images are reduced 2 x 2, cropped to 16 x 16, which the hardware does not do" in " ".join(
+        result.output.split()
+    )
