@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sort cells by their images with a quantized neural network in an FPGA, and prove it without vendor tools.
 
-`icsort.train`, `export`, `package`, `classify`, `stain`, `discover`, `respond`, `track`, `compile`, `simulate` and
-`board` are the commands of these names as functions, `connect` is the board at a port, `connect_async` the same for
+`icsort.train`, `export`, `package`, `classify`, `stain`, `discover`, `respond`, `track`, `fate`, `compile`, `simulate`
+and `board` are the commands of these names as functions, `connect` is the board at a port, `connect_async` the same for
 asyncio (see icsort.api). They are imported when they are first asked for: a lab PC has neither torch nor FINN.
 """
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         connect_async,
         discover,
         export,
+        fate,
         package,
         respond,
         simulate,
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     __version__: str
 
 __all__ = [
-    "__version__", "board", "classify", "compile", "connect", "connect_async", "discover", "export",
+    "__version__", "board", "classify", "compile", "connect", "connect_async", "discover", "export", "fate",
     "package", "respond", "simulate", "stain", "track", "track_cost", "train",
 ]  # fmt: skip
 

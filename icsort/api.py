@@ -294,6 +294,36 @@ def track_cost(movie: AnyPath, truth: AnyPath, out: AnyPath, *, seed: int = 0, f
     return train_cost(Path(movie), Path(truth), Path(out), seed=seed, force=force)
 
 
+def fate(
+    movie: AnyPath,
+    out: AnyPath,
+    *,
+    tracks: AnyPath | None = None,
+    split: int | None = None,
+    ahead: int = 10,
+    seed: int = 0,
+    force: bool = False,
+) -> dict[str, Any]:
+    """Foresee which cells of a movie divide within 1 to `ahead` frames, and when; the report is the folder `out`.
+
+    movie: a folder of TIFFs, a frame each, or one TIFF. tracks: a folder of `track`, or the TRA folder of the Cell
+    Tracking Challenge; None: the cells are followed here. split: first frame of the part that is tested, all before it
+    teaches; None: the middle. Returns what `icsort fate --json` prints; the risk of every cell:
+    icsort.quant.fate.fate.fate. Needs icsort[quant].
+    """
+    from icsort.output import result_folder
+    from icsort.quant.fate import fate_page
+    from icsort.quant.fate.fate import FATE_FILE
+    from icsort.quant.fate.fate import fate as foresee
+    from icsort.quant.fate.fit import Plan
+
+    with result_folder(Path(out), FATE_FILE, force) as folder:
+        found = None if tracks is None else Path(tracks)
+        figures, result = foresee(Path(movie), found, split=split, plan=Plan(ahead), seed=seed)
+        fate_page.write(folder, figures, result)
+    return figures
+
+
 def compile(  # noqa: A001
     package: AnyPath,
     out: AnyPath,

@@ -142,6 +142,11 @@ COMMANDS = {
         "quant",
         "Follow cells through a movie: lineages with divisions, by a learned cost and linear assignment.",
     ),
+    "fate": Entry(
+        "quant.commands.fate:fate",
+        "quant",
+        "Foresee which cells of a movie divide, and when: learned from its first part, tested on the rest.",
+    ),
     "study": Entry(
         "quant.commands.study:study",
         "quant",

@@ -11,6 +11,7 @@ from icsort.errors import IcsortError
 from icsort.quant.cells.readers.tiffs import TIFF_SUFFIXES, read_tiff
 
 TRUTH_TABLE = "man_track.txt"
+RESULT_TABLE = "res_track.txt"
 
 
 def read_frames(path: Path) -> NDArray[np.generic]:
@@ -60,17 +61,17 @@ def read_masks(path: Path, images: NDArray[np.generic]) -> NDArray[np.int32]:
 
 
 def read_truth(path: Path) -> NDArray[np.int64]:
-    """Tracks (K, 4) of the Cell Tracking Challenge's man_track.txt: number, first frame, last frame, parent.
+    """Tracks (K, 4) of the Cell Tracking Challenge's man_track.txt, or of a result's res_track.txt where there is none:
+    number, first frame, last frame, parent.
 
     Raises IcsortError for a table that is missing or is none.
     """
-    file = path / TRUTH_TABLE
+    tables = [path / TRUTH_TABLE, path / RESULT_TABLE]
+    file = next((table for table in tables if table.exists()), tables[0])
     try:
         words = [line.split() for line in file.read_text(encoding="ascii").splitlines() if line.strip()]
     except (OSError, UnicodeDecodeError):
-        raise IcsortError(
-            f"{file}: cannot be read; --truth is the challenge's TRA folder, masks and {TRUTH_TABLE}"
-        ) from None
+        raise IcsortError(f"{file}: cannot be read; give the challenge's TRA folder, masks and {TRUTH_TABLE}") from None
     if not words or any(len(row) != 4 or not all(re.fullmatch(r"\d+", word) for word in row) for row in words):
         raise IcsortError(f"{file}: its lines are not four whole numbers (track, begin, end, parent); repair it")
     table = np.array(words, np.int64)

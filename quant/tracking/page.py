@@ -3,6 +3,7 @@
 
 import colorsys
 import io
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from PIL import Image, ImageDraw
 
 from icsort.quant.tracking.cells import Cells
 from icsort.quant.tracking.lineage import Tracks
-from icsort.report.figures import png
+from icsort.report.figures import PLAIN, png
 from icsort.report.page import Page, Section, Tile
 
 SIDE = 420  # pixels of the overlay's longer side
@@ -44,7 +45,7 @@ def page(report: dict[str, Any], cells: Cells, tracks: Tracks, overlay: str) -> 
             "Lineage",
             "A line a track, from its first frame to its last; where a line forks, a cell divided. Largest families "
             f"first, at most {TREES}.",
-            [png(_trees(tracks, report["frames"]))],
+            [png(trees(tracks, report["frames"]))],
         ),
         Section("Cells a frame", "A jump is a frame whose segmentation differs.", [png(_counts(cells))]),
     ]
@@ -124,8 +125,13 @@ def _colour(number: int) -> tuple[int, int, int]:
     return round(255 * red), round(255 * green), round(255 * blue)
 
 
-def _trees(tracks: Tracks, frames: int) -> Figure:
-    """Families of tracks below each other, time from left to right."""
+def trees(
+    tracks: Tracks, frames: int, shades: Sequence[tuple[int, int, float]] | None = None, said: str = ""
+) -> Figure:
+    """Families of tracks below each other, time from left to right, a colour each.
+
+    shades: in place of these colours, a value 0 to 1 of tracks in frames: track, frame, value; `said`: what it is.
+    """
     rows = {int(row[0]): row for row in tracks.table}
     children: dict[int, list[int]] = {number: [] for number in rows}
     for number, row in rows.items():
@@ -154,9 +160,15 @@ def _trees(tracks: Tracks, frames: int) -> Figure:
     axes = figure.subplots()
     for number in order:
         _, begin, end, before = rows[number]
-        axes.plot([begin, end + 0.5], [height[number]] * 2, color=np.array(_colour(number)) / 255, linewidth=2)
+        colour = np.array(_colour(number)) / 255 if shades is None else PLAIN
+        axes.plot([begin, end + 0.5], [height[number]] * 2, color=colour, linewidth=2)
         if before in height:
             axes.plot([rows[before][2] + 0.5, begin], [height[before], height[number]], color="#55606e", linewidth=0.8)
+    if shades is not None:
+        shown = [(frame, height[number], value) for number, frame, value in shades if number in height]
+        x, y, values = zip(*shown, strict=True) if shown else ((), (), ())
+        marks = axes.scatter(x, y, 9, values, "s", "inferno_r", vmin=0, vmax=1, zorder=3)
+        figure.colorbar(marks, ax=axes, label=said, aspect=40)
     axes.set(xlabel="frame", xlim=(-0.5, frames), yticks=[])
     axes.spines[["left", "right", "top"]].set_visible(False)
     return figure
