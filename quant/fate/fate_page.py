@@ -90,7 +90,7 @@ def page(figures: Mapping[str, Any], result: Fate) -> Page:
             Section(
                 "Lineage",
                 f"Grey is what was learned from; the squares are the risk of a division within {soon} frames. Right is "
-                "dark at the end of a line that forks, and nowhere else.",
+                "dark at the end of a line that forks; where the movie ends, nobody knows yet.",
                 [png(_trees(figures, result))],
             ),
         ],
@@ -173,8 +173,8 @@ def _curve(figures: Mapping[str, Any]) -> Figure:
         if each["is_network"]:
             axes.plot(x, y, "o-", color=BAR, label=each["name"], zorder=3)
             sure = [entry for entry in known if entry["low"] is not None]
-            ends = [[entry[key] for entry in sure] for key in ("ahead", "low", "high")]
-            axes.fill_between(*ends, color=BAR, alpha=0.2, linewidth=0)
+            ahead, low, high = ([entry[key] for entry in sure] for key in ("ahead", "low", "high"))
+            axes.fill_between(ahead, low, high, color=BAR, alpha=0.2, linewidth=0)
         else:
             style = ":" if each["name"] == AGE else "--"
             axes.plot(x, y, style, color=next(colours), label=each["name"])

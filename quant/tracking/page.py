@@ -167,7 +167,7 @@ def trees(
     if shades is not None:
         shown = [(frame, height[number], value) for number, frame, value in shades if number in height]
         x, y, values = zip(*shown, strict=True) if shown else ((), (), ())
-        marks = axes.scatter(x, y, 9, values, "s", "inferno_r", vmin=0, vmax=1, zorder=3)
+        marks = axes.scatter(x, y, 9, values, marker="s", cmap="inferno_r", vmin=0, vmax=1, zorder=3)
         figure.colorbar(marks, ax=axes, label=said, aspect=40)
     axes.set(xlabel="frame", xlim=(-0.5, frames), yticks=[])
     axes.spines[["left", "right", "top"]].set_visible(False)
