@@ -175,6 +175,9 @@ def discover(
     rounds: int = 4,
     channels: Sequence[str] | None = None,
     sort_by: Sequence[str] | None = None,
+    root: str | None = None,
+    order_by: Sequence[str] | None = None,
+    phases: Sequence[str] | None = None,
     group_by: str | None = None,
     seed: int = 0,
     force: bool = False,
@@ -183,8 +186,10 @@ def discover(
 
     data: a folder or a stack that `icsort data info` reads. clusters: how many; None: by the silhouette. outliers:
     share of the cells, the furthest from all clusters, that are a class. seeds, rounds: whole searches, and trainings
-    in each. channels: to look at, all without; sort_by: those of them that the network sees. group_by: as for
-    `icsort train`, the conditions that are compared. Returns the report. Needs icsort[quant].
+    in each. channels: to look at, all without; sort_by: those of them that the network sees. root: where an
+    order of the cells begins (a group, a class, a feature), None: no order; order_by: channels that it is made from,
+    phases: classes in the order that it is compared with. group_by: as for `icsort train`, the conditions that are
+    compared. Returns the report. Needs icsort[quant].
     """
     from icsort.output import result_folder
     from icsort.quant.discovery import discovery_page
@@ -192,7 +197,16 @@ def discover(
     from icsort.quant.discovery.discover import discover as find_clusters
     from icsort.report import page as report
 
-    plan = Plan(clusters, seeds, rounds, outliers, sort_by=tuple(sort_by or ()))
+    plan = Plan(
+        clusters,
+        seeds,
+        rounds,
+        outliers,
+        sort_by=tuple(sort_by or ()),
+        root=root,
+        order_by=tuple(order_by or ()),
+        phases=tuple(phases or ()),
+    )
     cells = read_cells(Path(data), channels, group_by=group_by, seed=seed)
     with result_folder(Path(out), DISCOVERY_FILE, force) as folder:
         figures, discovery = find_clusters(cells, folder, plan, seed=seed)

@@ -34,6 +34,20 @@ def discover(
         str | None,
         typer.Option(help="Channels that the network sorts by, if fewer than those that clusters are found by."),
     ] = None,
+    root: Annotated[
+        str | None,
+        typer.Option(
+            help="Put the cells in one order, as of a cell cycle, that begins here: a group, a class of the data, or a "
+            "feature such as 'PI light', where it is least."
+        ),
+    ] = None,
+    order_by: Annotated[
+        str | None, typer.Option(help="Channels that the order is made from, if fewer than all that are looked at.")
+    ] = None,
+    phases: Annotated[
+        str | None,
+        typer.Option(help="Classes of the data in their known order, separated by commas, to compare the order with."),
+    ] = None,
     group_by: GroupBy = None,
     count: Annotated[int, count_option("Cells to look at, at most, drawn with --seed.")] = 20_000,
     window: Window = "trigger",
@@ -66,6 +80,9 @@ def discover(
         Architecture(arch),
         Recipe().with_({"epochs": epochs}),
         tuple(names(sort_by) or ()),
+        root,
+        tuple(names(order_by) or ()),
+        tuple(names(phases) or ()),
         window,
     )
     cells = read_cells(data, names(channels), digitization(digitize), group_by, count, seed).reduced(reduce, crop)
@@ -96,4 +113,9 @@ def discover(
         if score["package_on_unseen_cells"] is not None:
             unseen = score["package_on_unseen_cells"]
             console.show(f"  of the package     {unseen['rand']:.3f}, {unseen['cells']} unseen cells")
+    if (ordered := figures["order"]) is not None:
+        strongest = ", ".join(f"{each['feature']} {each['spearman']:.2f}" for each in ordered["features"][:3])
+        console.show(f"order                from {ordered['root']}; goes with {strongest} (Spearman)")
+        for each in ordered["phases"]["by"] if ordered["phases"] else ():
+            console.show(f"  {each['name']}: Spearman {each['spearman']:.3f}, Kendall {each['kendall']:.3f}, of phases")
     console.show(f"package              {out / PACKAGE_FOLDER}", f"report               {out / report.PAGE_FILE}")

@@ -38,6 +38,7 @@ from icsort.quant.discovery.clusters import (
     silhouettes,
 )
 from icsort.quant.discovery.features import CellFeatures, cell_features
+from icsort.quant.discovery.order import order, order_report, root_cells
 from icsort.quant.discovery.self_label import ROUND, SelfLabels, self_label
 from icsort.quant.evaluation.classify import classified
 from icsort.quant.evaluation.explain import embed
@@ -68,8 +69,9 @@ class Plan:
     clusters: how many; None: by the silhouette. seeds: whole repeats, of which the most central is kept. rounds: of
     self-labelling, at most. outliers: share of the cells, the furthest from all clusters, that become a class.
     architecture, recipe: of the last training; the rounds' networks are like it, in floating point. sort_by: channels
-    that the last network sees, where those that clusters are found by are more (a stain, say). window,
-    height: as for `train_run`.
+    that the last network sees, where those that clusters are found by are more (a stain, say). root:
+    where an order of the cells begins, a group, class or feature; None: no order. order_by: channels that it is made
+    from, all without. phases: classes in the order that it is compared with. window, height: as for `train_run`.
 
     Raises IcsortError for numbers that make no clusters.
     """
@@ -81,6 +83,9 @@ class Plan:
     architecture: Architecture = field(default_factory=Architecture)
     recipe: Recipe = field(default_factory=Recipe)
     sort_by: tuple[str, ...] = ()
+    root: str | None = None
+    order_by: tuple[str, ...] = ()
+    phases: tuple[str, ...] = ()
     window: str = "trigger"
     height: int | None = None
 
@@ -89,6 +94,10 @@ class Plan:
             raise IcsortError(f"--clusters {self.clusters}: one cluster tells nothing apart; give 2 or more")
         if not 0 <= self.outliers < 0.5:
             raise IcsortError(f"--outliers {self.outliers:g}: give a share from 0 to below 0.5, such as 0.02")
+        if self.root is None and (self.order_by or self.phases):
+            raise IcsortError(
+                f"--{'order-by' if self.order_by else 'phases'} is of an order of the cells; give its --root as well"
+            )
         if self.seeds < 1 or self.rounds < 0:
             raise IcsortError(
                 f"{self.seeds} seeds of {self.rounds} rounds: give at least 1 seed and no negative rounds"
@@ -98,7 +107,8 @@ class Plan:
 @dataclass(frozen=True)
 class Discovery:
     """What the page is drawn from, beside the report: of the N cells that triggered, pixels (N, H, W, C) uint8, labels
-    (N,) index into `classes`, distances (N,), and where the mapped ones (M,) lie (M, 2)."""
+    (N,) index into `classes`, distances (N,), where the mapped ones (M,) lie (M, 2), and the place (N,) of each in the
+    order, None without one."""
 
     pixels: NDArray[np.uint8]
     labels: Labels
@@ -106,6 +116,7 @@ class Discovery:
     distances: NDArray[np.float64]
     mapped: NDArray[np.int64]
     places: NDArray[np.float64]
+    order: NDArray[np.float64] | None = None
 
 
 def read_cells(
@@ -153,6 +164,7 @@ def discover(
     progress("features of the cells")
     samples, cells = _cut(dataset, plan, folder)
     features = cell_features(list(cells.images), cells.channels)
+    place, ordered = _ordered(cells, features, plan, seed)
     curve = _curve(features, plan, seed)
     clusters = plan.clusters or max(curve, key=lambda entry: entry["silhouette"])["clusters"]
     members = [_member(samples, features, clusters, plan, seed + member, progress) for member in range(plan.seeds)]
@@ -179,7 +191,7 @@ def discover(
     if package:
         export_package(folder / RUN_FOLDER, folder / PACKAGE_FOLDER, "discovered")
     write_shards(folder / CELLS_FOLDER, [labelled])
-    _table(cells, labels, classes, far).to_csv(folder / TABLE_FILE, index=False, lineterminator="\n")
+    _table(cells, labels, classes, far, place).to_csv(folder / TABLE_FILE, index=False, lineterminator="\n")
     tested = cells.subset(parts[PARTS[TEST]])
     report = {
         "format": FORMAT,
@@ -201,6 +213,7 @@ def discover(
         "settled": sum(member.settled for member in members),
         "stability": {"seeds": plan.seeds, "rand": rand.tolist(), "mean": _mean_of_pairs(rand)},
         "conditions": groups,
+        "order": ordered,
         "network": {
             "name": plan.architecture.title,
             "channels": list(trained.channels),
@@ -208,7 +221,9 @@ def discover(
         },
         "score": _score(dataset, cells, found, clusters, seed, _decided(folder, tested) if package else None, tested),
     }
-    return report, Discovery(samples.upright().numpy().transpose(0, 2, 3, 1), labels, classes, far, mapped, places)
+    return report, Discovery(
+        samples.upright().numpy().transpose(0, 2, 3, 1), labels, classes, far, mapped, places, place
+    )
 
 
 def _cut(dataset: Dataset, plan: Plan, folder: Path) -> tuple[Samples, Dataset]:
@@ -334,15 +349,38 @@ def _mean_of_pairs(rand: NDArray[np.float64]) -> float | None:
     return float(pairs.mean()) if len(pairs) else None
 
 
-def _table(cells: Dataset, labels: Labels, classes: Sequence[str], far: NDArray[np.float64]) -> pd.DataFrame:
-    """A row a cell: name, label, distance from its cluster."""
-    return pd.DataFrame(
-        {
-            "name": [cells.name_of(cell) for cell in range(len(labels))],
-            "label": [classes[label] for label in labels],
-            "distance": far.round(4),
-        }
-    )
+def _ordered(
+    cells: Dataset, features: CellFeatures, plan: Plan, seed: int
+) -> tuple[NDArray[np.float64] | None, dict[str, Any] | None]:
+    """Places of the cells (N,) along their order, and its report; None where none is asked for."""
+    if plan.root is None:
+        return None, None
+    root, kind = root_cells(plan.root, cells, features)
+    by = plan.order_by or cells.channels
+    seen = features if by == cells.channels else _features_of(cells, by)
+    found = order(seen.rings, root, seed)
+    return found.place, order_report(found, (plan.root, kind), cells, features, by, plan.phases)
+
+
+def _features_of(cells: Dataset, channels: tuple[str, ...]) -> CellFeatures:
+    some = cells.with_channels(channels)
+    return cell_features(list(some.images), some.channels)
+
+
+def _table(
+    cells: Dataset,
+    labels: Labels,
+    classes: Sequence[str],
+    far: NDArray[np.float64],
+    place: NDArray[np.float64] | None,
+) -> pd.DataFrame:
+    """A row a cell: name, label, distance from its cluster, and its place in the order if there is one."""
+    columns = {
+        "name": [cells.name_of(cell) for cell in range(len(labels))],
+        "label": [classes[label] for label in labels],
+        "distance": far.round(4),
+    }
+    return pd.DataFrame(columns if place is None else columns | {"place": place.round(5)})
 
 
 def _padded(cells: Dataset) -> NDArray[np.uint16]:

@@ -91,6 +91,7 @@ def page(report: dict[str, Any], discovery: Discovery) -> Page:
                     for number, row in enumerate(stability["rand"])
                 ],
             ),
+            *_order_sections(report, discovery),
             *_condition_sections(report),
             *_score_sections(report),
         ],
@@ -119,12 +120,62 @@ def notices(report: dict[str, Any]) -> list[str]:
             "A cluster lies in too few groups to keep each group on one side of the last training's split: cells of "
             "one group are on both, and its accuracy may be too good."
         )
+    ordered = report["order"]
+    if ordered is not None and ordered["parts"] > 1:
+        said.append(
+            f"The cells fall into {ordered['parts']} parts that no neighbourhood joins: their order says nothing from "
+            "one part to the next."
+        )
     if report["rounds"] and report["settled"] < len(report["rounds"]) and report["rounds"][0]:
         said.append(
             f"{len(report['rounds']) - report['settled']} of {len(report['rounds'])} seeds had not settled after "
             "the last round: clusters at their borders are not sharp."
         )
     return said
+
+
+def _order_sections(report: dict[str, Any], discovery: Discovery) -> list[Section]:
+    ordered = report["order"]
+    if ordered is None:
+        return []
+    assert discovery.order is not None
+    least = "the least of " if ordered["root_is"] == "feature" else ""
+    sections = [
+        Section(
+            "Order of the cells",
+            f"All cells in one line, by {', '.join(ordered['channels'])}: neighbours look alike (the first diffusion "
+            f"component). It begins at {least}{ordered['root']}, which gives its direction and nothing else; no label "
+            "was used. An order is of looks: it is time only where cells change along one way. Cells at even steps, "
+            "and rank correlations (Spearman) of place and features.",
+            [png(_along(discovery))],
+            ["feature", "correlation with the place"],
+            [[entry["feature"], f"{entry['spearman']:.2f}"] for entry in ordered["features"][: 2 * TELLING]],
+        )
+    ]
+    if len(ordered["classes"]) > 1:
+        rows = sorted(ordered["classes"], key=lambda entry: float(entry["median"]))
+        sections.append(
+            Section(
+                "Where the labels of the data lie in the order",
+                "Median place, 0 at the root to 1, and the middle half of the cells.",
+                head=["class", "cells", "median", "middle half"],
+                rows=[
+                    [e["name"], str(e["cells"]), f"{e['median']:.2f}", f"{e['low']:.2f} to {e['high']:.2f}"]
+                    for e in rows
+                ],
+            )
+        )
+    if (phases := ordered["phases"]) is not None:
+        sections.append(
+            Section(
+                "Against the known order",
+                f"{', '.join(phases['order'])}; {phases['cells']} cells. Rank correlations: 1 the same order, 0 none.",
+                head=["", "Spearman", "Kendall"],
+                rows=[[e["name"], f"{e['spearman']:.3f}", f"{e['kendall']:.3f}"] for e in phases["by"]],
+                marked={0},
+            )
+        )
+    return sections
 
 
 def _condition_sections(report: dict[str, Any]) -> list[Section]:
@@ -193,6 +244,20 @@ def _gallery(discovery: Discovery) -> Figure:
         row[0].set_ylabel(discovery.classes[label], rotation=0, ha="right", va="center", fontsize=9)
         for axis, cell in zip(row, typical, strict=False):
             axis.imshow(composite(discovery.pixels[cell]))
+    return figure
+
+
+def _along(discovery: Discovery) -> Figure:
+    """Two rows of cells at even steps of the order."""
+    assert discovery.order is not None
+    along = np.argsort(discovery.order, kind="stable")
+    steps = along[np.linspace(0, len(along) - 1, min(2 * SHOWN, len(along))).round().astype(int)]
+    figure = Figure(figsize=(1.0 * SHOWN, 2.6), layout="constrained")
+    for axis in (axes := figure.subplots(2, SHOWN, squeeze=False).ravel()):
+        axis.set_axis_off()
+    for axis, cell in zip(axes, steps, strict=False):
+        axis.imshow(composite(discovery.pixels[cell]))
+        axis.set_title(f"{discovery.order[cell]:.2f}", fontsize=8)
     return figure
 
 

@@ -49,7 +49,8 @@ def run(*words: object) -> str:
 def test_command(folder: Path, cells: Dataset, tmp_path: Path) -> None:
     out = tmp_path / "out"
     words = (folder, "--clusters", 3, "--outliers", 0.1, "--seeds", 2, "--rounds", 1, "--epochs", 2, "--out", out)
-    report = json.loads(run(*words, "--json"))
+    ordered = ("--root", f"{cells.channels[0]} light", "--order-by", cells.channels[-1], "--phases", "one,two")
+    report = json.loads(run(*words, *ordered, "--json"))
     assert json.loads((out / "discovery.json").read_text()) == report
     names = ["cluster 1", "cluster 2", "cluster 3", "outlier"]
     assert [entry["name"] for entry in report["clusters"]] == names
@@ -66,8 +67,11 @@ def test_command(folder: Path, cells: Dataset, tmp_path: Path) -> None:
     of_classes = np.array(report["score"]["table"])
     assert of_classes.sum() == len(table)
     assert of_classes.shape == (3, 2)
+    assert report["order"]["channels"] == [cells.channels[-1]]
+    assert (table["place"].min(), table["place"].max()) == (0, 1)
     page = (out / "report.html").read_text()
-    assert all(title in page for title in ("Gallery", "Map of the cells", "Against the labels of the data"))
+    titles = ("Gallery", "Map of the cells", "Order of the cells", "Against the known order")
+    assert all(title in page for title in (*titles, "Against the labels of the data"))
     with pytest.raises(IcsortError, match="exists already"):
         run(*words)
 

@@ -60,6 +60,20 @@ def test_lives_are_the_chains_of_networkx(seed: int) -> None:
         assert (known.divides[members] == (min(daughters) if len(daughters) > 1 else -1)).all()
 
 
+def test_a_daughter_that_is_found_late() -> None:
+    """The division is in the frame of the first of both; a cell that is away for a frame lives on."""
+    masks = np.zeros((4, 20, 20), np.int32)
+    masks[[0, 1], 2:6, 2:6], masks[2:, 2:5, 2:5], masks[3, 2:5, 7:10] = 1, 2, 3
+    masks[[0, 2], 14:18, 14:18] = 4
+    cells = measure(masks.astype(np.uint16), masks)
+    table = np.array([[1, 0, 1, 0], [2, 2, 3, 1], [3, 3, 3, 1], [4, 0, 2, 0]])
+    known = lives(cells, parents(cells, table, "movie"))
+    assert set(known.divides[cells.label == 1]) == {2}
+    assert known.age[cells.label == 4].tolist() == [0, 2]
+    assert len(set(known.life[cells.label == 4])) == 1
+    assert known.born[cells.label == 3].all()
+
+
 def test_what_comes_after_a_part_is_unknown_to_it(seed: int) -> None:
     """The outcomes of the first frames are those of a movie that ends there, and its windows lie in it."""
     cells, parent = drawn(seed)
