@@ -10,7 +10,10 @@ import pandas as pd
 import pytest
 import tifffile
 import torch
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss, roc_auc_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from icsort.errors import IcsortError
 from icsort.quant.fate import baselines, fate_page, fit, network, score
@@ -276,3 +279,17 @@ def test_bad_input_is_refused_in_a_line(fault: str, said: str, tmp_path: Path) -
 def test_plans_that_cannot_train() -> None:
     with pytest.raises(IcsortError, match="--members is 0"):
         fit.Plan(members=0)
+
+
+def test_the_regression_learns_from_what_is_known(seed: int) -> None:
+    """As scikit-learn's pipeline on those whose outcome is known by hand; a horizon of one kind gives that kind."""
+    rng = np.random.default_rng(seed)
+    values = rng.normal(size=(60, 2))
+    taught = Outcomes(np.arange(40), rng.integers(2, 6, 40), rng.random(40) < 0.5)
+    tested = Outcomes(np.arange(40, 60), np.ones(20, np.int64), np.zeros(20, np.bool_))
+    found = baselines.logistic(values, taught, tested, 3)
+    rows = [row for row in range(40) if taught.divided[row] or taught.time[row] >= 3]
+    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
+    model.fit(values[rows], [bool(taught.divided[row] and taught.time[row] <= 3) for row in rows])
+    np.testing.assert_allclose(found[:, 2], model.predict_proba(values[40:])[:, 1])
+    assert (found[:, 0] == 0).all()
