@@ -18,7 +18,6 @@ SHADOW = 3.0  # what a birth or a death costs, in negative logarithms of probabi
 CLOSED = 0.5  # probability above which a track goes on behind missing frames
 DIVIDED = 0.25  # probability of a division, of both children together, above which it is one
 ROBUST = 0.2  # share of motion alone in the probabilities: a learned cost is sure also where it has never been
-REST = 3  # frames after a division in which none of its cells divides again
 FORBIDDEN = 1e6
 SURE = 1e-12  # least probability
 
@@ -35,29 +34,16 @@ def link(cells: Cells, cost: Cost, missing: int) -> NDArray[np.int64]:
     for frame in range(1, cells.frames):
         here, there = cells.at(frame - 1), cells.at(frame)
         candidates = pairs(cells, history(cells, parent, here), here, there, 1, scale)
-        resting = here[_resting(parent, here)]
-        _assign(parent, candidates, _robust(cost, candidates, np.isin(candidates.first, resting)))
+        _assign(parent, candidates, _robust(cost, candidates))
         for gap in range(2, missing + 2):
             if frame >= gap:
                 _close(cells, parent, cost, frame, gap, scale)
     return parent
 
 
-def _resting(parent: NDArray[np.int64], here: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Which of the cells (n,) were born in a division REST frames ago or less."""
-    children = np.bincount(parent[parent >= 0], minlength=len(parent))
-    before, found = parent[here], np.zeros(len(here), np.bool_)
-    for _ in range(REST):
-        found |= (before >= 0) & (children[before] > 1)
-        before = np.where(before >= 0, parent[before], -1)
-    return found
-
-
-def _robust(cost: Cost, candidates: Pairs, resting: NDArray[np.bool_]) -> NDArray[np.float64]:
+def _robust(cost: Cost, candidates: Pairs) -> NDArray[np.float64]:
     learned, motion = (kind.probabilities(candidates.features) for kind in (cost, Motion()))
-    mixed = (1 - ROBUST) * learned + ROBUST * motion
-    mixed[resting, CHILD] = 0  # a cost sees one pair of frames, and not that this cell has just divided
-    return mixed / mixed.sum(axis=1, keepdims=True)
+    return (1 - ROBUST) * learned + ROBUST * motion
 
 
 def _assign(parent: NDArray[np.int64], candidates: Pairs, probabilities: NDArray[np.float64]) -> None:

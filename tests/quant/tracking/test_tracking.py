@@ -96,27 +96,16 @@ def test_assignment_is_the_cheapest(seed: int) -> None:
         assert total(*(part.tolist() for part in chosen)) == pytest.approx(best)
 
 
-def discs(*at: tuple[float, float, float]) -> np.ndarray:
-    y, x = np.mgrid[:160, :160]
-    mask = np.zeros((160, 160), np.int32)
-    for number, (row, column, radius) in enumerate(at, 1):
-        mask[(y - row) ** 2 + (x - column) ** 2 < radius**2] = number
-    return mask
-
-
-@pytest.mark.parametrize(("later", "divisions"), [(assign.REST, 1), (assign.REST + 1, 2)])
-def test_what_was_just_born_does_not_divide(later: int, divisions: int) -> None:
-    """The same second division, so many frames behind the first one."""
-    one, two = (80.0, 80.0, 16.0), ((80.0, 66.0, 11.0), (80.0, 95.0, 11.0))
-    three = (two[0], (80.0, 86.0, 8.0), (80.0, 105.0, 8.0))
-    masks = np.stack([discs(one)] * 2 + [discs(*two)] * later + [discs(*three)] * 2)
-    cells = measure((100 + 900 * (masks > 0)).astype(np.uint16), masks)
-    parent = assign.link(cells, cost.Motion(), 0)
-    assert (np.bincount(parent[parent >= 0]) > 1).sum() == divisions
-
-
 def test_a_division_and_a_gap_are_found() -> None:
     """A cell that divides evenly, and one that is gone for a frame."""
+
+    def discs(*at: tuple[float, float, float]) -> np.ndarray:
+        y, x = np.mgrid[:160, :160]
+        mask = np.zeros((160, 160), np.int32)
+        for number, (row, column, radius) in enumerate(at, 1):
+            mask[(y - row) ** 2 + (x - column) ** 2 < radius**2] = number
+        return mask
+
     one, two = (50.0, 50.0, 14.0), (120.0, 110.0, 13.0)
     apart = ((50.0, 38.0, 10.0), (50.0, 63.0, 10.0))
     masks = np.stack([discs(one, two), discs(one, two), discs(*apart), discs(*apart, two), discs(*apart, two)])
