@@ -12,7 +12,7 @@ import pytest
 REPOSITORY = Path(__file__).parent.parent
 FOLDERS = {"boards", "host", "hw", "quant", "sim"}
 # What all parts share, from the bottom up.
-SHARED = {"errors", "cache", "output", "real_data"}
+SHARED = {"errors", "cache", "jobs", "output", "real_data"}
 FORMATS = SHARED | {"sim.bit_true", "formats"}
 # What users call: it stands on all parts, and imports each where it is needed.
 ROOF = {"icsort/__init__.py", "icsort/__main__.py", "icsort/api.py", "icsort/own_network.py"}

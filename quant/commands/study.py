@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from icsort.cli import console
-from icsort.cli.options import Json, Seed, out
+from icsort.cli.options import Json, Ray, Seed, out
 from icsort.errors import IcsortError
 from icsort.quant.commands.networks import STEM, ListArchs, Window, arch
 
@@ -53,6 +53,8 @@ def study(
     timed: Annotated[int, typer.Option(min=1, help="Random inputs of the inference time.")] = 10_000,
     build: Annotated[list[Path] | None, typer.Option(help="Build whose times to lay beside; may be repeated.")] = None,
     seed: Seed = 0,
+    jobs: Annotated[int, typer.Option(min=1, help="Trainings side by side, each in a process.")] = 1,
+    ray: Ray = None,
     as_json: Json = False,
     _list_archs: ListArchs = False,
 ) -> None:
@@ -84,7 +86,7 @@ def study(
         seed=seed,
         timed=timed,
     )
-    found = run_study(dataset, out, plan, build or [])
+    found = run_study(dataset, out, plan, build or [], jobs, ray)
     report.write(out, study_report.page(found), STUDY_FILE, found)
     if as_json:
         console.show_json(found)

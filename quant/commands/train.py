@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from icsort.cli import console
-from icsort.cli.options import Force, GroupBy, Json, LabelBy, Limit, Merge, Seed, choice, out
+from icsort.cli.options import Force, GroupBy, Json, LabelBy, Limit, Merge, Ray, Seed, choice, out
 from icsort.errors import IcsortError
 from icsort.quant.commands.networks import (
     ActivationBits,
@@ -124,6 +124,7 @@ def train(
         typer.Option(min=3, help="Cross-validation: so many trainings, which test every cell once. Goes on by itself."),
     ] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Folds that train side by side, each in a process.")] = 1,
+    ray: Ray = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a training that was killed.")] = False,
     force: Force = False,
     as_json: Json = False,
@@ -157,6 +158,10 @@ def train(
         "average": average,
         "distillation": distillation,
     }
+    if folds is None and (jobs != 1 or ray is not None):
+        raise IcsortError(
+            "--jobs and --ray are of folds, which train side by side: give --folds too, or leave them out"
+        )
     recipe = preset_named(preset).with_(changes)
     architecture = Architecture(arch, width, depth, weight_bits, activation_bits, first_bits, last_bits, stem)
     if float_:
@@ -188,6 +193,7 @@ def train(
             architecture,
             sources,
             jobs=jobs,
+            ray=ray,
             seed=seed,
             height=height,
             window=window,

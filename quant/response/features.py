@@ -12,7 +12,6 @@ from itertools import combinations
 
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.feature import graycomatrix, graycoprops, local_binary_pattern
@@ -21,6 +20,7 @@ from skimage.measure import label, regionprops
 from skimage.morphology import disk, opening
 
 from icsort.errors import IcsortError
+from icsort.jobs import HERE, Pool
 
 SMOOTHING = 1.0  # pixels, of what a threshold is put to
 LEAST_AREA = 12  # pixels: less is noise, not a cell
@@ -43,6 +43,7 @@ LEVELS = 16  # of grey, in the co-occurrence matrix
 STEPS = (1, 3)  # pixels apart, in the co-occurrence matrix
 ANGLES = (0, np.pi / 4, np.pi / 2, 3 * np.pi / 4)
 TEXTURES = ("contrast", "homogeneity", "correlation", "ASM")
+CELLS = 64  # that are measured in one job
 PATTERNS = 8  # points of the local binary pattern, at radius 1
 
 
@@ -74,11 +75,13 @@ def features(
     images: Sequence[NDArray[np.uint16]],
     masks: Sequence[NDArray[np.bool_]],
     channels: Sequence[str],
-    jobs: int = 1,
+    pool: Pool = HERE,
 ) -> pd.DataFrame:
-    """A row for each image (H, W, C) with its mask (H, W), finite whatever the image holds. jobs: processes."""
-    work = (delayed(_of_one)(image, mask, channels) for image, mask in zip(images, masks, strict=True))
-    return pd.DataFrame(Parallel(n_jobs=jobs)(work))
+    """A row for each image (H, W, C) with its mask (H, W), finite whatever the image holds. pool: where they are
+    measured, CELLS a job."""
+    some = [slice(begin, begin + CELLS) for begin in range(0, len(images), CELLS)]
+    measured = pool.run(_of_some, ((images[part], masks[part], channels) for part in some))
+    return pd.DataFrame([row for rows in measured for row in rows])
 
 
 def _otsu(pixels: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -119,6 +122,12 @@ def _shape(mask: NDArray[np.bool_], prefix: str) -> dict[str, float]:
     for index, moment in enumerate(part["moments_hu"][:4]):
         found[f"{prefix}_hu{index}"] = float(np.log10(abs(moment) + 1e-12))
     return found
+
+
+def _of_some(
+    images: Sequence[NDArray[np.uint16]], masks: Sequence[NDArray[np.bool_]], channels: Sequence[str]
+) -> list[dict[str, float]]:
+    return [_of_one(image, mask, channels) for image, mask in zip(images, masks, strict=True)]
 
 
 def _of_one(image: NDArray[np.uint16], mask: NDArray[np.bool_], channels: Sequence[str]) -> dict[str, float]:

@@ -13,6 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from icsort.errors import IcsortError
+from icsort.jobs import HERE, Pool
 from icsort.quant.cells.dataset import Dataset
 from icsort.quant.cells.readers.arrays import read_array, read_table
 from icsort.quant.cells.readers.images import is_image, read_image
@@ -55,14 +56,14 @@ def read_inputs(
     without: str | None = None,
     masks: Path | None = None,
     side: int | None = None,
-    jobs: int = 1,
+    pool: Pool = HERE,
 ) -> Inputs:
     """Put together what is known of labelled cells; what is not given is segmented and measured (response.features).
 
     table: a CSV file whose rows match the cells by name; measure: measure the cells as well. without: regular
     expression of columns to leave out. masks: a .npz with the array `masks` (cell, y, x), or a folder of images
     called as the cells; what is not 0 is the cell. side: of the pictures, pixels; chosen by the masks where
-    None. jobs: processes that measure. Raises IcsortError for rows or masks that do not match, an empty mask, and a
+    None. pool: where cells are measured. Raises IcsortError for rows or masks that do not match, an empty mask, and a
     table with missing values.
     """
     shapes = [
@@ -74,7 +75,7 @@ def read_inputs(
         given, left_out = matching_rows(dataset, table, without)
         columns.append(given)
     if table is None or measure:
-        columns.append(features(dataset.images, shapes, dataset.channels, jobs))
+        columns.append(features(dataset.images, shapes, dataset.channels, pool))
     rows = pd.concat(columns, axis=1)
     side = side or _side(shapes)
     middles = [_middle(mask) for mask in shapes]

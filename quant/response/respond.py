@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
 from icsort.errors import IcsortError
+from icsort.jobs import job_pool
 from icsort.quant.cells.dataset import Dataset
 from icsort.quant.cells.groups import group_cells
 from icsort.quant.evaluation import metrics
@@ -64,6 +64,7 @@ def respond(
     plan: Plan | None = None,
     seed: int = 0,
     jobs: int = 1,
+    ray: str | None = None,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> tuple[dict[str, Any], Response]:
     """Train and test networks of several inputs over folds of whole groups (dataset.groups; without them, of cells).
@@ -71,8 +72,8 @@ def respond(
     table, measure, without, masks, side: see `read_inputs`. used: which inputs the network takes. vote_by: which cells
     vote together, confound_by: what else may tell the classes; as `group_cells` takes them. controls: classes that are
     downsampled; the first is what treated cells are checked against. alone: whether networks of the image alone
-    and of the table alone are trained beside. folds: see `held_out`. jobs: trainings side by side; results do not
-    depend on it. Returns the machine-readable report and what the pictures are made of. Raises IcsortError for bad
+    and of the table alone are trained beside. folds: see `held_out`. jobs: trainings side by side; ray: on a cluster instead
+    (icsort.jobs); results do not depend on it. Returns the machine-readable report and what the pictures are made of. Raises IcsortError for bad
     input.
     """
     plan = plan or Plan()
@@ -87,8 +88,6 @@ def respond(
     tested = held_out(labels, classes, groups, folds, seed)
     voting = None if vote_by is None else _groups(dataset, vote_by, "--vote-by")
     columns = _columns(dataset, [*([vote_by] if vote_by else []), *confound_by])
-    inputs = read_inputs(dataset, table=table, measure=measure, without=without, masks=masks, side=side, jobs=jobs)
-
     kinds = {NETWORK: tuple(name for name in INPUTS if name in used)}
     if alone and TABLE in used and len(used) > 1:
         kinds |= {"image alone": tuple(name for name in PICTURES if name in used), "table alone": (TABLE,)}
@@ -103,12 +102,13 @@ def respond(
         return answer(inputs, kinds[kind], parts, test, plan, draw)
 
     report = progress or (lambda *_: None)
-    report("training", 0, len(work))
     answers: dict[tuple[str, int], Answer] = {}
-    running = Parallel(n_jobs=min(jobs, len(work)), return_as="generator")(delayed(train)(*each) for each in work)
-    for each, found in zip(work, running, strict=True):
-        answers[each] = found
-        report("training", len(answers), len(work))
+    with job_pool(jobs, ray) as pool:
+        inputs = read_inputs(dataset, table=table, measure=measure, without=without, masks=masks, side=side, pool=pool)
+        report("training", 0, len(work))
+        for each, found in zip(work, pool.run(train, work), strict=True):
+            answers[each] = found
+            report("training", len(answers), len(work))
 
     decisions = {kind: _pooled(answers, kind, tested, labels, classes) for kind in kinds}
     weights = np.zeros((len(labels), len(kinds[NETWORK])))

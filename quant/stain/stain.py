@@ -64,6 +64,7 @@ def predict_stain(
     unstained: Dataset | None = None,
     seed: int = 0,
     jobs: int = 1,
+    ray: str | None = None,
     force: bool = False,
     progress: bool = True,
 ) -> Stained:
@@ -73,7 +74,7 @@ def predict_stain(
     predict. folds: trainings in each of which other cells are tested. architecture: of the quantized networks, which
     follow the same in floating point. image_epochs: of the U-Net, on the split of the first fold; 0: no image. merged:
     classes that count as one where the correlation within a class is told. window: see acquire.choose. unstained:
-    cells that were not stained, in which the networks can only invent. force: throw away what `out` holds.
+    cells that were not stained, in which the networks can only invent. jobs, ray: see `train_folds`. force: throw away what `out` holds.
 
     Raises IcsortError for channels or a stain that do not fit, as `train_folds`, and for an `out` of another command.
     """
@@ -99,7 +100,7 @@ def predict_stain(
         work_folder(out, STAIN_FILE, [STAIN_FILE, PAGE_FILE], force)
     else:
         check_target(out, STAIN_FILE, True)  # of this command: what is done is kept
-    options: dict[str, Any] = {"window": window, "seed": seed, "jobs": jobs, "progress": progress}
+    options: dict[str, Any] = {"window": window, "seed": seed, "jobs": jobs, "ray": ray, "progress": progress}
     plain = train_folds(cells, work[0], folds, replace(FLOAT, epochs=float_epochs), architecture.as_float(), **options)
     sources = Sources(start=work[0], teacher=(work[0],))
     packed = train_folds(cells, work[1], folds, replace(QUANTIZED, epochs=epochs), architecture, sources, **options)

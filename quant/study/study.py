@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from icsort.errors import IcsortError
+from icsort.jobs import job_pool
 from icsort.output import planned_folder
 from icsort.quant.cells.dataset import Dataset, concatenate
 from icsort.quant.evaluation.intervals import balanced_accuracy, balanced_difference, share
@@ -99,15 +100,26 @@ def generated_cells(per_class: int, size: int, seed: int) -> Dataset:
     return concatenate(generate(KINDS, per_class, size, instrument, seed))
 
 
-def run_study(dataset: Dataset, out: Path, plan: Plan, builds: Sequence[Path] = ()) -> dict[str, Any]:
+def run_study(
+    dataset: Dataset, out: Path, plan: Plan, builds: Sequence[Path] = (), jobs: int = 1, ray: str | None = None
+) -> dict[str, Any]:
     """Train and time what is not yet in the folder `out`. Returns the machine-readable report.
 
-    builds: build folders of `icsort compile`, whose predicted times are laid beside. Raises IcsortError where `out`
-    holds a study of another plan or other cells.
+    builds: build folders of `icsort compile`, whose predicted times are laid beside. jobs: trainings side by side;
+    ray: on a cluster instead (icsort.jobs), all of which sees `out`. Networks are timed here, one after the other.
+    Raises IcsortError where `out` holds a study of another plan or other cells.
     """
-    planned_folder(out, PLAN_FILE, {"plan": asdict(plan), "data": dataset.sha256()}, "study")
-    fpga = [_build_times(folder) for folder in builds]
-    results = [_result(training, dataset, out / training.name, plan) for training in plan.trainings()]
+    trainings = list(plan.trainings())
+
+    def train(training: Training) -> None:
+        _train(training, dataset, out / training.name, plan, progress=jobs == 1 and ray is None)
+
+    with job_pool(jobs, ray) as pool:
+        planned_folder(out, PLAN_FILE, {"plan": asdict(plan), "data": dataset.sha256()}, "study")
+        fpga = [_build_times(folder) for folder in builds]
+        for _ in pool.run(train, ((training,) for training in trainings)):
+            pass
+    results = [_result(training, out / training.name, plan) for training in trainings]
     return {
         "format": FORMAT,
         "version": VERSION,
@@ -119,8 +131,8 @@ def run_study(dataset: Dataset, out: Path, plan: Plan, builds: Sequence[Path] = 
     }
 
 
-def _result(training: Training, dataset: Dataset, folder: Path, plan: Plan) -> dict[str, Any]:
-    """Train, unless that is done; time, unless that is done; the figures of both."""
+def _train(training: Training, dataset: Dataset, folder: Path, plan: Plan, progress: bool) -> None:
+    """Train, unless that is done."""
     if not (folder / METRICS_FILE).is_file():
         train_run(
             dataset.with_channels(training.channels),
@@ -133,7 +145,12 @@ def _result(training: Training, dataset: Dataset, folder: Path, plan: Plan) -> d
             seed=plan.seed,
             window=plan.window,
             resume=(Checkpoint(folder).folder / STATE_FILE).is_file(),
+            progress=progress,
         )
+
+
+def _result(training: Training, folder: Path, plan: Plan) -> dict[str, Any]:
+    """Time, unless that is done; the figures of training and time."""
     run = load_run(folder)
     timed = folder.with_suffix(".time.json")
     shape = run.config.input

@@ -10,10 +10,9 @@ import shutil
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from joblib import Parallel, delayed
-
 from icsort.errors import IcsortError
 from icsort.formats.package import MANIFEST_FILE
+from icsort.jobs import job_pool
 from icsort.output import check_target, planned_folder, write_record
 from icsort.quant.acquire.choose import BRIGHTEST, Rules
 from icsort.quant.cells.dataset import Dataset
@@ -78,6 +77,7 @@ def train_folds(
     sources: Sources | None = None,
     *,
     jobs: int = 1,
+    ray: str | None = None,
     seed: int = 0,
     height: int | None = None,
     window: str = "trigger",
@@ -91,9 +91,9 @@ def train_folds(
     """Train what is not yet in the folder `out`, and export it. Returns the folds.
 
     count: of the folds, each tested by a training on the others (cells.splits.folds). jobs: trainings side by side,
-    each in a process with a copy of the cells. A start or teacher that is a folder of as many folds gives each fold its
-    own, and cells keep the parts they had there. force: throw away what `out` holds of another training in folds. The
-    rest as for `train_run`.
+    each in a process; ray: on a cluster instead (icsort.jobs), all of which sees `out`. A start or teacher that is a
+    folder of as many folds gives each fold its own, and cells keep the parts they had there. force: throw away what
+    `out` holds of another training in folds. The rest as for `train_run`.
 
     Raises IcsortError as `train_run` does, for an `out` that holds other folds, and for a start, teacher or weights
     that have seen cells which would be tested.
@@ -128,12 +128,6 @@ def train_folds(
         },
     }
     run_folds = [Fold(out, number) for number in range(1, count + 1)]
-    if force and out.exists():
-        check_target(out, FOLDS_FILE, force)
-        shutil.rmtree(out)
-    planned_folder(out, FOLDS_FILE, plan, "training in folds")
-    states = [f"{Checkpoint(fold.run).folder.name}/{STATE_FILE}" for fold in run_folds]
-    write_record(out, FOLDS_FILE, [FOLDS_FILE, *REPORT_FILES, *states])
 
     def train(fold: Fold, own: Sources, parts: Split) -> None:
         if not (fold.run / METRICS_FILE).is_file():
@@ -152,13 +146,20 @@ def train_folds(
                 normalize=normalize,
                 device=device,
                 resume=(Checkpoint(fold.run).folder / STATE_FILE).is_file(),
-                progress=progress and jobs == 1,
+                progress=progress and jobs == 1 and ray is None,
             )
         if architecture.weight_bits is not None and not (fold.package / MANIFEST_FILE).is_file():
             export_package(fold.run, fold.package, f"{out.resolve().name}-{fold.number}")
 
-    work = zip(run_folds, sources_of, splits, strict=True)
-    Parallel(n_jobs=min(jobs, count))(delayed(train)(*arguments) for arguments in work)
+    with job_pool(jobs, ray) as pool:
+        if force and out.exists():
+            check_target(out, FOLDS_FILE, force)
+            shutil.rmtree(out)
+        planned_folder(out, FOLDS_FILE, plan, "training in folds")
+        states = [f"{Checkpoint(fold.run).folder.name}/{STATE_FILE}" for fold in run_folds]
+        write_record(out, FOLDS_FILE, [FOLDS_FILE, *REPORT_FILES, *states])
+        for _ in pool.run(train, zip(run_folds, sources_of, splits, strict=True)):
+            pass
     return run_folds
 
 

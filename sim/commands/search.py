@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from icsort.cli import console
-from icsort.cli.options import Board, Json, ListBoards, out
+from icsort.cli.options import Board, Json, ListBoards, Ray, out
 
 
 def search(
@@ -28,6 +28,8 @@ def search(
         float | None,
         typer.Option(min=0, max=1, help="Balanced accuracy that is enough; without it, 0.01 below the best."),
     ] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Networks side by side, each in a process.")] = 1,
+    ray: Ray = None,
     as_json: Json = False,
     _list_boards: ListBoards = False,
 ) -> None:
@@ -40,7 +42,7 @@ def search(
     from icsort.sim.flows.families import search as run
 
     with console.progress("search") as progress:
-        found = run(out, family(tries), train or [], board, progress=progress)
+        found = run(out, family(tries), train or [], board, jobs=jobs, ray=ray, progress=progress)
     write_page(out, found, accuracy)
     if as_json:
         console.show_json(found)

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from icsort.errors import IcsortError
 from icsort.formats.build import Build, load_build
+from icsort.jobs import job_pool
 from icsort.output import planned_folder
 from icsort.report.figures import GOOD, PLAIN, logarithmic, png
 from icsort.report.page import Page, Section, write
@@ -72,17 +73,29 @@ def search(
     candidates: Sequence[Candidate],
     train_words: Sequence[str],
     board: str,
+    *,
+    jobs: int = 1,
+    ray: str | None = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Any]:
     """Train and compile what is not yet in the folder `out`. Returns the machine-readable report.
 
-    train_words: options of `icsort train` that all share. progress: called with each step before it runs. A network
-    that cannot be trained or compiled stays in the report with the reason. Raises IcsortError where `out` holds another
-    search, and where no network could be compiled.
+    train_words: options of `icsort train` that all share. jobs: networks side by side; ray: on a cluster instead
+    (icsort.jobs), all of which sees `out`. progress: called with each step before it runs; of networks side by side
+    with each that is done. A network that cannot be trained or compiled stays in the report with the reason. Raises
+    IcsortError where `out` holds another search, and where no network could be compiled.
     """
     plan = {"candidates": [candidate.name for candidate in candidates], "train": list(train_words), "board": board}
-    planned_folder(out, PLAN_FILE, plan, "search")
-    results = [_result(candidate, out / candidate.name, train_words, board, progress) for candidate in candidates]
+    here = jobs == 1 and ray is None
+    steps = progress if here else lambda _: None
+    work = [(candidate, out / candidate.name, train_words, board, steps) for candidate in candidates]
+    results = []
+    with job_pool(jobs, ray) as pool:
+        planned_folder(out, PLAN_FILE, plan, "search")
+        for candidate, result in zip(candidates, pool.run(_result, work), strict=True):
+            results.append(result)
+            if not here:
+                progress(f"{candidate.name}: done")
     built = [result for result in results if result["refused"] is None]
     if not built:
         raise IcsortError(f"no network of the search could be compiled; the first: {results[0]['refused']}")
