@@ -140,7 +140,9 @@ def stain(
     folds: int = 5,
     window: str = "trigger",
     image: bool = True,
+    field: bool = False,
     jobs: int = 1,
+    ray: str | None = None,
     seed: int = 0,
     force: bool = False,
 ) -> dict[str, Any]:
@@ -148,10 +150,15 @@ def stain(
     and packages, whose output gates use like a feature. Returns what `icsort stain --json` prints.
 
     data: cells, labelled or not, that `icsort data info` reads. window: "trigger" cuts cells out of the background
-    around them, "image" takes each image as it is. image: also the image, by a float network. jobs: folds side by side.
-    An interrupted one goes on where it was. Other networks and recipes: `icsort.quant.stain.stain.predict_stain`. Needs
-    icsort[quant].
+    around them, "image" takes each image as it is. image: also the image, by a float network. field: `data` is a folder
+    of pictures of one field, a channel each, whose image alone is drawn. jobs: folds side by side, ray: on the cluster
+    at this address. An interrupted one goes on where it was. Other networks and recipes:
+    `icsort.quant.stain.stain.predict_stain`. Needs icsort[quant].
     """
+    if field:
+        from icsort.quant.stain.field_page import stain_field
+
+        return stain_field(Path(data), inputs, to, Path(out), seed=seed, force=force, progress=False)
     from icsort.quant.cells.dataset import concatenate
     from icsort.quant.cells.find import read_pieces
     from icsort.quant.stain import stain_page
@@ -159,8 +166,8 @@ def stain(
 
     cells = concatenate(read_pieces(Path(data), size=None, labelled=False))
     epochs = IMAGE_EPOCHS if image else 0
-    options: dict[str, Any] = {"window": window, "jobs": jobs, "seed": seed, "force": force, "progress": False}
-    found = predict_stain(cells, inputs, to, Path(out), folds=folds, image_epochs=epochs, **options)
+    options: dict[str, Any] = {"window": window, "jobs": jobs, "ray": ray, "seed": seed, "force": force}
+    found = predict_stain(cells, inputs, to, Path(out), folds=folds, image_epochs=epochs, progress=False, **options)
     stain_page.write(Path(out), found)
     return found.figures
 
@@ -232,12 +239,13 @@ def respond(
     epochs: int | None = None,
     seed: int = 0,
     jobs: int = 1,
+    ray: str | None = None,
     force: bool = False,
 ) -> dict[str, Any]:
     """Tell the response of cells to a treatment from image, mask, distance map and features; the report is `out`.
 
     data: what `icsort data info` reads. label_by, group_by, vote_by, table, measure, without, masks, channels, folds,
-    members, epochs, jobs: as `icsort respond --help` says of them. controls: classes that are downsampled; treated
+    members, epochs, jobs, ray: as `icsort respond --help` says of them. controls: classes that are downsampled; treated
     cells are checked against the first. Returns what `icsort respond --json` prints; more options, and the decisions of
     every cell: `icsort.quant.response.respond`. Needs icsort[quant].
     """
@@ -263,6 +271,7 @@ def respond(
             plan=plan,
             seed=seed,
             jobs=jobs,
+            ray=ray,
         )
         response_page.write(folder, figures, response)
     return figures

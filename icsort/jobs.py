@@ -6,6 +6,7 @@ exception of a job ends all of them. What a job gets it may not write to. Worker
 the driver's folder, which they must see under the same path, and get what a job needs; results come back to the driver.
 """
 
+import logging
 import os
 import pickle
 import socket
@@ -13,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from icsort.errors import IcsortError
@@ -110,7 +112,7 @@ class _Cluster:
         _check_address(address)
         if self._own:
             try:
-                ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+                ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
             except (ConnectionError, RuntimeError, ValueError, OSError) as error:
                 reason = str(error).strip().splitlines()[0]
                 raise IcsortError(
@@ -125,7 +127,8 @@ class _Cluster:
     def run(self, work: Callable[..., Result], arguments: Iterable[tuple[Any, ...]]) -> Iterator[Result]:
         from icsort import __version__
 
-        ray, dumps = self._ray, self._ray.cloudpickle.dumps
+        ray: Any = self._ray
+        dumps = ray.cloudpickle.dumps
         task = ray.remote(num_cpus=1, max_retries=0)(_in_worker)  # tries are counted here
         shared = ray.put(dumps(work))
         each = [dumps(one) for one in arguments]
@@ -134,7 +137,7 @@ class _Cluster:
 
         def start(number: int) -> None:
             tries[number] += 1
-            running[task.remote(shared, each[number], os.getcwd(), __version__)] = number
+            running[task.remote(shared, each[number], str(Path.cwd()), __version__)] = number
 
         done: dict[int, Result] = {}
         try:
@@ -206,7 +209,7 @@ def _in_worker(work: bytes, arguments: bytes, folder: str, version: str) -> byte
 
     if __version__ != version:
         raise IcsortError(
-            f"{platform.node()}: has icsort {__version__}, and the jobs are of {version}; install the same on all machines"
+            f"{platform.node()}: has icsort {__version__}, and the jobs are of {version}; install one on all machines"
         )
     try:
         os.chdir(folder)
@@ -214,5 +217,5 @@ def _in_worker(work: bytes, arguments: bytes, folder: str, version: str) -> byte
         raise IcsortError(
             f"{platform.node()}: does not see the folder {folder}; work in one that all machines of the cluster share"
         ) from None
-    result: bytes = cloudpickle.dumps(pickle.loads(work)(*pickle.loads(arguments)))
+    result: bytes = cloudpickle.dumps(pickle.loads(work)(*pickle.loads(arguments)))  # type: ignore[no-untyped-call]
     return result

@@ -9,15 +9,29 @@ import typer
 
 from icsort.cli import console
 from icsort.cli.options import Force, Json, Merge, Ray, Seed, out
+from icsort.errors import IcsortError
 from icsort.quant.commands.networks import ActivationBits, Crop, ListArchs, Reduce, WeightBits, Width, Window, arch
 from icsort.quant.commands.words import DigitizeOption, digitization, names, parse_merge
 
 
 def stain(
-    data: Annotated[Path, typer.Argument(help="Cells, labelled or not, one channel of which is a stain.")],
+    data: Annotated[
+        Path,
+        typer.Argument(
+            help="Cells, labelled or not, one channel of which is a stain; with --field a folder of pictures of one "
+            "field, a channel each."
+        ),
+    ],
     from_: Annotated[str, typer.Option("--from", help="Channels that the network sees, separated by commas.")],
     to: Annotated[str, typer.Option(help="Channel of the stain, which it predicts and does not see.")],
     out: Annotated[Path, out("Folder to make; an interrupted one goes on where it was.")],
+    field: Annotated[
+        bool, typer.Option("--field", help="Draw the stain of a whole field: its image alone, in tiles.")
+    ] = False,
+    tile: Annotated[int | None, typer.Option(help="Pixels of a side of a field's tiles (128).")] = None,
+    test_share: Annotated[
+        float | None, typer.Option(help="Share of a field's columns, on the right, that are tested (0.25).")
+    ] = None,
     folds: Annotated[int, typer.Option(min=3, help="Trainings, which test every cell once.")] = 5,
     arch: Annotated[str, arch()] = "resnet8",
     width: Width = 1.0,
@@ -47,6 +61,24 @@ def stain(
 
     Example: icsort stain images/ --from Brightfield,Darkfield --to PI --out out/stain
     """
+    if field:
+        of_cells: dict[str, object] = {
+            "--no-image": no_image,
+            "--unstained": unstained,
+            "--merge": merge,
+            "--channels": channels,
+        }
+        of_cells |= {"--epochs": epochs, "--float-epochs": float_epochs, "--digitize": digitize, "--ray": ray}
+        of_cells |= {"--jobs": jobs != 1}
+        if given := [name for name, value in of_cells.items() if value]:
+            raise IcsortError(f"{given[0]} is of cells, and --field draws the image of a field: leave one of them out")
+        _field(
+            data, names(from_) or [], to.strip(), out, tile=tile, epochs=image_epochs, test_share=test_share, seed=seed,
+            force=force, as_json=as_json,
+        )  # fmt: skip
+        return
+    if tile is not None or test_share is not None:
+        raise IcsortError("--tile and --test-share are of a field: give --field too, or leave them out")
     from icsort.quant.cells.dataset import Dataset, concatenate
     from icsort.quant.cells.find import read_pieces
     from icsort.quant.networks.architectures import Architecture
@@ -96,4 +128,46 @@ def stain(
             pixels = stain_page.r_text(image[key]["pixels"])
             print(f"image, {name:<14}r over pixels {pixels}, SSIM {image[key]['ssim']:.3f}")
     print(f"packages             {out / figures['packages'][0]}, ..")
+    print(f"report               {out / report.PAGE_FILE}")
+
+
+def _field(
+    folder: Path,
+    inputs: list[str],
+    to: str,
+    out: Path,
+    *,
+    tile: int | None,
+    epochs: int | None,
+    test_share: float | None,
+    seed: int,
+    force: bool,
+    as_json: bool,
+) -> None:
+    from icsort.quant.stain.field import EPOCHS, TEST_SHARE, TILE
+    from icsort.quant.stain.field_page import stain_field
+    from icsort.quant.stain.stain_page import r_text
+    from icsort.report import page as report
+
+    figures = stain_field(
+        folder,
+        inputs,
+        to,
+        out,
+        tile=tile or TILE,
+        epochs=epochs or EPOCHS,
+        test_share=TEST_SHARE if test_share is None else test_share,
+        seed=seed,
+        force=force,
+        progress=not as_json,
+    )
+    if as_json:
+        console.show_json(figures)
+        return
+    (_, trained), (tested, width), test = figures["trained_columns"], figures["tested_columns"], figures["test"]
+    for line in figures["data"]["passed_over"]:
+        console.warn(f"passed over {line}")
+    print(f"trained on columns   0 to {trained}, tested on {tested} to {width}: {test['pixels']:,} pixels")
+    for key, name in (("unet", "U-Net"), ("linear", "linear filter")):
+        print(f"{name:<21}r over pixels {r_text(test[key])}, SSIM {test[key]['ssim']:.3f}")
     print(f"report               {out / report.PAGE_FILE}")

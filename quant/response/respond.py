@@ -72,9 +72,9 @@ def respond(
     table, measure, without, masks, side: see `read_inputs`. used: which inputs the network takes. vote_by: which cells
     vote together, confound_by: what else may tell the classes; as `group_cells` takes them. controls: classes that are
     downsampled; the first is what treated cells are checked against. alone: whether networks of the image alone
-    and of the table alone are trained beside. folds: see `held_out`. jobs: trainings side by side; ray: on a cluster instead
-    (icsort.jobs); results do not depend on it. Returns the machine-readable report and what the pictures are made of. Raises IcsortError for bad
-    input.
+    and of the table alone are trained beside. folds: see `held_out`. jobs: trainings side by side; ray: on a cluster
+    instead (icsort.jobs); results do not depend on it. Returns the machine-readable report and what the pictures are
+    made of. Raises IcsortError for bad input.
     """
     plan = plan or Plan()
     classes, labels = dataset.classes, dataset.labels

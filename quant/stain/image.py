@@ -137,26 +137,27 @@ def draw(
     deviation = np.maximum(shown[train].std(axis=(0, 2, 3), keepdims=True), 1e-6)
     shown /= deviation
     unit = max(float(measured[train].std()), 1e-6)
-    network = _fit(shown[train], measured[train] / unit, epochs, seed, progress)
-    kernel = _fit_linear(shown[train], measured[train] / unit, seed)
+    network = fit_network(shown[train], measured[train] / unit, epochs, seed, progress)
+    kernel = fit_linear(shown[train], measured[train] / unit, seed)
     nothing = np.zeros((1, *shown.shape[1:]), np.float32)  # inputs are above the background
     return Drawn(
         test,
         shown[test],
         measured[test],
-        _draw(network, shown[test]) * unit,
-        _filtered(kernel, shown[test]) * unit,
-        _draw(network, nothing)[0] * unit,
-        None if unstained is None else _draw(network, stacked(unstained, inputs) / deviation) * unit,
+        draw_planes(network, shown[test]) * unit,
+        filtered(kernel, shown[test]) * unit,
+        draw_planes(network, nothing)[0] * unit,
+        None if unstained is None else draw_planes(network, stacked(unstained, inputs) / deviation) * unit,
     )
 
 
-def _fit(inputs: Planes, stain: Planes, epochs: int, seed: int, progress: bool) -> UNet:
+def fit_network(inputs: Planes, stain: Planes, epochs: int, seed: int, progress: bool, batch: int = BATCH) -> UNet:
+    """A U-Net that draws stain (N, H, W) of inputs (N, C, H, W), both near 0 with a deviation near 1."""
     torch.manual_seed(seed)
     torch.set_num_threads(1)  # as in training.train: the same weights on any machine
     network: UNet = UNet(inputs.shape[1]).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     x, y = torch.from_numpy(inputs), torch.from_numpy(stain)
-    order, steps = torch.Generator().manual_seed(seed), -(-len(x) // BATCH)
+    order, steps = torch.Generator().manual_seed(seed), -(-len(x) // batch)
     optimizer = torch.optim.AdamW(network.parameters(), lr=RATE, weight_decay=1e-4)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=steps * epochs + 1)
     with console.progress("train the U-Net", progress) as report:
@@ -185,13 +186,14 @@ def _turned(x: Tensor, y: Tensor, draw: torch.Generator) -> tuple[Tensor, Tensor
     return x.contiguous(memory_format=torch.channels_last), y
 
 
-def _draw(network: UNet, inputs: Planes) -> Planes:
+def draw_planes(network: UNet, inputs: Planes) -> Planes:
+    """What the network draws, (N, H, W), of inputs (N, C, H, W)."""
     with torch.no_grad():
         parts = [network(part)[:, 0] for part in torch.split(torch.from_numpy(inputs), 4 * BATCH)]
     return np.asarray(torch.cat(parts).numpy())
 
 
-def _fit_linear(inputs: Planes, stain: Planes, seed: int) -> NDArray[np.float64]:
+def fit_linear(inputs: Planes, stain: Planes, seed: int) -> NDArray[np.float64]:
     """Weights (C, PATCH, PATCH) of ridge regression from the patch around a pixel to its stain."""
     reach = PATCH // 2
     wide = np.pad(inputs, ((0, 0), (0, 0), (reach, reach), (reach, reach)), mode="edge")
@@ -206,7 +208,8 @@ def _fit_linear(inputs: Planes, stain: Planes, seed: int) -> NDArray[np.float64]
     return np.asarray(fitted.coef_, np.float64).reshape(inputs.shape[1], PATCH, PATCH)
 
 
-def _filtered(kernel: NDArray[np.float64], inputs: Planes) -> Planes:
+def filtered(kernel: NDArray[np.float64], inputs: Planes) -> Planes:
+    """What the filter (C, PATCH, PATCH) draws, (N, H, W), of inputs (N, C, H, W)."""
     return np.stack(
         [
             np.sum([correlate(plane, weights, mode="nearest") for plane, weights in zip(cell, kernel, strict=True)], 0)

@@ -74,7 +74,8 @@ def predict_stain(
     predict. folds: trainings in each of which other cells are tested. architecture: of the quantized networks, which
     follow the same in floating point. image_epochs: of the U-Net, on the split of the first fold; 0: no image. merged:
     classes that count as one where the correlation within a class is told. window: see acquire.choose. unstained:
-    cells that were not stained, in which the networks can only invent. jobs, ray: see `train_folds`. force: throw away what `out` holds.
+    cells that were not stained, in which the networks can only invent. jobs, ray: see `train_folds`.
+    force: throw away what `out` holds.
 
     Raises IcsortError for channels or a stain that do not fit, as `train_folds`, and for an `out` of another command.
     """

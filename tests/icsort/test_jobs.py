@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pools of jobs: order, a process that dies, an error, an end before the end; the same on a Ray cluster of two workers."""
+"""Pools of jobs: order, a process that dies, an error, an end before the end; also on a Ray cluster of two workers."""
 
 import os
 import signal
@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -231,10 +232,10 @@ def test_a_machine_with_another_icsort_or_without_the_folder(
     gone.mkdir()
     with job_pool(ray=cluster) as pool:
         monkeypatch.setattr("icsort.__version__", "9.9.9")
-        with pytest.raises(IcsortError, match=r"has icsort .*, and the jobs are of 9\.9\.9; install the same"):
+        with pytest.raises(IcsortError, match=r"has icsort .*, and the jobs are of 9\.9\.9; install one"):
             list(pool.run(os.getpid, [()]))
         monkeypatch.undo()
-        monkeypatch.setattr(jobs.os, "getcwd", lambda: "/nowhere/at/all")
+        monkeypatch.setattr(jobs, "Path", SimpleNamespace(cwd=lambda: "/nowhere/at/all"))
         with pytest.raises(IcsortError, match="does not see the folder /nowhere/at/all"):
             list(pool.run(os.getpid, [()]))
 
@@ -264,6 +265,6 @@ def test_bad_addresses_are_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
         raise ConnectionError("Could not find any running Ray instance. Please specify ..\nmore")
 
     monkeypatch.setattr(ray, "init", alone)
-    with pytest.raises(IcsortError, match=r"^--ray auto: the cluster cannot be joined \(Could not .*head$"):
-        with job_pool(ray="auto"):
-            pass
+    said = r"^--ray auto: the cluster cannot be joined \(Could not .*head$"
+    with pytest.raises(IcsortError, match=said), job_pool(ray="auto"):
+        pass

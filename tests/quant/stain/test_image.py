@@ -47,9 +47,9 @@ def test_the_filter_is_ridge_regression_on_patches(seed: int, monkeypatch: pytes
         ]
     ).astype(np.float32)
     monkeypatch.setattr(module, "RIDGE", 1e-6)
-    kernel = module._fit_linear(inputs, stain, seed)
+    kernel = module.fit_linear(inputs, stain, seed)
     assert kernel == pytest.approx(true, abs=1e-2)
-    assert module._filtered(kernel, inputs) == pytest.approx(stain, abs=0.1)
+    assert module.filtered(kernel, inputs) == pytest.approx(stain, abs=0.1)
     reach = module.PATCH // 2
     monkeypatch.setattr(module, "RIDGE", 50.0)
     seen = np.stack(
@@ -63,7 +63,7 @@ def test_the_filter_is_ridge_regression_on_patches(seed: int, monkeypatch: pytes
         ]
     )
     expected = Ridge(alpha=50.0, fit_intercept=False).fit(seen, stain.ravel()).coef_
-    assert module._fit_linear(inputs, stain, seed).ravel() == pytest.approx(expected, rel=1e-3, abs=1e-4)
+    assert module.fit_linear(inputs, stain, seed).ravel() == pytest.approx(expected, rel=1e-3, abs=1e-4)
 
 
 def test_turns_keep_inputs_and_stain_together(seed: int) -> None:
