@@ -2,26 +2,37 @@
 """`icsort track`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from icsort.cli import console
-from icsort.cli.options import Force, Json, Seed, out
+from icsort.cli.options import Force, Json, Ray, Seed, out
 from icsort.errors import IcsortError
 
 
 def track(
-    movie: Annotated[Path, typer.Argument(help="Movie: a folder of TIFFs, a frame each, or one TIFF of all frames.")],
+    movie: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Movie: a folder of TIFFs, a frame each, or one TIFF of all frames. Of several each gets a folder."
+        ),
+    ],
     out: Annotated[
         Path, out("Folder to make, for lineage, report.html and tracking.json; of --train the cost's file.")
     ],
     masks: Annotated[
-        Path | None, typer.Option(help="Masks of the cells, as the movie; without them icsort finds bright nuclei.")
+        list[Path] | None,
+        typer.Option(
+            help="Masks of the cells, as the movie; without them icsort finds bright nuclei. Of several movies each."
+        ),
     ] = None,
     truth: Annotated[
-        Path | None,
-        typer.Option(help="TRA folder of the Cell Tracking Challenge (masks, man_track.txt), to score or to train."),
+        list[Path] | None,
+        typer.Option(
+            help="TRA folder of the Cell Tracking Challenge (masks, man_track.txt), to score or to train. Of several "
+            "movies once each."
+        ),
     ] = None,
     cost: Annotated[
         str, typer.Option(help="motion; simulated, learned from simulated movies; or a file of --train.")
@@ -41,6 +52,8 @@ def track(
         bool, typer.Option("--compare", help="Score motion only and laptrack with its best cutoffs as well.")
     ] = False,
     seed: Seed = 0,
+    jobs: Annotated[int, typer.Option(min=1, help="Movies side by side, each in a process.")] = 1,
+    ray: Ray = None,
     force: Force = False,
     as_json: Json = False,
 ) -> None:
@@ -49,31 +62,45 @@ def track(
     Example: icsort track movie/ --out out/tracks
     """
     from icsort.quant.tracking.page import words
+    from icsort.quant.tracking.track import MOVIES_FILE, track_movies, train_cost
     from icsort.quant.tracking.track import track as follow
-    from icsort.quant.tracking.track import train_cost
 
-    if (train or compare) and truth is None:
+    masks, truth = masks or [], truth or []
+    if (train or compare) and not truth:
         raise IcsortError(
             f"--{'train' if train else 'compare'} needs --truth, the challenge's TRA folder of this movie"
         )
+    if len(movie) == 1 and (jobs != 1 or ray is not None):
+        raise IcsortError("--jobs and --ray are of several movies: give more of them, or leave the option out")
+    if train and len(movie) > 1:
+        raise IcsortError(f"--train learns from one movie, and {len(movie)} are given: name one")
+    if len(movie) == 1 and max(len(masks), len(truth)) > 1:
+        raise IcsortError("--masks and --truth are given once a movie, and there is one movie: leave the others out")
+    options: dict[str, Any] = {
+        "cost": cost, "missing": missing, "diameter": diameter, "border": border, "compare": compare, "force": force,
+    }  # fmt: skip
     with console.progress("track") as progress:
         if train:
-            assert truth is not None
-            taught = train_cost(movie, truth, out, seed=seed, force=force, progress=progress)
-        else:
-            report = follow(
-                movie,
-                out,
-                masks=masks,
-                truth=truth,
-                cost=cost,
-                missing=missing,
-                diameter=diameter,
-                border=border,
-                compare=compare,
-                force=force,
-                progress=progress,
+            taught = train_cost(movie[0], truth[0], out, seed=seed, force=force, progress=progress)
+        elif len(movie) > 1:
+            several = track_movies(
+                movie, out, masks=masks, truths=truth, jobs=jobs, ray=ray, progress=progress, **options
             )
+        else:
+            given = {"masks": masks[0] if masks else None, "truth": truth[0] if truth else None}
+            report = follow(movie[0], out, **given, **options, progress=progress)
+    if len(movie) > 1:
+        if as_json:
+            console.show_json(several)
+            return
+        table = console.table("movie", "frames", "cells", "tracks", "divisions")
+        for name, one in several["movies"].items():
+            table.add_row(name, *(f"{one[key]:,}" for key in ("frames", "cells", "tracks", "divisions")))
+        console.show(table)
+        for line in dict.fromkeys(line for one in several["movies"].values() for line in one["skipped"]):
+            console.warn(line)
+        print(f"reports              {out / 'report.html'}, {out / MOVIES_FILE}, and a folder a movie")
+        return
     if train:
         if as_json:
             console.show_json(taught | {"out": str(out)})

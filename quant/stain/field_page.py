@@ -73,8 +73,9 @@ def page(field: Field, drawn: DrawnField, figures: dict[str, Any]) -> Page:
         f"from {tested} on; no pixel of the training reaches into the test.",
         notices=[
             (
-                f"A drawn stain is what stained fields that look like this one had on average. It cannot show what {seen} "
-                "do not. One field tells nothing of other plates, days or microscopes: stain a field of each and compare."
+                f"A drawn stain is what stained fields that look like this one had on average. It cannot show what "
+                f"{seen} do not. One field tells nothing of other plates, days or microscopes: stain one of each and "
+                "compare."
             )
         ],
         figures=[

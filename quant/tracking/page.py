@@ -79,6 +79,23 @@ def page(report: dict[str, Any], cells: Cells, tracks: Tracks, overlay: str) -> 
     )
 
 
+def movies_page(reports: dict[str, dict[str, Any]]) -> Page:
+    """Several movies beside each other, by their folders' names."""
+    scored = any(report["scores"] for report in reports.values())
+    head = ["movie", "frames", "cells", "tracks", "divisions", *(["DET", "LNK", "TRA"] if scored else [])]
+    rows = []
+    for name, report in reports.items():
+        row = [name, *(f"{report[key]:,}" for key in ("frames", "cells", "tracks", "divisions"))]
+        own = report["scores"][0] if report["scores"] else {}
+        rows.append([*row, *((words(own.get(key)) for key in ("DET", "LNK", "TRA")) if scored else ())])
+    total = sum(report["cells"] for report in reports.values())
+    return Page(
+        title="Cells followed through movies",
+        lead=f"{len(reports)} movies, {total:,} cells in all frames. Each has a folder here, with its own report.",
+        sections=[Section("Movies", "", head=head, rows=rows)],
+    )
+
+
 def words(value: float | None) -> str:
     """A score with four digits; a dash where there was nothing to count."""
     return "–" if value is None else f"{value:.4f}"

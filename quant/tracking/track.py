@@ -2,7 +2,8 @@
 """A movie from its images to lineages, with files for other programs and a report."""
 
 import base64
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icsort.errors import IcsortError
+from icsort.jobs import job_pool
 from icsort.output import result_folder, result_path
 from icsort.quant.tracking import page as report_page
 from icsort.quant.tracking import results
@@ -25,6 +27,7 @@ from icsort.quant.tracking.train import MOVIES, Progress, train
 from icsort.report import page as report_files
 
 TRACKING_FILE = "tracking.json"
+MOVIES_FILE = "movies.json"  # of several movies
 OVERLAY_FILE = "overlay.png"
 MISSING = 2  # frames that a cell of our own segmentation may be lost; given masks lose none
 
@@ -89,6 +92,63 @@ def track(
         shown = report_page.page(report, cells, found, base64.b64encode(overlay).decode())
         report_files.write(folder, shown, TRACKING_FILE, report)
     return report
+
+
+def track_movies(
+    movies: Sequence[Path],
+    out: Path,
+    *,
+    masks: Sequence[Path] = (),
+    truths: Sequence[Path] = (),
+    jobs: int = 1,
+    ray: str | None = None,
+    force: bool = False,
+    progress: Progress = lambda *_: None,
+    **options: Any,
+) -> dict[str, Any]:
+    """Follow the cells of several movies, each into a folder of its own in `out`. Returns what its JSON says.
+
+    masks, truths: none, or one a movie, in their order. jobs: movies side by side; ray: on a cluster instead
+    (icsort.jobs), all of which sees `out`. options: of `track`. Raises IcsortError as `track` does: one bad movie
+    ends all.
+    """
+    names = distinct_names(movies)
+    for option, folders in (("--masks", masks), ("--truth", truths)):
+        if folders and len(folders) != len(movies):
+            raise IcsortError(
+                f"{option} is given {len(folders)} times for {len(movies)} movies; give it once a movie, in their order"
+            )
+
+    def follow(name: str, movie: Path, masks: Path | None, truth: Path | None) -> dict[str, Any]:
+        for left in folder.glob(f".{name}.partial-*"):  # by a process that was killed
+            shutil.rmtree(left)
+        return track(movie, folder / name, masks=masks, truth=truth, force=True, **options)
+
+    with job_pool(jobs, ray) as pool, result_folder(out, MOVIES_FILE, force) as folder:
+        none = [None] * len(movies)
+        work = list(zip(names, movies, masks or none, truths or none, strict=True))
+        reports: dict[str, Any] = {}
+        progress("movies", 0, len(work))
+        for name, report in zip(names, pool.run(follow, work), strict=True):
+            reports[name] = report
+            progress("movies", len(reports), len(work))
+        found = {"movies": reports}
+        report_files.write(folder, report_page.movies_page(reports), MOVIES_FILE, found)
+    return found
+
+
+def distinct_names(movies: Sequence[Path]) -> list[str]:
+    """The movies' names, with as many of the folders above them as tell them apart. Raises IcsortError for one movie
+    that is given twice."""
+    paths = [movie.resolve() for movie in movies]
+    twice = next((path for path in paths if paths.count(path) > 1), None)
+    if twice is not None:
+        raise IcsortError(f"{twice}: is given twice; give each movie once")
+    for depth in range(1, max(len(path.parts) for path in paths) + 1):
+        names = ["-".join((*path.parts[-depth:-1], path.stem)).strip("/-") for path in paths]
+        if len(set(names)) == len(names):
+            break
+    return names
 
 
 def train_cost(
