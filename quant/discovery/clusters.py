@@ -1,23 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
 """Clusters of cells: how many, which cells lie far from all, how much they differ, how stable they are.
 
-k-means, silhouette and adjusted Rand index are scikit-learn's, the Jensen-Shannon divergence is SciPy's.
+k-means, components, silhouette and adjusted Rand index are scikit-learn's, the Jensen-Shannon divergence is SciPy's.
 """
 
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.distance import jensenshannon
 from scipy.stats import t
-from sklearn.cluster import KMeans
-from sklearn.decomposition import PCA
+from sklearn.cluster import KMeans, MiniBatchKMeans
+from sklearn.decomposition import PCA, IncrementalPCA
 from sklearn.metrics import adjusted_rand_score, silhouette_score
 
 from icsort.errors import IcsortError
+from icsort.quant.cells.on_disk import on_disk
 from icsort.quant.cells.splits import MIN_CELLS_PER_CLASS
 from icsort.quant.evaluation.intervals import CONFIDENCE
 
+LARGE = 50_000  # cells above which clusters and components are found in batches, not in memory
+PORTION = 8192  # cells of such a batch, and of what is read of features on disk at once
 STARTS = 4  # of k-means; the tightest clusters are taken
 SILHOUETTE_CELLS = 1000  # of a repeat, at most
 BINS = 20  # of a feature's distribution, of equally many cells each
@@ -27,9 +32,37 @@ Labels = NDArray[np.int64]
 
 
 def k_means(values: Values, clusters: int, seed: int, centres: Values | None = None) -> Labels:
-    """Clusters (N,) of cells by their features (N, F), each with cells. centres: (clusters, F) to begin at."""
+    """Clusters (N,) of cells by their features (N, F), each with cells. centres: (clusters, F) to begin at.
+
+    Of more than LARGE cells by mini-batches (Sculley 2010), so that features may stay on disk.
+    """
     starts: dict[str, Any] = {"n_init": STARTS} if centres is None else {"n_init": 1, "init": centres}
-    return np.asarray(KMeans(clusters, random_state=seed, **starts).fit_predict(values), np.int64)
+    if len(values) > LARGE:
+        found = MiniBatchKMeans(clusters, random_state=seed, batch_size=PORTION, **starts)
+    else:
+        found = KMeans(clusters, random_state=seed, **starts)
+    return np.asarray(found.fit_predict(values), np.int64)
+
+
+def components(values: Values, count: int, seed: int, folder: Path | None = None) -> NDArray[np.float64]:
+    """At most `count` principal components of features (N, F), (N, count); of more than LARGE cells by batches (Ross et
+    al. 2008), and in a file of the folder."""
+    count = min(count, *values.shape)
+    if len(values) <= LARGE:
+        return np.asarray(PCA(count, random_state=seed).fit_transform(values), np.float64)
+    found = IncrementalPCA(count)
+    for part in portions(len(values)):
+        if part.stop - part.start >= count:  # fewer than components are no batch
+            found.partial_fit(values[part])
+    placed = on_disk((len(values), count), np.float64, folder, "the cells' features")
+    for part in portions(len(values)):
+        placed[part] = found.transform(values[part])
+    return placed
+
+
+def portions(count: int) -> Iterator[slice]:
+    """PORTION after PORTION of so many cells."""
+    return (slice(begin, min(begin + PORTION, count)) for begin in range(0, count, PORTION))
 
 
 def check_sizes(labels: Labels, clusters: int) -> None:
@@ -68,13 +101,21 @@ def silhouettes(values: Values, most: int, repeats: int, seed: int) -> list[dict
 def distances(values: Values, labels: Labels) -> NDArray[np.float64]:
     """Of each cell (N,), the distance from the nearest cluster's centre over that cluster's own root mean square."""
     clusters = np.unique(labels)
-    relative = []
-    for cluster in clusters:
-        members = values[labels == cluster]
-        centre = members.mean(axis=0)
-        spread = np.sqrt(((members - centre) ** 2).sum(axis=1).mean())
-        relative.append(np.linalg.norm(values - centre, axis=1) / max(float(spread), 1e-12))
-    return np.asarray(np.min(relative, axis=0), np.float64)
+    cells = np.asarray([(labels == cluster).sum() for cluster in clusters])
+    sums, squares = np.zeros((len(clusters), values.shape[1])), np.zeros(len(clusters))
+    for part in portions(len(values)):
+        for index, cluster in enumerate(clusters):
+            sums[index] += values[part][labels[part] == cluster].sum(axis=0)
+    centres = sums / cells[:, np.newaxis]
+    for part in portions(len(values)):
+        for index, cluster in enumerate(clusters):
+            squares[index] += ((values[part][labels[part] == cluster] - centres[index]) ** 2).sum()
+    spreads = np.maximum(np.sqrt(squares / cells), 1e-12)
+    nearest = np.empty(len(values))
+    for part in portions(len(values)):
+        apart = [np.linalg.norm(values[part] - centre, axis=1) for centre in centres]
+        nearest[part] = (np.asarray(apart) / spreads[:, np.newaxis]).min(axis=0)
+    return nearest
 
 
 def divergence(values: Values, one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:

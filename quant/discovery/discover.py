@@ -35,6 +35,7 @@ from icsort.quant.discovery.clusters import (
     divergence,
     k_means,
     pixels_baseline,
+    portions,
     silhouettes,
 )
 from icsort.quant.discovery.features import CellFeatures, cell_features
@@ -46,7 +47,7 @@ from icsort.quant.networks.architectures import Architecture
 from icsort.quant.packaging.export import export_package
 from icsort.quant.training.recipe import Recipe
 from icsort.quant.training.samples import Samples, make_samples
-from icsort.quant.training.train import train_run
+from icsort.quant.training.train import SETUP_CELLS, train_run
 
 DISCOVERY_FILE = "discovery.json"
 TABLE_FILE = "clusters.csv"
@@ -162,12 +163,14 @@ def discover(
     plan = plan or Plan()
     torch.set_num_threads(1)
     progress("features of the cells")
-    samples, cells = _cut(dataset, plan, folder)
-    features = cell_features(list(cells.images), cells.channels)
-    place, ordered = _ordered(cells, features, plan, seed)
+    samples, cells = _cut(dataset, plan, folder, seed)
+    features = cell_features(cells.images, cells.channels, folder)
+    place, ordered = _ordered(cells, features, plan, folder, seed)
     curve = _curve(features, plan, seed)
     clusters = plan.clusters or max(curve, key=lambda entry: entry["silhouette"])["clusters"]
-    members = [_member(samples, features, clusters, plan, seed + member, progress) for member in range(plan.seeds)]
+    members = [
+        _member(samples, features, clusters, plan, seed + member, folder, progress) for member in range(plan.seeds)
+    ]
     rand = agreement([member.labels for member in members])
     kept = members[int(rand.mean(axis=1).argmax())]
     found = _by_size(kept.labels)
@@ -191,7 +194,7 @@ def discover(
     if package:
         export_package(folder / RUN_FOLDER, folder / PACKAGE_FOLDER, "discovered")
     write_shards(folder / CELLS_FOLDER, [labelled])
-    _table(cells, labels, classes, far, place).to_csv(folder / TABLE_FILE, index=False, lineterminator="\n")
+    _write_table(folder / TABLE_FILE, cells, labels, classes, far, place)
     tested = cells.subset(parts[PARTS[TEST]])
     report = {
         "format": FORMAT,
@@ -226,10 +229,10 @@ def discover(
     )
 
 
-def _cut(dataset: Dataset, plan: Plan, folder: Path) -> tuple[Samples, Dataset]:
+def _cut(dataset: Dataset, plan: Plan, folder: Path, seed: int) -> tuple[Samples, Dataset]:
     """The cells that trigger, in their orientations, and those cells; the labels of the samples are their numbers."""
     numbered = replace(dataset, labels=np.arange(len(dataset.images)))
-    images = list(dataset.images)
+    images = list(dataset.some(SETUP_CELLS, seed).images)
     if dataset.acquisition is None:
         height = plan.height or int(dataset.heights.max())
         setup = choose_setup(images, dataset.channels, height, plan.window)
@@ -251,16 +254,24 @@ def _curve(features: CellFeatures, plan: Plan, seed: int) -> list[dict[str, Any]
 
 
 def _member(
-    samples: Samples, features: CellFeatures, clusters: int, plan: Plan, seed: int, progress: Callable[[str], None]
+    samples: Samples,
+    features: CellFeatures,
+    clusters: int,
+    plan: Plan,
+    seed: int,
+    folder: Path,
+    progress: Callable[[str], None],
 ) -> SelfLabels:
     """One whole search, from the first clusters on."""
     first = k_means(features.rings, clusters, seed)
     check_sizes(first, clusters)
     if plan.rounds == 0:
         return SelfLabels(first, features.rings, ())
-    return self_label(
-        samples, first, plan.architecture, plan.rounds, seed, lambda said: progress(f"seed {seed}, {said}")
-    )
+
+    def told(said: str) -> None:
+        progress(f"seed {seed}, {said}")
+
+    return self_label(samples, first, plan.architecture, plan.rounds, seed, told, folder)
 
 
 def _by_size(labels: Labels) -> Labels:
@@ -350,37 +361,40 @@ def _mean_of_pairs(rand: NDArray[np.float64]) -> float | None:
 
 
 def _ordered(
-    cells: Dataset, features: CellFeatures, plan: Plan, seed: int
+    cells: Dataset, features: CellFeatures, plan: Plan, folder: Path, seed: int
 ) -> tuple[NDArray[np.float64] | None, dict[str, Any] | None]:
     """Places of the cells (N,) along their order, and its report; None where none is asked for."""
     if plan.root is None:
         return None, None
     root, kind = root_cells(plan.root, cells, features)
     by = plan.order_by or cells.channels
-    seen = features if by == cells.channels else _features_of(cells, by)
+    seen = features
+    if by != cells.channels:
+        some = cells.with_channels(by)
+        seen = cell_features(some.images, some.channels, folder)
     found = order(seen.rings, root, seed)
     return found.place, order_report(found, (plan.root, kind), cells, features, by, plan.phases)
 
 
-def _features_of(cells: Dataset, channels: tuple[str, ...]) -> CellFeatures:
-    some = cells.with_channels(channels)
-    return cell_features(list(some.images), some.channels)
-
-
-def _table(
+def _write_table(
+    path: Path,
     cells: Dataset,
     labels: Labels,
     classes: Sequence[str],
     far: NDArray[np.float64],
     place: NDArray[np.float64] | None,
-) -> pd.DataFrame:
+) -> None:
     """A row a cell: name, label, distance from its cluster, and its place in the order if there is one."""
-    columns = {
-        "name": [cells.name_of(cell) for cell in range(len(labels))],
-        "label": [classes[label] for label in labels],
-        "distance": far.round(4),
-    }
-    return pd.DataFrame(columns if place is None else columns | {"place": place.round(5)})
+    with path.open("w", encoding="utf-8", newline="") as stream:
+        for part in portions(len(labels)):
+            columns = {
+                "name": [cells.name_of(cell) for cell in range(part.start, part.stop)],
+                "label": [classes[label] for label in labels[part]],
+                "distance": far[part].round(4),
+            }
+            if place is not None:
+                columns["place"] = place[part].round(5)
+            pd.DataFrame(columns).to_csv(stream, index=False, header=part.start == 0, lineterminator="\n")
 
 
 def _padded(cells: Dataset) -> NDArray[np.uint16]:
@@ -395,8 +409,9 @@ def _padded(cells: Dataset) -> NDArray[np.uint16]:
 
 def _decided(folder: Path, tested: Dataset) -> tuple[Labels, NDArray[np.bool_]]:
     """What the package says of cells in the FPGA's integers, (N,), and which of them trigger, (N,)."""
-    parts = list(classified(IntegerNetwork(folder / PACKAGE_FOLDER), iter([tested])))
-    return np.concatenate([part.best for part in parts]), np.concatenate([part.triggered for part in parts])
+    network = IntegerNetwork(folder / PACKAGE_FOLDER)
+    best, triggered = zip(*((part.best, part.triggered) for part in classified(network, iter([tested]))), strict=True)
+    return np.concatenate(best), np.concatenate(triggered)
 
 
 def _score(
@@ -412,7 +427,9 @@ def _score(
     known = cells.labels >= 0
     if len(np.unique(cells.labels[known])) < 2:
         return None
-    baseline = pixels_baseline(_padded(cells), clusters, seed)
+    # all pixels of all cells would not fit into memory
+    drawn = np.sort(np.random.default_rng(seed).permutation(len(found))[:COUNT])
+    baseline = pixels_baseline(_padded(cells.subset(drawn)), clusters, seed)
     heldout = None
     if decided is not None:
         seen = decided[1] & (tested.labels >= 0)
@@ -421,7 +438,7 @@ def _score(
         "classes": list(dataset.classes),
         "cells": int(known.sum()),
         "rand": float(adjusted_rand_score(cells.labels[known], found[known])),
-        "rand_of_pixels": float(adjusted_rand_score(cells.labels[known], baseline[known])),
+        "rand_of_pixels": float(adjusted_rand_score(cells.labels[drawn][known[drawn]], baseline[known[drawn]])),
         "package_on_unseen_cells": heldout,
         "table": pd.crosstab(found[known], cells.labels[known])
         .reindex(columns=range(len(dataset.classes)), fill_value=0)

@@ -7,11 +7,13 @@ because its counts are larger, and one whose cells differ by no more than noise 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from icsort.errors import IcsortError
+from icsort.quant.cells.on_disk import on_disk
 
 RINGS = 10  # from the cell's centre to half a line
 CLEAR = 3.0  # standard deviations from which on light counts as the cell's
@@ -32,32 +34,33 @@ class CellFeatures:
     noise: NDArray[np.float64]
 
 
-def cell_features(images: Sequence[Pixels], channels: Sequence[str]) -> CellFeatures:
-    """Features of images (height_i, width, C), raw counts, of at least one cell.
+def cell_features(images: Sequence[Pixels], channels: Sequence[str], folder: Path | None = None) -> CellFeatures:
+    """Features of images (height_i, width, C), raw counts, of at least one cell, which are gone through twice.
 
     Rings: the mean of each ring about the cell's centre times the root of its area, so that distances between cells are
     those of their images averaged over all turns. Descriptors of each channel: all light (absolute difference from the
     background beside the cell), the brightest pixel, root mean square radius in pixels, elongation 0 (round) to 1, and
     grain, the mean slope relative to the light. Light in standard deviations of an empty pixel: the image's own edges,
-    median over all images. Raises IcsortError where all images are alike.
+    median over all images. folder: where they are kept, in files (cells.on_disk). Raises IcsortError where all images
+    are alike, and where there is no room.
     """
-    borders = [_border(image) for image in images]
-    backgrounds = np.stack([np.median(border, axis=0) for border in borders])
-    deviations = [
-        np.median(np.abs(border - background), axis=0) for border, background in zip(borders, backgrounds, strict=True)
-    ]
-    noise = np.maximum(1.4826 * np.median(deviations, axis=0), LEAST_NOISE)
-    rings, descriptors = [], []
-    for image, background in zip(images, backgrounds, strict=True):
-        light = (image - background) / noise
-        rows, columns = _from_centre(light)
-        rings.append(_rings(light, np.hypot(rows, columns)))
-        descriptors.append(_descriptors(light, rows, columns))
-    found = np.stack(rings)
-    if np.ptp(found, axis=0).max() == 0:
-        raise IcsortError("all images look alike: there is nothing to tell clusters by; give images of cells")
     names = tuple(f"{channel} {name}" for channel in channels for name in DESCRIPTORS)
-    return CellFeatures(found, np.stack(descriptors), names, noise)
+    cells, kind = len(images), np.float64
+    backgrounds, deviations = np.empty((cells, len(channels))), np.empty((cells, len(channels)))
+    for cell, border in enumerate(map(_border, images)):
+        backgrounds[cell] = np.median(border, axis=0)
+        deviations[cell] = np.median(np.abs(border - backgrounds[cell]), axis=0)
+    noise = np.maximum(1.4826 * np.median(deviations, axis=0), LEAST_NOISE)
+    rings = on_disk((cells, len(channels) * RINGS), kind, folder, "the cells' features")
+    descriptors = on_disk((cells, len(names)), kind, folder, "the cells' features")
+    for cell, image in enumerate(images):
+        light = (image - backgrounds[cell]) / noise
+        rows, columns = _from_centre(light)
+        rings[cell] = _rings(light, np.hypot(rows, columns))
+        descriptors[cell] = _descriptors(light, rows, columns)
+    if np.ptp(rings, axis=0).max() == 0:
+        raise IcsortError("all images look alike: there is nothing to tell clusters by; give images of cells")
+    return CellFeatures(rings, descriptors, names, noise)
 
 
 def _border(image: Pixels) -> NDArray[np.float64]:

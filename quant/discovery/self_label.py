@@ -9,14 +9,15 @@ do not differ count nothing and a cell that the network is sure of cannot outwei
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.decomposition import PCA
 from sklearn.metrics import adjusted_rand_score
 
-from icsort.quant.discovery.clusters import Labels, check_sizes, k_means
+from icsort.quant.cells.on_disk import on_disk
+from icsort.quant.discovery.clusters import Labels, check_sizes, components, k_means
 from icsort.quant.networks.architectures import Architecture, Network
 from icsort.quant.training.fitting import BATCH, Fitting
 from icsort.quant.training.processes import processes
@@ -54,12 +55,14 @@ def self_label(
     rounds: int,
     seed: int,
     progress: Callable[[str], None] = lambda _: None,
+    folder: Path | None = None,
 ) -> SelfLabels:
     """Clusters of cells from the first ones (N,), which are 0 to K - 1, by 1 to `rounds` trainings.
 
     samples: of the N cells in their orientations; their labels are not looked at. architecture: trained in floating
-    point; it goes on from the round before. progress: is told each round. Raises IcsortError
-    where a cluster shrinks to fewer cells than can be learned, and for a training that diverges.
+    point; it goes on from the round before. progress: is told each round. folder: where features are kept, in files
+    (cells.on_disk). Raises IcsortError where a cluster shrinks to fewer cells than can be learned, and for a training
+    that diverges.
     """
     clusters = int(first.max()) + 1
     recipe = replace(ROUND, epochs=min(MOST_EPOCHS, -(-STEPS * ROUND.batch // len(first))))
@@ -81,7 +84,7 @@ def self_label(
                 lambda _: None, progress=False
             )
         network.load_state_dict(done.best)
-        features, posteriors = orientation_features(network, samples)
+        features, posteriors = orientation_features(network, samples, folder)
         centres = np.stack([posteriors[labels == cluster].mean(axis=0) for cluster in range(clusters)])
         renewed = k_means(posteriors, clusters, seed, centres)
         changes.append(float(adjusted_rand_score(labels, renewed)))
@@ -90,24 +93,31 @@ def self_label(
         if changes[-1] >= SETTLED:
             break
     check_sizes(labels, clusters)
-    components = PCA(min(COMPONENTS, *features.shape), random_state=seed).fit_transform(features)
-    return SelfLabels(labels, components, tuple(changes))
+    return SelfLabels(labels, components(features, COMPONENTS, seed, folder), tuple(changes))
 
 
-def orientation_features(network: Network, samples: Samples) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def orientation_features(
+    network: Network, samples: Samples, folder: Path | None = None
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """What the head sees of each cell, (N, F), averaged over its orientations, each mirrored too, and the posteriors
-    (N, K) that it gives that mean."""
+    (N, K) that it gives that mean, both in files of the folder (cells.on_disk)."""
     network.eval()
-    shown = [(orientation, mirrored) for orientation in samples.pixels for mirrored in (False, True)]
+    cells = samples.pixels.shape[1]
+    features, posteriors = np.empty((0, 0)), np.empty((0, 0))
     with torch.no_grad():
-        total = sum(
-            torch.cat(
-                [
-                    network.embed(part.float().flip(-1) if mirrored else part.float())
-                    for part in torch.split(orientation, BATCH)
-                ]
-            )
-            for orientation, mirrored in shown
-        )
-        mean = torch.as_tensor(total) / len(shown)
-        return mean.double().numpy(), torch.softmax(network.head(mean).double(), dim=1).numpy()
+        for begin in range(0, cells, BATCH):
+            place = slice(begin, begin + BATCH)
+            shown = [
+                part.flip(-1) if mirrored else part
+                for part in samples.pixels[:, place].float()
+                for mirrored in (False, True)
+            ]
+            mean = torch.as_tensor(sum(network.embed(part) for part in shown)) / len(shown)
+            logits = network.head(mean).double()
+            if not begin:
+                features, posteriors = (
+                    on_disk((cells, found.shape[1]), np.float64, folder, "the cells' features")
+                    for found in (mean, logits)
+                )
+            features[place], posteriors[place] = mean.double().numpy(), torch.softmax(logits, dim=1).numpy()
+    return features, posteriors

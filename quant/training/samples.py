@@ -2,12 +2,10 @@
 """Labelled cells as a network sees them while it is trained: cut, turned, mirrored, moved."""
 
 import math
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
-from tempfile import TemporaryFile, gettempdir
 
 import numpy as np
 import torch
@@ -21,6 +19,7 @@ from icsort.formats.acquisition import Acquisition
 from icsort.formats.background import Background
 from icsort.quant.acquire.cut import cut_cells
 from icsort.quant.cells.find import Dataset
+from icsort.quant.cells.on_disk import on_disk
 
 CHUNK = 256  # cells that are cut at once
 
@@ -85,7 +84,8 @@ def make_samples(
     upside_down = bool(turns) and (bool(turns % 2) or not square)  # otherwise half a turn, mirrored, is the same
     angles = [360.0 * step / turns for step in range(1, turns if square else 0)]
     shape = (1 + upside_down + len(angles), len(part.images), acquisition.input.channels)
-    pixels = _on_disk((*shape, acquisition.input.height, acquisition.input.width), folder)
+    whole = (*shape, acquisition.input.height, acquisition.input.width)
+    pixels = on_disk(whole, np.uint8, folder, "the cells' pixels")
     triggered: list[NDArray[np.int64]] = []
     done = missed = 0
     begins = range(0, len(part.images), CHUNK)
@@ -117,22 +117,6 @@ def make_samples(
         missed=missed,
         empty=torch.from_numpy(empty).float(),
     )
-
-
-def _on_disk(shape: tuple[int, ...], folder: Path | None) -> NDArray[np.uint8]:
-    """An array in a file without a name, which is gone when nobody uses it. Its room is taken now, or not at all."""
-    size = math.prod(shape)
-    try:
-        if folder is not None:
-            folder.mkdir(parents=True, exist_ok=True)
-        with TemporaryFile(dir=folder) as file:
-            os.posix_fallocate(file.fileno(), 0, size)
-            return np.memmap(file, np.uint8, "r+", shape=shape)
-    except OSError as error:
-        raise IcsortError(
-            f"{folder or gettempdir()}: {size / 1e6:.0f} MB for the cells' pixels cannot be written "
-            f"({error.strerror}); make room, or take fewer cells or orientations"
-        ) from None
 
 
 def _turned(image: NDArray[np.uint16], degrees: float) -> NDArray[np.uint16]:

@@ -1,16 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
 """Clusters: their number, their outliers, how far apart and how stable they are."""
 
+import tracemalloc
+from pathlib import Path
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy.spatial.distance import cdist
 from scipy.stats import entropy
+from sklearn.decomposition import PCA
 from sklearn.metrics import adjusted_rand_score
 
 from icsort.errors import IcsortError
+from icsort.quant.cells.on_disk import on_disk
+from icsort.quant.discovery import clusters
 from icsort.quant.discovery.clusters import (
     agreement,
     check_sizes,
+    components,
     distances,
     divergence,
     k_means,
@@ -41,6 +49,39 @@ def test_k_means_goes_on_from_centres(seed: int) -> None:
     values, truth = blobs(seed)
     centres = np.stack([values[truth == label].mean(axis=0) for label in (2, 0, 3, 1)])
     assert (np.array([2, 0, 3, 1])[k_means(values, 4, 0, centres)] == truth).all()
+
+
+def test_clusters_of_many_cells_are_found_in_batches(
+    seed: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As scikit-learn finds them of all at once; memory does not hold the features, which stay on disk."""
+    values, truth = blobs(seed, each=5000)
+    stored = on_disk((len(truth), 40), np.float64, tmp_path, "features")
+    stored[:, ::20] = values
+    whole = k_means(stored, 4, 1)
+    by_mean = PCA(2).fit_transform(stored)
+    monkeypatch.setattr(clusters, "LARGE", 1000)
+    monkeypatch.setattr(clusters, "PORTION", 512)
+    tracemalloc.start()
+    try:
+        batched = k_means(stored, 4, 1)
+        found = components(stored, 2, 1, tmp_path)
+        far = distances(stored, batched)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < stored.nbytes / 3
+    assert adjusted_rand_score(whole, batched) == adjusted_rand_score(truth, batched) == 1
+    assert np.abs(np.abs(np.sum(found * by_mean, axis=0) / np.sum(by_mean**2, axis=0)) - 1).max() < 1e-6
+    assert not list(tmp_path.iterdir())
+    for label in range(4):
+        members = stored[batched == label]
+        spread = np.sqrt(cdist(members, members.mean(axis=0, keepdims=True), "sqeuclidean").mean())
+        own = cdist(members, members.mean(axis=0, keepdims=True))[:, 0] / spread
+        assert far[batched == label] == pytest.approx(own)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(clusters, "PORTION", len(stored))
+        assert distances(stored, batched) == pytest.approx(far)
 
 
 def test_what_lies_far_from_all_is_far(seed: int) -> None:

@@ -4,6 +4,7 @@
 import json
 import subprocess
 import sys
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,10 +18,14 @@ import icsort
 from icsort.cli.root import app
 from icsort.errors import IcsortError
 from icsort.formats import package
+from icsort.quant.cells import dataset as dataset_module
 from icsort.quant.cells.find import Dataset, generated_dataset, read_folder
+from icsort.quant.cells.readers import shards
 from icsort.quant.cells.readers.shards import write_shards
-from icsort.quant.discovery import discovery_page
-from icsort.quant.discovery.discover import Plan, discover
+from icsort.quant.discovery import clusters, discovery_page
+from icsort.quant.discovery.discover import Plan, discover, read_cells
+from icsort.quant.discovery.features import cell_features
+from icsort.quant.networks.architectures import Architecture
 from icsort.quant.training.recipe import Recipe
 from tests.quant.cells.files import real
 
@@ -95,6 +100,55 @@ def test_labels_are_not_looked_at(cells: Dataset, tmp_path: Path, seed: int) -> 
     )
     assert of_classes.sum(axis=1).tolist() == found
     assert reports[0]["score"]["rand"] == pytest.approx(expected)
+
+
+def test_shards_give_what_memory_gives(cells: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A set in several shards, its clusters found in batches; and no labels, features or pixels differ."""
+    monkeypatch.setattr(shards, "CELLS_PER_BLOCK", 8)
+    monkeypatch.setattr(shards, "BLOCKS_PER_SHARD", 4)
+    monkeypatch.setattr(clusters, "LARGE", 50)
+    monkeypatch.setattr(clusters, "PORTION", 32)
+    write_shards(tmp_path / "shards", [cells])
+    assert len(list((tmp_path / "shards").glob("shard-*"))) == 4
+    plan = Plan(2, seeds=1, rounds=1, architecture=Architecture().as_float(), recipe=QUICK)
+    made = []
+    for name, dataset in (("memory", cells), ("shards", read_cells(tmp_path / "shards"))):
+        (tmp_path / name / "out").mkdir(parents=True)
+        report, found = discover(dataset, tmp_path / name / "out", plan)
+        made.append(report | {"data": {**report["data"], "origin": ""}})
+        table = pd.read_csv(tmp_path / name / "out" / "clusters.csv")
+        assert (table["label"] == np.array(found.classes)[found.labels]).all()
+        made.append(table.drop(columns="name").to_dict())
+    assert made[:2] == made[2:]
+
+
+def stored_cells(cells: Dataset, times: int, folder: Path) -> Dataset:
+    """The cells so many times, a shard of 64 cells after the other, each brighter than the one before."""
+    copies = (replace(cells, images=tuple(image + np.uint16(n) for image in cells.images)) for n in range(times))
+    write_shards(folder, copies)
+    return read_folder(folder)
+
+
+@pytest.mark.parametrize("times", [2, 8])
+def test_features_of_shards_are_held_by_the_cell(
+    cells: Dataset, times: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Memory takes some numbers a cell, however many shards there are, and their pixels never."""
+    monkeypatch.setattr(shards, "BLOCKS_PER_SHARD", 1)
+    monkeypatch.setattr(dataset_module, "READ_CELLS", 32)
+    stored = stored_cells(cells, times, tmp_path / "cells")
+    assert len(list((tmp_path / "cells").glob("shard-*"))) >= 2 * times - 1
+    tracemalloc.start()
+    try:
+        features = cell_features(stored.images, stored.channels, tmp_path)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    pixels = cells.images[0].nbytes
+    assert peak < 150 * pixels + 200 * len(stored.images) < times * 120 * pixels
+    alone = cell_features(list(stored.images), stored.channels)
+    assert np.array_equal(features.rings, alone.rings)
+    assert np.array_equal(features.descriptors, alone.descriptors)
 
 
 def test_groups_that_are_the_clusters_are_said(cells: Dataset, tmp_path: Path) -> None:
