@@ -187,6 +187,8 @@ def discover(
     phases: Sequence[str] | None = None,
     group_by: str | None = None,
     seed: int = 0,
+    jobs: int = 1,
+    ray: str | None = None,
     force: bool = False,
 ) -> dict[str, Any]:
     """Find phenotypes without labels: clusters, and the package that sorts by them, in the folder `out`.
@@ -196,8 +198,9 @@ def discover(
     in each. channels: to look at, all without; sort_by: those of them that the network sees. root: where an
     order of the cells begins (a group, a class, a feature), None: no order; order_by: channels that it is made from,
     phases: classes in the order that it is compared with. group_by: as for `icsort train`, the conditions that are
-    compared. Returns the report. Needs icsort[quant].
+    compared. jobs: seeds side by side, ray: on the cluster at this address. Returns the report. Needs icsort[quant].
     """
+    from icsort.jobs import job_pool
     from icsort.output import result_folder
     from icsort.quant.discovery import discovery_page
     from icsort.quant.discovery.discover import DISCOVERY_FILE, Plan, read_cells
@@ -214,9 +217,9 @@ def discover(
         order_by=tuple(order_by or ()),
         phases=tuple(phases or ()),
     )
-    cells = read_cells(Path(data), channels, group_by=group_by, seed=seed)
-    with result_folder(Path(out), DISCOVERY_FILE, force) as folder:
-        figures, discovery = find_clusters(cells, folder, plan, seed=seed)
+    with job_pool(jobs, ray) as pool, result_folder(Path(out), DISCOVERY_FILE, force) as folder:
+        cells = read_cells(Path(data), channels, group_by=group_by, seed=seed)
+        figures, discovery = find_clusters(cells, folder, plan, seed=seed, pool=pool)
         report.write(folder, discovery_page.page(figures, discovery), DISCOVERY_FILE, figures)
     return figures
 

@@ -44,7 +44,7 @@ def job_pool(jobs: int = 1, ray: str | None = None) -> Iterator[Pool]:
     Ray is not installed or the cluster cannot be joined, and for both at once.
     """
     if ray is None:
-        yield _Processes(jobs)
+        yield HERE if jobs == 1 else _Processes(jobs)
         return
     if jobs != 1:
         raise IcsortError(f"--jobs {jobs} is of this machine and --ray {ray} of a cluster: give one of them")
@@ -58,7 +58,7 @@ def job_pool(jobs: int = 1, ray: str | None = None) -> Iterator[Pool]:
 class _Processes:
     """A pool on this machine."""
 
-    def __init__(self, jobs: int) -> None:
+    def __init__(self, jobs: int = 1) -> None:
         self._jobs = jobs
 
     def run(self, work: Callable[..., Result], arguments: Iterable[tuple[Any, ...]]) -> Iterator[Result]:
@@ -96,7 +96,7 @@ def _numbered(number: int, work: Callable[..., Result], arguments: tuple[Any, ..
     return number, work(*arguments)
 
 
-HERE: Pool = _Processes(1)  # one job after the other, in this process
+HERE: Pool = _Processes()  # one job after the other, in this process
 
 
 class _Cluster:

@@ -4,6 +4,7 @@ import os
 import random
 import subprocess
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,15 @@ functional_coverage.begin()  # in this process's environment, which the workers 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     if line := functional_coverage.report(config.rootpath / "out" / "coverage" / "functional.txt"):
         terminalreporter.write_line(line)
+
+
+@pytest.fixture(scope="session")
+def ray_cluster() -> Iterator[str]:
+    """The address of a Ray cluster of two workers on this machine; who uses it is of the xdist group `ray`."""
+    pytest.importorskip("ray")
+    from tests.ray_cluster import started_ray
+
+    yield from started_ray()
 
 
 @pytest.fixture

@@ -7,8 +7,9 @@ from typing import Annotated
 import typer
 
 from icsort.cli import console
-from icsort.cli.options import Channels, Force, GroupBy, Json, Seed, out
+from icsort.cli.options import Channels, Force, GroupBy, Json, Ray, Seed, out
 from icsort.cli.options import count as count_option
+from icsort.jobs import job_pool
 from icsort.output import result_folder
 from icsort.quant.commands.networks import Crop, ListArchs, Reduce, Window, arch
 from icsort.quant.commands.words import DigitizeOption, digitization, names
@@ -57,6 +58,8 @@ def discover(
     epochs: Annotated[int | None, typer.Option(min=1, help="Of the last training.")] = None,
     digitize: DigitizeOption = None,
     seed: Seed = 0,
+    jobs: Annotated[int, typer.Option(min=1, help="Seeds that are searched side by side, each in a process.")] = 1,
+    ray: Ray = None,
     force: Force = False,
     as_json: Json = False,
     _list_archs: ListArchs = False,
@@ -85,9 +88,13 @@ def discover(
         tuple(names(phases) or ()),
         window,
     )
-    cells = read_cells(data, names(channels), digitization(digitize), group_by, count, seed).reduced(reduce, crop)
-    with result_folder(out, DISCOVERY_FILE, force) as folder, console.progress("discover", not as_json) as told:
-        figures, discovery = find_clusters(cells, folder, plan, seed=seed, progress=told)
+    with (
+        job_pool(jobs, ray) as pool,
+        result_folder(out, DISCOVERY_FILE, force) as folder,
+        console.progress("discover", not as_json) as told,
+    ):
+        cells = read_cells(data, names(channels), digitization(digitize), group_by, count, seed).reduced(reduce, crop)
+        figures, discovery = find_clusters(cells, folder, plan, seed=seed, pool=pool, progress=told)
         report.write(folder, discovery_page.page(figures, discovery), DISCOVERY_FILE, figures)
     for notice in discovery_page.notices(figures):
         console.warn(notice)

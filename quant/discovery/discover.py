@@ -20,6 +20,7 @@ from sklearn.metrics import adjusted_mutual_info_score, adjusted_rand_score
 
 from icsort.errors import IcsortError
 from icsort.formats.integer import IntegerNetwork
+from icsort.jobs import HERE, Pool
 from icsort.quant.acquire.choose import choose_setup
 from icsort.quant.acquire.restore import restored_setup
 from icsort.quant.cells.counts import Digitization
@@ -152,13 +153,15 @@ def discover(
     plan: Plan | None = None,
     *,
     seed: int = 0,
+    pool: Pool = HERE,
     progress: Callable[[str], None] = lambda _: None,
 ) -> tuple[dict[str, Any], Discovery]:
     """Find clusters and write cells, table, run and package into an existing folder. Returns report and pictures.
 
     dataset: labels are optional, and used for the score at the end alone; groups are conditions that are compared, and
-    are kept on one side of the last training's split where clusters allow. progress: is told what is done. Raises
-    IcsortError for too few cells, images that are all alike, clusters too small to learn, and as `train_run` does.
+    are kept on one side of the last training's split where clusters allow. pool: where the seeds' searches run; those
+    of another pool than this process see `folder`. progress: is told what is done. Raises IcsortError for too few
+    cells, images that are all alike, clusters too small to learn, and as `train_run` does.
     """
     plan = plan or Plan()
     torch.set_num_threads(1)
@@ -168,9 +171,11 @@ def discover(
     place, ordered = _ordered(cells, features, plan, folder, seed)
     curve = _curve(features, plan, seed)
     clusters = plan.clusters or max(curve, key=lambda entry: entry["silhouette"])["clusters"]
-    members = [
-        _member(samples, features, clusters, plan, seed + member, folder, progress) for member in range(plan.seeds)
-    ]
+    firsts = [_first(features, clusters, seed + number) for number in range(plan.seeds)]
+    if plan.rounds:
+        members = _searched(dataset, samples, firsts, plan, seed, folder, pool, progress)
+    else:
+        members = [SelfLabels(first, features.rings, ()) for first in firsts]
     rand = agreement([member.labels for member in members])
     kept = members[int(rand.mean(axis=1).argmax())]
     found = _by_size(kept.labels)
@@ -253,25 +258,51 @@ def _curve(features: CellFeatures, plan: Plan, seed: int) -> list[dict[str, Any]
     return silhouettes(features.rings, max(2, most), REPEATS, seed)
 
 
-def _member(
+def _first(features: CellFeatures, clusters: int, seed: int) -> Labels:
+    """The clusters that a search begins with."""
+    first = k_means(features.rings, clusters, seed)
+    check_sizes(first, clusters)
+    return first
+
+
+def _searched(
+    dataset: Dataset,
     samples: Samples,
-    features: CellFeatures,
-    clusters: int,
+    firsts: Sequence[Labels],
     plan: Plan,
     seed: int,
     folder: Path,
+    pool: Pool,
     progress: Callable[[str], None],
-) -> SelfLabels:
-    """One whole search, from the first clusters on."""
-    first = k_means(features.rings, clusters, seed)
-    check_sizes(first, clusters)
-    if plan.rounds == 0:
-        return SelfLabels(first, features.rings, ())
+) -> list[SelfLabels]:
+    """One whole search from each of the first clusters on. Other processes cut the cells themselves: samples are larger
+    than what they are cut of."""
+    here = pool is HERE
+    held, told = (samples, progress) if here else (None, _silent)
 
-    def told(said: str) -> None:
-        progress(f"seed {seed}, {said}")
+    def search(own_seed: int, first: Labels) -> SelfLabels:
+        torch.set_num_threads(1)
+        shown = held or _cut(dataset, plan, folder, seed)[0]
+        return self_label(
+            shown,
+            first,
+            plan.architecture,
+            plan.rounds,
+            own_seed,
+            lambda said: told(f"seed {own_seed}, {said}"),
+            folder,
+        )
 
-    return self_label(samples, first, plan.architecture, plan.rounds, seed, told, folder)
+    members: list[SelfLabels] = []
+    for member in pool.run(search, ((seed + number, first) for number, first in enumerate(firsts))):
+        members.append(member)
+        if not here:
+            progress(f"{len(members)} of {len(firsts)} seeds")
+    return members
+
+
+def _silent(_: str) -> None:
+    pass
 
 
 def _by_size(labels: Labels) -> Labels:

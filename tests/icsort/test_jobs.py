@@ -6,9 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -22,69 +20,9 @@ from scipy import linalg
 from icsort import jobs
 from icsort.errors import IcsortError
 from icsort.jobs import TRIES, job_pool
+from tests.ray_cluster import until
 
 SIZE = 60
-
-
-def started_ray() -> Iterator[str]:
-    """The address of a cluster on this machine, of two workers, which is gone at the end with all its processes."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    words = [
-        "--head",
-        "--node-ip-address",
-        "127.0.0.1",
-        "--port",
-        port,
-        "--num-cpus",
-        2,
-        "--include-dashboard",
-        "false",
-    ]
-    words += ["--object-store-memory", 80_000_000, "--disable-usage-stats", "--block"]
-    with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder:  # short: it holds sockets
-        ray = subprocess.Popen(
-            [Path(sys.executable).with_name("ray"), "start", *map(str, words), "--temp-dir", folder],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        try:
-            until(lambda: ray.poll() is None and answers(port), "no cluster")
-            yield f"127.0.0.1:{port}"
-        finally:
-            children = psutil.Process(ray.pid).children(recursive=True)
-            ray.terminate()
-            ray.wait(60)
-            _, left = psutil.wait_procs(children, 30)
-            for process in left:
-                process.kill()
-            assert not left
-
-
-def answers(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port), 1).close()
-    except OSError:
-        return False
-    return True
-
-
-def until(done: Callable[[], bool], what: str) -> None:
-    for _ in range(600):
-        if done():
-            return
-        time.sleep(0.1)
-    pytest.fail(what)
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[str]:
-    pytest.importorskip("ray")
-    yield from started_ray()
-
-
 ON = [
     pytest.param({"jobs": 2}, id="processes"),
     pytest.param({"ray": ""}, id="ray", marks=[pytest.mark.full, pytest.mark.xdist_group("ray")]),
@@ -93,7 +31,7 @@ ON = [
 
 @pytest.fixture(params=ON)
 def where(request: pytest.FixtureRequest) -> dict[str, Any]:
-    return {"ray": request.getfixturevalue("cluster")} if "ray" in request.param else dict(request.param)
+    return {"ray": request.getfixturevalue("ray_cluster")} if "ray" in request.param else dict(request.param)
 
 
 def spectrum(folder: Path, number: int, seed: int) -> tuple[int, NDArray[np.float64]]:
@@ -226,11 +164,11 @@ def test_what_a_job_closes_over_comes_along(where: dict[str, Any], seed: int) ->
 @pytest.mark.full
 @pytest.mark.xdist_group("ray")
 def test_a_machine_with_another_icsort_or_without_the_folder(
-    cluster: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ray_cluster: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gone = tmp_path / "gone"
     gone.mkdir()
-    with job_pool(ray=cluster) as pool:
+    with job_pool(ray=ray_cluster) as pool:
         monkeypatch.setattr("icsort.__version__", "9.9.9")
         with pytest.raises(IcsortError, match=r"has icsort .*, and the jobs are of 9\.9\.9; install one"):
             list(pool.run(os.getpid, [()]))

@@ -18,6 +18,7 @@ import icsort
 from icsort.cli.root import app
 from icsort.errors import IcsortError
 from icsort.formats import package
+from icsort.jobs import job_pool
 from icsort.quant.cells import dataset as dataset_module
 from icsort.quant.cells.find import Dataset, generated_dataset, read_folder
 from icsort.quant.cells.readers import shards
@@ -149,6 +150,18 @@ def test_features_of_shards_are_held_by_the_cell(
     alone = cell_features(list(stored.images), stored.channels)
     assert np.array_equal(features.rings, alone.rings)
     assert np.array_equal(features.descriptors, alone.descriptors)
+
+
+def test_seeds_side_by_side_are_those_of_one_process(cells: Dataset, tmp_path: Path) -> None:
+    plan = Plan(2, seeds=2, rounds=1, architecture=Architecture().as_float(), recipe=QUICK)
+    reports = []
+    for jobs in (1, 2):
+        (tmp_path / f"{jobs}").mkdir()
+        said: list[str] = []
+        with job_pool(jobs) as pool:
+            reports.append(discover(cells, tmp_path / f"{jobs}", plan, pool=pool, progress=said.append)[0])
+        assert ("2 of 2 seeds" in said) == (jobs == 2)
+    assert reports[0] == reports[1]
 
 
 def test_groups_that_are_the_clusters_are_said(cells: Dataset, tmp_path: Path) -> None:

@@ -2,9 +2,13 @@
 """Cross-validation: every cell tested once, by a network that has not seen it; interruptions; what it begins from."""
 
 import json
+import os
 import shutil
+import signal
+import threading
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -204,3 +208,30 @@ def test_the_drop_on_new_groups(float_folder: Path, cells: Dataset, stacks: Path
         CliRunner().invoke(
             app, ["evaluate", "none", "--data", str(stacks), "--beside", str(grouped)], catch_exceptions=False
         )
+
+
+@pytest.mark.full
+@pytest.mark.xdist_group("ray")
+def test_eight_folds_on_a_cluster_one_worker_of_which_is_killed(
+    cells: Dataset, tmp_path: Path, ray_cluster: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Eight jobs, two workers, one of which is killed in the middle of a training: the networks of one process."""
+    local = train_folds(cells, tmp_path / "local", 8, SHORT, FLOAT, progress=False)
+    real, killed = folds.train_run, tmp_path / "killed"
+
+    def train(*arguments: Any, **options: Any) -> None:
+        if arguments[1].name == "fold-3" and not killed.exists():
+            killed.touch()
+            threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGKILL)).start()
+        real(*arguments, **options)
+
+    monkeypatch.setattr(folds, "train_run", train)
+    monkeypatch.chdir(tmp_path)
+    far = train_folds(cells, Path("cluster"), 8, SHORT, FLOAT, ray=ray_cluster, progress=False)
+    assert killed.exists()
+    for here, there in zip(local, far, strict=True):
+        weights = [torch.load(fold.run / "checkpoint.pt", weights_only=True) for fold in (here, there)]
+        assert all(torch.equal(weights[0][key], weights[1][key]) for key in weights[0])
+        metrics = [json.loads((fold.run / "metrics.json").read_text()) for fold in (here, there)]
+        assert [each.pop("seconds") > 0 for each in metrics] == [True, True]
+        assert metrics[0] == metrics[1]
