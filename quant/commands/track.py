@@ -87,7 +87,7 @@ def track(
                 movie, out, masks=masks, truths=truth, jobs=jobs, ray=ray, progress=progress, **options
             )
         else:
-            given = {"masks": masks[0] if masks else None, "truth": truth[0] if truth else None}
+            given: dict[str, Any] = {"masks": masks[0] if masks else None, "truth": truth[0] if truth else None}
             report = follow(movie[0], out, **given, **options, progress=progress)
     if len(movie) > 1:
         if as_json:

@@ -15,7 +15,7 @@ from tests.icsort.cli.test_root import commands
 
 # Their help differs in what is made, counted or left out, and in whether the network keeps up or cells come so fast.
 DESCRIBED = {"--out", "--count", "--rate", "--data", "--model", "--port", "--channels"}
-SHARED = {"--force", "--json", "--board", "--limit", "--seed", "--verbose", "--debug", "--group-by", "--merge"}
+SHARED = {"--force", "--json", "--board", "--limit", "--seed", "--verbose", "--debug", "--group-by", "--merge", "--ray"}
 GOES_ON = {"study", "search"}  # an interrupted one is gone on with: there is nothing to replace
 ONE_FILE = {"watch", "calibrate delay"}  # of events that cannot be had again
 
@@ -53,6 +53,7 @@ def test_options_exist_where_they_make_sense(every: list[tuple[str, dict[str, An
             assert "--list-boards" in given, words
         if "--arch" in given:
             assert "--list-archs" in given, words
+        assert ("--ray" in given) == ("--jobs" in given and words != "synth"), words  # which runs programs, no jobs
         assert {"--json", "--verbose", "--debug"} <= set(given), words
     counted = {words: given["--count"].help for words, given in every if "--count" in given}
     assert {"watch", "board", "simulate", "explain"} <= set(counted)

@@ -152,6 +152,7 @@ def test_features_of_shards_are_held_by_the_cell(
     assert np.array_equal(features.descriptors, alone.descriptors)
 
 
+@pytest.mark.full
 def test_seeds_side_by_side_are_those_of_one_process(cells: Dataset, tmp_path: Path) -> None:
     plan = Plan(2, seeds=2, rounds=1, architecture=Architecture().as_float(), recipe=QUICK)
     reports = []

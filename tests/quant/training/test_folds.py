@@ -182,6 +182,19 @@ def test_the_commands(stacks: Path, tmp_path: Path, cells: Dataset) -> None:
     assert json.loads(result.stdout)["confusion"] == report["confusion"]
 
 
+def test_a_cluster_that_is_not_there_leaves_nothing(stacks: Path, tmp_path: Path) -> None:
+    words = ["train", "--data", str(stacks), "--min-class", "10", "--float", "--out", str(tmp_path / "folds")]
+    for more, said in (
+        (["--folds", "3", "--ray", "head"], "give HOST:PORT"),
+        (["--folds", "3", "--ray", "auto", "--jobs", "2"], "give one of them"),
+        (["--ray", "auto"], "give --folds too"),
+        (["--jobs", "2"], "give --folds too"),
+    ):
+        with pytest.raises(IcsortError, match=said):
+            CliRunner().invoke(app, [*words, *more], catch_exceptions=False)
+        assert not list(tmp_path.iterdir())
+
+
 def test_the_drop_on_new_groups(float_folder: Path, cells: Dataset, stacks: Path, tmp_path: Path) -> None:
     """One fold a group beside folds that know no groups: the drop is the difference of the two, told as such."""
     names = np.array(["day 1", "day 2", "day 3"])
