@@ -1,18 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """How much memory evaluating, classifying and discovering take as a set in shards grows.
 
-    python -m tests.quant.discovery.memory_benchmark
+    python -m tests.quant.discovery.memory_benchmark [evaluate] [classify] [discover]
 
-Sets of 1, 2 and 4 shards of 2,048 generated cells; each command in a process of its own, whose anonymous memory is
-sampled (pages of files that the system could drop do not count). What commands hold of a sample of the cells whatever
-the size of the set, up to 20,000 of them, is bounded by 1,000 here, so that these sets are past the bound.
+Sets of 1, 2 and 4 shards of 2,048 generated cells, of 512 for discover, which takes longer; each command in a process
+of its own, whose anonymous memory is sampled (pages of files that the system could drop do not count). What commands
+hold of a sample of the cells whatever the size of the set, up to 20,000 of them, is bounded by half a shard here, so
+that these sets are past the bound.
 """
 
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from unittest.mock import patch
 
@@ -28,24 +29,29 @@ from icsort.quant.training import train
 from icsort.quant.training.recipe import Recipe
 
 SHARDS = (1, 2, 4)
-BLOCKS = 32  # a shard
-CELLS = BLOCKS * shards.CELLS_PER_BLOCK
-BOUND = 1000
-BOUNDS = ((train, "SETUP_CELLS"), (discover, "SETUP_CELLS"), (discover, "COUNT"), (evaluate, "EMPTY_CELLS"))
+BLOCKS = {"evaluate": 32, "classify": 32, "discover": 8}  # a shard
+BOUNDS = (
+    (clusters, "LARGE"),
+    (train, "SETUP_CELLS"),
+    (discover, "SETUP_CELLS"),
+    (discover, "COUNT"),
+    (evaluate, "EMPTY_CELLS"),
+)
 
 
-def pieces(count: int) -> Iterator[Dataset]:
-    """So many shards' cells, none of them twice."""
+def pieces(count: int, size: int) -> Iterator[Dataset]:
+    """So many shards of `size` cells, none of them twice."""
     for seed in range(count):
-        cells = generated_dataset(CELLS // 5 + 1, seed)
-        order = np.random.default_rng(seed).permutation(len(cells.images))[:CELLS]
+        cells = generated_dataset(size // 5 + 1, seed)
+        order = np.random.default_rng(seed).permutation(len(cells.images))[:size]
         yield cells.subset(order)
 
 
 def run(command: str, data: Path, package: Path, out: Path) -> None:
+    bound = BLOCKS[command] * shards.CELLS_PER_BLOCK // 2
     for module, name in BOUNDS:
-        patch.object(module, name, BOUND).start()
-    patch.object(clusters, "LARGE", BOUND).start()
+        patch.object(module, name, bound).start()
+    patch.object(shards, "BLOCKS_PER_SHARD", BLOCKS[command]).start()
     if command == "evaluate":
         evaluate.evaluate(package, data)
     elif command == "classify":
@@ -76,38 +82,30 @@ def measured(words: list[str]) -> float:
     return most
 
 
-def main() -> None:
+def main(commands: Sequence[str]) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         train.train_run(generated_dataset(60, 99), folder / "run", Recipe(epochs=1), progress=False)
         export_package(folder / "run", folder / "package")
-        sizes = []
-        for count in SHARDS:
-            with patch.object(shards, "BLOCKS_PER_SHARD", BLOCKS):
-                shards.write_shards(folder / f"cells-{count}", pieces(count))
-            sizes.append(sum(path.stat().st_size for path in (folder / f"cells-{count}").iterdir()) / 1e6)
-        print("command    " + "".join(f"{count * CELLS:>8,} cells" for count in SHARDS) + "   kB a cell more")
-        for command in ("evaluate", "classify", "discover"):
-            most = [
-                measured(
-                    [
-                        command,
-                        str(folder / f"cells-{count}"),
-                        str(folder / "package"),
-                        str(folder / f"{command}-{count}"),
-                    ]
+        for command in commands:
+            size = BLOCKS[command] * shards.CELLS_PER_BLOCK
+            most, stored = [], []
+            for count in SHARDS:
+                data, out = folder / f"{command}-cells-{count}", folder / f"{command}-{count}"
+                with patch.object(shards, "BLOCKS_PER_SHARD", BLOCKS[command]):
+                    shards.write_shards(data, pieces(count, size))
+                stored.append(sum(path.stat().st_size for path in data.iterdir()) / 1e6)
+                most.append(measured([command, *map(str, (data, folder / "package", out))]))
+            for what, each in ((command, most), ("  on disk", stored)):
+                growth = (each[-1] - each[0]) * 1e3 / ((SHARDS[-1] - SHARDS[0]) * size)
+                figures = ", ".join(
+                    f"{count * size:,} cells {mb:.0f} MB" for count, mb in zip(SHARDS, each, strict=True)
                 )
-                for count in SHARDS
-            ]
-            growth = (most[-1] - most[0]) * 1e3 / ((SHARDS[-1] - SHARDS[0]) * CELLS)
-            print(f"{command:<11}" + "".join(f"{each:>11.0f} MB" for each in most) + f"{growth:>14.2f}", flush=True)
-        growth = (sizes[-1] - sizes[0]) * 1e3 / ((SHARDS[-1] - SHARDS[0]) * CELLS)
-        print(f"{'on disk':<11}" + "".join(f"{each:>11.0f} MB" for each in sizes) + f"{growth:>14.2f}")
+                print(f"{what:<11}{figures}: {growth:.2f} kB a cell more", flush=True)
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 1:
-        with patch.object(shards, "BLOCKS_PER_SHARD", BLOCKS):
-            run(sys.argv[1], *map(Path, sys.argv[2:]))
+    if len(sys.argv) == 5:
+        run(sys.argv[1], *map(Path, sys.argv[2:]))
     else:
-        main()
+        main(sys.argv[1:] or list(BLOCKS))

@@ -192,14 +192,18 @@ def test_the_command(folder: Path, field: Field, tmp_path: Path) -> None:
 def test_bad_input_is_one_line(folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     Image.fromarray(np.zeros((HEIGHT, WIDTH), np.uint8)).save(folder / "black.png")
+    half = np.zeros((HEIGHT, WIDTH), np.uint8)
+    half[:, -20:] = 9
+    Image.fromarray(half).save(folder / "half.png")
     Image.fromarray(np.zeros((HEIGHT, WIDTH - 1), np.uint8)).save(tmp_path / "small.png")
     both, cells = ("--from", "a,b"), tmp_path
     for words, said in (
-        ((folder, *both, "--to", "DAPI"), "no plane DAPI; there are DNA, a, b, black"),
+        ((folder, *both, "--to", "DAPI"), "no plane DAPI; there are DNA, a, b, black, half"),
         ((folder, "--from", "a,c", "--to", "DNA"), "no plane c"),
         ((folder, *both, "--to", "a"), "--to a is in --from as well"),
         ((folder, "--from", "a,a", "--to", "DNA"), "name each plane once"),
         ((folder, *both, "--to", "black", "--tile", 60), "black is 0 in all pixels of the training part"),
+        ((folder, *both, "--to", "half", "--tile", 60), "half is 0 in all pixels of the training part"),
         ((folder, "--from", "a,black", "--to", "DNA", "--tile", 60), "black is 0 in all pixels"),
         ((folder, *both, "--to", "DNA"), r"--tile 128: is larger than the part .* 110 x 72 of 190 x 72 pixels"),
         ((folder, *both, "--to", "DNA", "--tile", 48), "--tile 48: the network sees 24 pixels around each"),
