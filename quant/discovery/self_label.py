@@ -107,12 +107,12 @@ def orientation_features(
     with torch.no_grad():
         for begin in range(0, cells, BATCH):
             place = slice(begin, begin + BATCH)
-            shown = [
-                part.flip(-1) if mirrored else part
-                for part in samples.pixels[:, place].float()
+            total = sum(
+                network.embed(part.flip(-1) if mirrored else part)
+                for part in (orientation[place].float() for orientation in samples.pixels)
                 for mirrored in (False, True)
-            ]
-            mean = torch.as_tensor(sum(network.embed(part) for part in shown)) / len(shown)
+            )
+            mean = torch.as_tensor(total) / (2 * len(samples.pixels))
             logits = network.head(mean).double()
             if not begin:
                 features, posteriors = (

@@ -3,7 +3,7 @@
 
     python -m tests.quant.discovery.memory_benchmark [evaluate] [classify] [discover]
 
-Sets of 1, 2 and 4 shards of 2,048 generated cells, of 512 for discover, which takes longer; each command in a process
+Sets of 1, 2 and 4 shards of 2,048 generated cells, of 384 for discover, which takes longer; each command in a process
 of its own, whose anonymous memory is sampled (pages of files that the system could drop do not count). What commands
 hold of a sample of the cells whatever the size of the set, up to 20,000 of them, is bounded by half a shard here, so
 that these sets are past the bound.
@@ -25,17 +25,18 @@ from icsort.quant.cells.readers import shards
 from icsort.quant.discovery import clusters, discover
 from icsort.quant.evaluation import classify, evaluate
 from icsort.quant.packaging.export import export_package
-from icsort.quant.training import train
+from icsort.quant.training import fitting, train
 from icsort.quant.training.recipe import Recipe
 
 SHARDS = (1, 2, 4)
-BLOCKS = {"evaluate": 32, "classify": 32, "discover": 8}  # a shard
+BLOCKS = {"evaluate": 32, "classify": 32, "discover": 6}  # a shard
 BOUNDS = (
     (clusters, "LARGE"),
-    (train, "SETUP_CELLS"),
-    (discover, "SETUP_CELLS"),
     (discover, "COUNT"),
+    (discover, "SETUP_CELLS"),
     (evaluate, "EMPTY_CELLS"),
+    (fitting, "NORM_CELLS"),
+    (train, "SETUP_CELLS"),
 )
 
 
