@@ -32,7 +32,9 @@ SHARDS = (1, 2, 4)
 BLOCKS = {"evaluate": 32, "classify": 32, "discover": 6}  # a shard
 BOUNDS = (
     (clusters, "LARGE"),
+    (clusters, "SILHOUETTE_CELLS"),
     (discover, "COUNT"),
+    (discover, "MAPPED"),
     (discover, "SETUP_CELLS"),
     (evaluate, "EMPTY_CELLS"),
     (fitting, "NORM_CELLS"),
