@@ -39,15 +39,19 @@ HEIGHT, WIDTH, TILE = 72, 190, 60
 SHORT = {"tile": TILE, "epochs": 2, "progress": False}
 
 
-@pytest.fixture
-def field(seed: int) -> Field:
+def made(seed: int, width: int) -> Field:
     """Smooth light in two channels, and a stain where both are bright, which no linear filter gives."""
     random = np.random.default_rng(seed)
-    light = np.stack([gaussian_filter(random.normal(size=(HEIGHT, WIDTH)), 3) for _ in range(2)])
+    light = np.stack([gaussian_filter(random.normal(size=(HEIGHT, width)), 2) for _ in range(2)])
     light /= light.std()
     stain = 10_000 + 4000 * np.maximum(light, 0).prod(axis=0)
     planes = np.stack([*(30_000 + 5000 * light), stain])
     return Field("field of a test", ("a", "b", "DNA"), planes.clip(0, 65535).astype(np.uint16))
+
+
+@pytest.fixture
+def field(seed: int) -> Field:
+    return made(seed, WIDTH)
 
 
 def test_the_network_sees_no_further_than_its_reach(seed: int) -> None:
@@ -127,10 +131,10 @@ def test_tiles_cover_a_length() -> None:
         assert all(0 < other - one <= step for one, other in pairwise(found))
 
 
-def test_the_training_learns_what_a_filter_cannot(field: Field, seed: int) -> None:
-    figures = field_figures(draw_field(field, ("a", "b"), "DNA", seed=seed, tile=TILE, epochs=40, progress=False))
-    assert figures["unet"]["r"] > figures["linear"]["r"] + 0.05
-    assert figures["unet"]["rmse"] < figures["linear"]["rmse"] < figures["deviation"]
+def test_the_training_learns_what_a_filter_cannot(seed: int) -> None:
+    figures = field_figures(draw_field(made(seed, 300), ("a", "b"), "DNA", seed=seed, **{**SHORT, "epochs": 40}))
+    assert figures["unet"]["r"] > figures["linear"]["r"] + 0.2
+    assert figures["unet"]["rmse"] < min(figures["linear"]["rmse"], figures["deviation"]) / 1.5
 
 
 def test_figures_are_of_the_tested_part(seed: int) -> None:
