@@ -34,7 +34,7 @@ def proven(folder: Path, a: str, b: str, bits: tuple[int, int, int]) -> int:
     yosys = find_spec("pyosys")
     assert yosys is not None
     assert yosys.origin is not None
-    ports = f"input [{bits[0] - 1}:0] a, input [{bits[1] - 1}:0] b, (* use_dsp = \"no\" *) output [{bits[2] - 1}:0] y"
+    ports = f'input [{bits[0] - 1}:0] a, input [{bits[1] - 1}:0] b, (* use_dsp = "no" *) output [{bits[2] - 1}:0] y'
     (folder / "top.v").write_text(f"module top({ports}); assign y = {a} * {b}; endmodule\n")
     cells = Path(yosys.origin).parent / "share" / "lattice"
     run_script(SCRIPT.format(products=ECP5_PRODUCTS, cells=cells), folder, timeout=300)
