@@ -22,6 +22,7 @@ from icsort.hw.synthesis.nextpnr import (
 from icsort.hw.synthesis.yosys import yosys_version
 
 CONFIG_FILE = "sorter.config"
+DENSITY = 0.7  # of what a region holds, in which nextpnr may place (default 0.9): denser, its router does not end
 
 
 def build(
@@ -38,7 +39,7 @@ def build(
     progress("Yosys")
     map_to_ecp5(project.top, (folder / FILE_LIST).read_text(encoding="utf-8").split(), folder, timeout)
     progress(PLACER)
-    options = ["--lpf", CONSTRAINTS[project.flow], "--textcfg", CONFIG_FILE]
+    options = ["--lpf", CONSTRAINTS[project.flow], "--textcfg", CONFIG_FILE, "--placer-heap-beta", str(DENSITY)]
     placed = place_and_route(folder, project.part, options, seed=seed, timeout=timeout)
     progress(PACKER)
     run([packer, "--compress", "--input", CONFIG_FILE, "--bit", BITSTREAM_FILE], folder, timeout)
