@@ -98,8 +98,8 @@ def test_an_error_is_raised_as_it_is(where: dict[str, Any], tmp_path: Path) -> N
 def patient(folder: Path, number: int) -> int:
     if number == 0:
         return os.getpid()
-    (folder / f"pid-{os.getpid()}").touch()
     try:
+        (folder / f"pid-{os.getpid()}").touch()
         for _ in range(1200):
             time.sleep(0.1)
     finally:
