@@ -24,11 +24,13 @@ from numpy.typing import NDArray
 
 from icsort.errors import IcsortError
 from icsort.formats import known
+from icsort.formats.board import load_board
 from icsort.formats.gate_set import GateSet
 from icsort.host import self_test
 from icsort.host.images import ImageAssembler
 from icsort.host.link.protocol import EventRecord, ImagePiece, ImageReason, Statistics
 from icsort.host.sorter import Sorter
+from icsort.hw.compile import compile_package
 from icsort.hw.reference import finn_logits
 from icsort.sim.bit_true import gate
 from icsort.sim.simulate.lines import Flow, flow
@@ -393,6 +395,25 @@ def test_self_test(system: System, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert figures["images"]["compared"] == cells.pixels.size + 1
     assert (after.identity, after.mask, after.posterior) == (before.identity, before.mask, before.posterior)
     assert (outcome.summary["events"], outcome.summary["sort_pulses"]) == (self_test.PLAYS, [])
+
+
+@pytest.mark.full
+@pytest.mark.timeout(1800)
+def test_what_goes_onto_a_ulx3s(system: System, tmp_path: Path) -> None:
+    """The sorter of its bitstream, with that board's gate engine and link, passes the self-test."""
+    package = tmp_path / "package"
+    shutil.copytree(system.package, package)
+    known.write(package, replace(system.cells, images=tuple(image[16:22] for image in system.cells.images)))
+    build = compile_package(package, tmp_path / "build", board="ulx3s", features=False, line_pixels=1, rate=15_000.0)
+    cells = known.load(package, build.manifest).first(1)
+    with virtual_board(build, no_lines(system), tmp_path / "board") as board:
+        with Sorter.open(str(board.port)) as sorter:
+            assert sorter.fields("GATE_SIZE") == load_board("ulx3s").gate_engine.model_dump()
+            test = self_test.SelfTest(sorter, build, cells)
+            test.run()
+        outcome = board.stop()
+    assert [step for step in test.steps if not step.passed] == []
+    assert outcome.summary["events"] == self_test.PLAYS
 
 
 def test_known_cells_of_a_run_are_in_its_build(system: System) -> None:
