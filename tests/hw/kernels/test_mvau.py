@@ -95,6 +95,7 @@ def test_values_and_cycles(layer: Layer, tmp_path: Path, seed: int) -> None:
         ((6, 8, 3, 8, "UINT2", "TERNARY"), {"MULT_STYLE": "dsp", "DSP_A_BITS": 27}),
         ((1, 3, 1, 3, "INT5", "INT6"), {"MULT_STYLE": "dsp"}),  # the product is the result
         ((12, 6, 4, 3, "INT8", "INT8"), {"MULT_STYLE": "lut"}),
+        ((12, 6, 4, 3, "UINT8", "INT4"), {"MULT_STYLE": "lut", "DSP_A_BITS": 18}),  # of an ECP5
         *(
             pytest.param(*case, marks=pytest.mark.full)
             for case in (
@@ -154,5 +155,5 @@ def test_random_parameters(index: int, tmp_path: Path, seed: int) -> None:
     sf, nf, simd, pe = (int(value) for value in rng.integers(1, [5, 5, 12, 6], endpoint=True))
     act_bits, weight_bits = (int(value) for value in rng.integers([1, 2], [8, 8], endpoint=True))
     act_type = finn_node.datatype(act_bits, bool(act_bits > 1 and rng.integers(2)))
-    style = {"MULT_STYLE": str(rng.choice(["auto", "lut", "dsp"])), "DSP_A_BITS": int(rng.choice([25, 27]))}
+    style = {"MULT_STYLE": str(rng.choice(["auto", "lut", "dsp"])), "DSP_A_BITS": int(rng.choice([18, 25, 27]))}
     run((sf * simd, nf * pe, simd, pe, act_type, f"INT{weight_bits}"), rng, tmp_path, seed, style)
