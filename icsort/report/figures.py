@@ -85,3 +85,8 @@ def composite(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
     strength = np.full((len(palette), 1), 0.9)
     strength[0] = 0.45 if others else 1.0
     return np.asarray(np.clip(pixels / 255 @ (np.array(palette) * strength), 0, 1))
+
+
+def save_plane(path: Path, plane: NDArray[np.floating], colours: str, low: float, high: float) -> None:
+    """A plane (H, W) as a PNG, a pixel each, from low to high in matplotlib's colours of this name."""
+    imsave(path, plane, cmap=colours, vmin=low, vmax=high)

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import tifffile
-from matplotlib.image import imsave
 from numpy.typing import NDArray
 from skimage.metrics import structural_similarity
 
@@ -22,6 +21,7 @@ from icsort.quant.cells.readers.images import is_image, read_image
 from icsort.quant.cells.readers.reading import entries, passed_over
 from icsort.quant.stain.image import Planes, UNet, draw_planes, filtered, fit_linear, fit_network
 from icsort.quant.stain.number import correlation
+from icsort.report.figures import save_plane
 
 FIELD_FORMAT = "icsort-stain-field"
 VERSION = 1
@@ -253,5 +253,5 @@ def write_planes(folder: Path, drawn: DrawnField) -> None:
     for name, plane in ((PREDICTED_FILE, drawn.unet), (RESIDUAL_FILE, residual), (LINEAR_FILE, drawn.linear)):
         tifffile.imwrite(folder / name, plane, compression="zlib")
     low, high = (float(value) for value in np.quantile(drawn.measured, RANGE))
-    imsave((folder / PREDICTED_FILE).with_suffix(".png"), drawn.unet, cmap="inferno", vmin=low, vmax=high)
-    imsave((folder / RESIDUAL_FILE).with_suffix(".png"), residual, cmap="RdBu_r", vmin=low - high, vmax=high - low)
+    save_plane((folder / PREDICTED_FILE).with_suffix(".png"), drawn.unet, "inferno", low, high)
+    save_plane((folder / RESIDUAL_FILE).with_suffix(".png"), residual, "RdBu_r", low - high, high - low)
