@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sort cells by their images with a quantized neural network in an FPGA, and prove it without vendor tools.
 
-`icsort.train`, `export`, `package`, `classify`, `stain`, `discover`, `respond`, `track`, `fate`, `compile`, `simulate`
-and `board` are the commands of these names as functions, `connect` is the board at a port, `connect_async` the same for
-asyncio (see icsort.api). They are imported when they are first asked for: a lab PC has neither torch nor FINN.
+`icsort.train`, `export`, `package`, `classify`, `stain`, `stain_field`, `discover`, `respond`, `track`, `fate`,
+`compile`, `simulate` and `board` are the commands of these names as functions, `connect` is the board at a port,
+`connect_async` the same for asyncio (see icsort.api). They are imported when they are first asked for: a lab PC has
+neither torch nor FINN.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
         respond,
         simulate,
         stain,
+        stain_field,
         track,
         track_cost,
         train,
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "__version__", "board", "classify", "compile", "connect", "connect_async", "discover", "export", "fate",
-    "package", "respond", "simulate", "stain", "track", "track_cost", "train",
+    "package", "respond", "simulate", "stain", "stain_field", "track", "track_cost", "train",
 ]  # fmt: skip
 
 

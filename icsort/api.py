@@ -140,7 +140,6 @@ def stain(
     folds: int = 5,
     window: str = "trigger",
     image: bool = True,
-    field: bool = False,
     jobs: int = 1,
     ray: str | None = None,
     seed: int = 0,
@@ -150,15 +149,10 @@ def stain(
     and packages, whose output gates use like a feature. Returns what `icsort stain --json` prints.
 
     data: cells, labelled or not, that `icsort data info` reads. window: "trigger" cuts cells out of the background
-    around them, "image" takes each image as it is. image: also the image, by a float network. field: `data` is a folder
-    of pictures of one field, a channel each, whose image alone is drawn. jobs: folds side by side, ray: on the cluster
-    at this address. An interrupted one goes on where it was. Other networks and recipes:
+    around them, "image" takes each image as it is. image: also the image, by a float network. jobs: folds side by side,
+    ray: on the cluster at this address. An interrupted one goes on where it was. Other networks and recipes:
     `icsort.quant.stain.stain.predict_stain`. Needs icsort[quant].
     """
-    if field:
-        from icsort.quant.stain.field_page import stain_field
-
-        return stain_field(Path(data), inputs, to, Path(out), seed=seed, force=force, progress=False)
     from icsort.quant.cells.dataset import concatenate
     from icsort.quant.cells.find import read_pieces
     from icsort.quant.stain import stain_page
@@ -170,6 +164,19 @@ def stain(
     found = predict_stain(cells, inputs, to, Path(out), folds=folds, image_epochs=epochs, progress=False, **options)
     stain_page.write(Path(out), found)
     return found.figures
+
+
+def stain_field(
+    data: AnyPath, out: AnyPath, *, inputs: Sequence[str], to: str, seed: int = 0, force: bool = False
+) -> dict[str, Any]:
+    """Draw the stain `to` of a whole field of view from the channels `inputs`; planes and report are the folder `out`.
+
+    data: a folder of pictures of one field, one a channel. Returns what `icsort stain --field --json` prints. Other
+    tiles: `icsort.quant.stain.field_page.stain_field`. Needs icsort[quant].
+    """
+    from icsort.quant.stain.field_page import stain_field as draw
+
+    return draw(Path(data), inputs, to, Path(out), seed=seed, force=force, progress=False)
 
 
 def discover(

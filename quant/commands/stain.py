@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`icsort stain`."""
 
+import inspect
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -12,6 +13,8 @@ from icsort.cli.options import Force, Json, Merge, Ray, Seed, out
 from icsort.errors import IcsortError
 from icsort.quant.commands.networks import ActivationBits, Crop, ListArchs, Reduce, WeightBits, Width, Window, arch
 from icsort.quant.commands.words import DigitizeOption, digitization, names, parse_merge
+
+_OF_FIELD = {"data", "from_", "to", "out", "field", "tile", "test_share", "image_epochs", "seed", "force", "as_json"}
 
 
 def stain(
@@ -61,17 +64,14 @@ def stain(
 
     Example: icsort stain images/ --from Brightfield,Darkfield --to PI --out out/stain
     """
+    given = dict(locals())
     if field:
-        of_cells: dict[str, object] = {
-            "--no-image": no_image,
-            "--unstained": unstained,
-            "--merge": merge,
-            "--channels": channels,
-        }
-        of_cells |= {"--epochs": epochs, "--float-epochs": float_epochs, "--digitize": digitize, "--ray": ray}
-        of_cells |= {"--jobs": jobs != 1}
-        if given := [name for name, value in of_cells.items() if value]:
-            raise IcsortError(f"{given[0]} is of cells, and --field draws the image of a field: leave one of them out")
+        for name, option in inspect.signature(stain).parameters.items():
+            if name not in _OF_FIELD and given[name] not in (None, option.default):
+                raise IcsortError(
+                    f"--{name.replace('_', '-')} is of cells, and --field draws the image of a field: leave one of "
+                    "them out"
+                )
         _field(
             data, names(from_) or [], to.strip(), out, tile=tile, epochs=image_epochs, test_share=test_share, seed=seed,
             force=force, as_json=as_json,

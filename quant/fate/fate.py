@@ -118,7 +118,10 @@ def fate(
         "split": middle,
         "seed": seed,
         "plan": asdict(plan),
-        "cells": {"learned": _count(cells, known, 0, middle), "tested": _count(cells, known, middle, cells.frames)},
+        "cells": {
+            "learned": _count(known, taught, middle, followed=True),
+            "tested": _count(known, tested, cells.frames - middle, followed=False),
+        },
         "soon": min(SOON, plan.ahead),
         "deciders": [
             {
@@ -158,15 +161,15 @@ def _parts(cells: Cells, known: Lives, middle: int, plan: Plan) -> tuple[Outcome
     return parts[0], parts[1]
 
 
-def _count(cells: Cells, known: Lives, begin: int, end: int) -> dict[str, int]:
-    part = outcomes(cells, known, begin, end)
+def _count(known: Lives, part: Outcomes, frames: int, followed: bool) -> dict[str, int]:
+    """followed: whether there are frames behind the part's, `frames` from the movie's first on."""
     life = known.life[part.cells]
     return {
-        "frames": end - begin,
+        "frames": frames,
         "sequences": len(part.cells),
         "cells": len(np.unique(life)),
         "dividing": len(np.unique(life[part.divided])),
-        "followed_on": len(np.unique(life[known.last[part.cells] >= end])) if end < cells.frames else 0,
+        "followed_on": len(np.unique(life[known.last[part.cells] >= frames])) if followed else 0,
     }
 
 

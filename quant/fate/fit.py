@@ -13,7 +13,9 @@ from torch import Tensor
 from icsort.errors import IcsortError
 from icsort.quant.fate.lives import Lives, Outcomes, windows
 from icsort.quant.fate.network import FateNetwork, risks, survival_loss
+from icsort.quant.networks.pictures import ORIENTATIONS, oriented
 from icsort.quant.tracking.cells import Cells
+from icsort.quant.training.recipe import check_option
 
 SIDE = 32  # pixels of a picture
 FIELD = 1.6  # diameters that a picture shows
@@ -21,7 +23,6 @@ BATCH = 128
 SCORED = 512  # sequences that are scored at once
 BRIGHTNESS = 0.1  # standard deviation of the logarithm of a factor on a sequence's light
 WARM_UP = 0.2  # of the steps
-ORIENTATIONS = tuple((turn, mirrored) for turn in range(4) for mirrored in (False, True))
 
 
 @dataclass(frozen=True)
@@ -43,8 +44,7 @@ class Plan:
     def __post_init__(self) -> None:
         limits = {"ahead": (1, 1000), "history": (1, 1000), "epochs": (1, 10_000), "members": (1, 100)}
         for name, (low, high) in limits.items():
-            if not low <= getattr(self, name) <= high:
-                raise IcsortError(f"--{name} is {getattr(self, name)}: it must be within {low}..{high}")
+            check_option(name, getattr(self, name), low, high)
 
 
 def pictures(
@@ -105,7 +105,7 @@ def train(
                     turn, mirrored = (int(torch.randint(high, (1,), generator=generator)) for high in (4, 2))
                     light = torch.exp(BRIGHTNESS * torch.randn(1, generator=generator))
                     chosen, places = _compact(tensor, sequences[part])
-                    batch = _oriented(chosen, turn, bool(mirrored)) * torch.stack([light, torch.ones(1)])[:, None]
+                    batch = oriented(chosen, turn, bool(mirrored)) * torch.stack([light, torch.ones(1)])[:, None]
                     loss = survival_loss(network(batch, places), time[part], divided[part])
                     optimizer.zero_grad()
                     loss.backward()
@@ -137,7 +137,7 @@ def ask(networks: list[FateNetwork], shown: NDArray[np.float32], sequences: NDAr
         for part in torch.from_numpy(sequences).split(SCORED):
             chosen, places = _compact(tensor, part)
             every = [
-                risks(network(_oriented(chosen, turn, mirrored), places))
+                risks(network(oriented(chosen, turn, mirrored), places))
                 for network in networks
                 for turn, mirrored in ORIENTATIONS
             ]
@@ -151,8 +151,3 @@ def _compact(tensor: Tensor, sequences: Tensor) -> tuple[Tensor, Tensor]:
     if numbers[0] < 0:
         numbers, places = numbers[1:], places - 1
     return tensor[numbers], places
-
-
-def _oriented(batch: Tensor, turn: int, mirrored: bool) -> Tensor:
-    turned = torch.rot90(batch, turn, dims=(2, 3))
-    return turned.flip(3) if mirrored else turned

@@ -6,6 +6,8 @@ import math
 import torch
 from torch import Tensor, nn
 
+from icsort.quant.networks.pictures import halving
+
 WIDTH = 8  # features of the first convolution
 CODE = 16  # features of a picture
 MEMORY = 24  # of the recurrent layer
@@ -21,18 +23,8 @@ class FateNetwork(nn.Module):
 
     def __init__(self, channels: int, ahead: int, dropout: float, rate: float) -> None:
         super().__init__()
-        layers: list[nn.Module] = []
-        for factor in (1, 2, 4):
-            features = WIDTH * factor
-            layers += [
-                nn.Conv2d(channels, features, 3, stride=2, padding=1, bias=False),
-                nn.BatchNorm2d(features),
-                nn.ReLU(),
-            ]
-            channels = features
-        self.encoder = nn.Sequential(
-            *layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, CODE), nn.ReLU()
-        )
+        features = (WIDTH, 2 * WIDTH, 4 * WIDTH)
+        self.encoder = nn.Sequential(*halving(channels, features), nn.Linear(features[-1], CODE), nn.ReLU())
         self.recurrent = nn.GRU(CODE, MEMORY, batch_first=True)
         last = nn.Linear(MEMORY, ahead)
         nn.init.constant_(last.bias, math.log(rate / (1 - rate)))

@@ -11,15 +11,16 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from icsort.errors import IcsortError
+from icsort.quant.networks.pictures import ORIENTATIONS, oriented
 from icsort.quant.response.inputs import Inputs
 from icsort.quant.response.network import TABLE, ResponseNetwork
+from icsort.quant.training.recipe import check_option
 
 BATCH = 64
 SCORED = 256  # cells that are scored at once
 OUTLIER = 5.0  # standard deviations at which a column is cut off
 JITTER = 0.1  # standard deviation of a brightness added to each channel, in standard deviations
 WARM_UP = 0.2  # of the steps
-ORIENTATIONS = tuple((turn, mirrored) for turn in range(4) for mirrored in (False, True))
 
 
 @dataclass(frozen=True)
@@ -45,9 +46,7 @@ class Plan:
     def __post_init__(self) -> None:
         limits = {"epochs": (1, 10_000), "patience": (1, 10_000), "members": (1, 100), "learning_rate": (1e-7, 1)}
         for name, (low, high) in (limits | {"smoothing": (0, 0.9), "balance": (0, 2), "dropout": (0, 0.95)}).items():
-            if not low <= getattr(self, name) <= high:
-                option = {"smoothing": "label-smoothing"}.get(name, name.replace("_", "-"))
-                raise IcsortError(f"--{option} is {getattr(self, name)}: it must be within {low:g}..{high:g}")
+            check_option({"smoothing": "label_smoothing"}.get(name, name), getattr(self, name), low, high)
 
 
 @dataclass(frozen=True)
@@ -170,16 +169,11 @@ def _shown(tensors: Mapping[str, Tensor], cells: Tensor, shift: int, generator: 
     for name, tensor in tensors.items():
         values = tensor[cells]
         if name != TABLE:
-            values = torch.roll(_oriented(values, turn, bool(mirrored)), (down, right), dims=(2, 3))
+            values = torch.roll(oriented(values, turn, bool(mirrored)), (down, right), dims=(2, 3))
         if name == "image":
             values = values + JITTER * torch.randn((len(cells), values.shape[1], 1, 1), generator=generator)
         batch[name] = values
     return batch
-
-
-def _oriented(pictures: Tensor, turn: int, mirrored: bool) -> Tensor:
-    turned = torch.rot90(pictures, turn, dims=(2, 3))
-    return turned.flip(3) if mirrored else turned
 
 
 def _asked(
@@ -195,7 +189,7 @@ def _asked(
         parts = [
             network(
                 {
-                    name: tensor[part] if name == TABLE else _oriented(tensor[part], turn, mirrored)
+                    name: tensor[part] if name == TABLE else oriented(tensor[part], turn, mirrored)
                     for name, tensor in tensors.items()
                 }
             )

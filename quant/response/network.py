@@ -6,6 +6,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from icsort.quant.networks.pictures import halving
+
 WIDTH = 16  # features of the first convolution of the image
 JOINED = 64  # features that each input brings
 TABLE = "table"
@@ -51,16 +53,8 @@ class ResponseNetwork(nn.Module):
 
 def _picture_branch(channels: int, fine: bool) -> nn.Sequential:
     """fine: whether single pixels say something; shapes are looked at in half the resolution, with half the width."""
-    layers: list[nn.Module] = [] if fine else [nn.AvgPool2d(2)]
     width = WIDTH if fine else WIDTH // 2
-    for factor in (1, 2, 3, 4):
-        features = width * factor
-        layers += [
-            nn.Conv2d(channels, features, 3, stride=2, padding=1, bias=False),
-            nn.BatchNorm2d(features),
-            nn.ReLU(),
-        ]
-        channels = features
-    return nn.Sequential(
-        *layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, JOINED), nn.ReLU(), nn.BatchNorm1d(JOINED)
-    )
+    features = [width * factor for factor in (1, 2, 3, 4)]
+    first: list[nn.Module] = [] if fine else [nn.AvgPool2d(2)]
+    last = [nn.Linear(features[-1], JOINED), nn.ReLU(), nn.BatchNorm1d(JOINED)]
+    return nn.Sequential(*first, *halving(channels, features), *last)

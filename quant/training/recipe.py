@@ -46,13 +46,18 @@ class Recipe:
             if field.name == "schedule":
                 if value not in SCHEDULES:
                     raise IcsortError(f"there is no schedule {value!r}: choose one of {', '.join(SCHEDULES)}")
-            elif not low <= value <= high or not math.isfinite(value):
-                option = field.name.replace("_", "-")
-                raise IcsortError(f"--{option} is {value}: it must be within {low:g}..{high:g}")
+            else:
+                check_option(field.name, value, low, high)
 
     def with_(self, changes: Mapping[str, Any]) -> "Recipe":
         """A copy in which the values that are not None take the place of the recipe's."""
         return dataclasses.replace(self, **{name: value for name, value in changes.items() if value is not None})
+
+
+def check_option(name: str, value: float, low: float, high: float) -> None:
+    """Raise IcsortError where the value of an option of this name is not finite, or not within low..high."""
+    if not low <= value <= high or not math.isfinite(value):
+        raise IcsortError(f"--{name.replace('_', '-')} is {value}: it must be within {low:g}..{high:g}")
 
 
 RANGES: dict[str, tuple[float, float]] = {

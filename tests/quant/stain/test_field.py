@@ -215,6 +215,8 @@ def test_bad_input_is_one_line(folder: Path, tmp_path: Path) -> None:
         ((folder, *both, "--to", "DNA", "--tile", 60, "--test-share", 0.03), "tests 6 of 190 columns"),
         ((folder, *both, "--to", "DNA", "--merge", "x=y+z"), "--merge is of cells"),
         ((folder, *both, "--to", "DNA", "--jobs", 2), "--jobs is of cells"),
+        ((folder, *both, "--to", "DNA", "--reduce", 2), "--reduce is of cells"),
+        ((folder, *both, "--to", "DNA", "--weight-bits", 3), "--weight-bits is of cells"),
         ((folder / "none", *both, "--to", "DNA"), "no such folder"),
         ((cells, *both, "--to", "DNA"), "holds 1 pictures"),
     ):
@@ -247,6 +249,6 @@ def test_neurons(tmp_path: Path) -> None:
     """A real field: the U-Net draws nuclei better than the linear filter, on a part that it has not seen."""
     folder = real("isl_sample")
     planes = [f"phase_z{z}" for z in (4, 5, 6, 7, 8)]
-    figures = icsort.stain(folder, tmp_path / "out", inputs=planes, to="target_DAPI", field=True)
+    figures = icsort.stain_field(folder, tmp_path / "out", inputs=planes, to="target_DAPI")
     assert figures["test"]["unet"]["r"] > figures["test"]["linear"]["r"] + 0.1
     assert figures["test"]["unet"]["ssim"] > figures["test"]["linear"]["ssim"]
