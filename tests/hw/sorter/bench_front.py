@@ -27,6 +27,7 @@ from icsort.sim.bit_true.preprocess import preprocess
 from tests.hw.sorter.signals import cycle, reset, start
 
 TIMEOUT = 40
+MAX_DELAY, MAX_END_LINES = 5, 4
 OUTPUTS = (
     "s_axis_line_tready", "begin_valid", "begin_tag", "begin_time", "end_valid", "end_tag", "end_time", "end_length",
     "end_flags", "window_valid", "window_tag", "window_lost", "neighbour", "neighbour_time", "m_member_valid",
@@ -95,7 +96,7 @@ class Bench:
         self.commits: list[Settings] = []  # to fall into whatever is sent
 
     def settings(self, **fixed) -> Settings:
-        end, pre = random.randrange(1, 5), random.randrange(4)
+        end, pre = random.randrange(1, MAX_END_LINES + 1), random.randrange(4)
         on = 40 * 2 ** (self.bits - 8) * self.line_w
         trigger = Trigger(
             weights=tuple(random.randrange(1, 4) for _ in range(self.c)),
@@ -116,7 +117,7 @@ class Bench:
             "background": tuple(random.randrange(2 ** (self.bits - 2)) for _ in range(self.c)),
             "gain": tuple(random.choice([1, -1]) * random.randrange(2**14, 2**16) for _ in range(self.c)),
             "shift": self.bits + 7,
-            "delays": tuple(random.choice([0, 0, 1, 5]) for _ in range(self.c)),
+            "delays": tuple(random.choice([0, 0, 1, MAX_DELAY]) for _ in range(self.c)),
             "field": random.choice([None, self.field()]),
         }
         return Settings(**values | fixed)
@@ -241,7 +242,7 @@ class Bench:
         lines = self.dark(3)
         for _ in range(cells):
             lines += self.cell(random.randrange(1, tall)) + self.dark(random.randrange(*gap))
-        return lines + self.dark(8)
+        return lines + self.dark(MAX_DELAY + MAX_END_LINES + 3)  # the last light comes out late, and ends
 
     # ------------------------------------------------------------------ what must come
 
