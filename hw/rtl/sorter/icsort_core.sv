@@ -17,8 +17,8 @@
 //   sort_out      the outputs of the six directions: see scheduler. The time of an event is that of its trigger line.
 //   interlock     a pin: high while the sorter may be armed. drop_clock: a pin: a drop begins with its rising edge.
 //   Registers     reg_req is high for one cycle with reg_we, reg_addr (bytes) and reg_wdata, which stay until the answer: one cycle of
-//                 reg_ack with reg_err (no such register, or not to be read or written so) and reg_rdata, in the cycle of reg_req
-//                 or a later one.
+//                 reg_ack with reg_err (no such register, or not to be read or written so) and reg_rdata, in the cycle behind
+//                 reg_req or a later one.
 //   m_axis_record AXI4-Stream, one record a packet, little endian words of 32 bits; tuser is the type of its frame (icsort_pkg).
 //                 It may be stalled for ever: what then does not fit is counted, and nothing waits for it. Statistics, and the pieces of
 //                 images behind them, begin where no record waits.
@@ -131,7 +131,10 @@ module icsort_core
   icsort_registers_pkg::icsort_registers__in_t  hwif_in;
   icsort_registers_pkg::icsort_registers__out_t hwif_out;
 
-  logic read_ack, read_err, write_ack, write_err, stall_read, stall_write;
+  logic request_q, read_ack, read_err, write_ack, write_err, stall_read, stall_write;
+
+  // A cycle between what a master decides and the registers, which are all over the chip.
+  always_ff @(posedge clk) request_q <= reg_req && !rst;
 
   assign reg_ack = read_ack || write_ack;
   assign reg_err = (read_ack && read_err) || (write_ack && write_err);
@@ -139,7 +142,7 @@ module icsort_core
   icsort_registers registers (
       .clk,
       .rst,
-      .s_cpuif_req          (reg_req),
+      .s_cpuif_req          (request_q),
       .s_cpuif_req_is_wr    (reg_we),
       .s_cpuif_addr         (reg_addr),
       .s_cpuif_wr_data      (reg_wdata),
@@ -1117,7 +1120,7 @@ module icsort_core
   // Nothing is armed before a gate was committed.
   assert property (@(posedge clk) disable iff (rst) !armed || gate_valid);
   // There is one request at a time, so the register file never stalls one; no master would wait.
-  assert property (@(posedge clk) disable iff (rst) !reg_req || (!stall_read && !stall_write));
+  assert property (@(posedge clk) disable iff (rst) !request_q || (!stall_read && !stall_write));
 
 endmodule
 

@@ -640,8 +640,8 @@ async def calibration_changes_while_cells_come(dut):
                 taken.append(dut.timestamp.value.to_unsigned())
 
     watching = cocotb.start_soon(watch())
-    bench.send(stream(rng, 60, (1, 14)))
-    for _ in range(6):
+    bench.send(stream(rng, 300, (1, 14)))
+    while not bench.light.empty:
         await ClockCycles(dut.clk, random.randrange(100))
         await bench.write(FRONT_COMMIT, 1)
     await bench.drained()
