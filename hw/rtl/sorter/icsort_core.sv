@@ -17,8 +17,8 @@
 //   sort_out      the outputs of the six directions: see scheduler. The time of an event is that of its trigger line.
 //   interlock     a pin: high while the sorter may be armed. drop_clock: a pin: a drop begins with its rising edge.
 //   Registers     reg_req is high for one cycle with reg_we, reg_addr (bytes) and reg_wdata, which stay until the answer: one cycle of
-//                 reg_ack with reg_err (no such register, or not to be read or written so) and reg_rdata, in the cycle behind
-//                 reg_req or a later one.
+//                 reg_ack with reg_err (no such register, or not to be read or written so) and reg_rdata, at least two
+//                 cycles behind reg_req.
 //   m_axis_record AXI4-Stream, one record a packet, little endian words of 32 bits; tuser is the type of its frame (icsort_pkg).
 //                 It may be stalled for ever: what then does not fit is counted, and nothing waits for it. Statistics, and the pieces of
 //                 images behind them, begin where no record waits.
@@ -131,13 +131,16 @@ module icsort_core
   icsort_registers_pkg::icsort_registers__in_t  hwif_in;
   icsort_registers_pkg::icsort_registers__out_t hwif_out;
 
-  logic request_q, read_ack, read_err, write_ack, write_err, stall_read, stall_write;
+  logic        request_q, read_ack, read_err, write_ack, write_err, stall_read, stall_write;
+  logic [31:0] read_data;
 
-  // A cycle between what a master decides and the registers, which are all over the chip.
-  always_ff @(posedge clk) request_q <= reg_req && !rst;
-
-  assign reg_ack = read_ack || write_ack;
-  assign reg_err = (read_ack && read_err) || (write_ack && write_err);
+  // A cycle between a master and the registers, which are all over the chip, and one on the way back.
+  always_ff @(posedge clk) begin
+    request_q <= reg_req && !rst;
+    reg_ack   <= (read_ack || write_ack) && !rst;
+    reg_err   <= (read_ack && read_err) || (write_ack && write_err);
+    reg_rdata <= read_data;
+  end
 
   icsort_registers registers (
       .clk,
@@ -151,7 +154,7 @@ module icsort_core
       .s_cpuif_req_stall_rd (stall_read),
       .s_cpuif_rd_ack       (read_ack),
       .s_cpuif_rd_err       (read_err),
-      .s_cpuif_rd_data      (reg_rdata),
+      .s_cpuif_rd_data      (read_data),
       .s_cpuif_wr_ack       (write_ack),
       .s_cpuif_wr_err       (write_err),
       .hwif_in,

@@ -232,7 +232,7 @@ class Bench:
         # Most cycles show none of these; to look at all of them in each costs the most of a simulation.
         signs = (
             *(dut.s_axis_line_tvalid, dut.mon_stream_net_out, core.window_valid, core.cell_valid, core.decision_valid),
-            *(dut.mon_decision, dut.mon_record_tvalid, dut.mon_event, core.statistics_frames.moment, dut.sort_out),
+            *(dut.mon_decision, dut.mon_record_tvalid, dut.mon_event, core.statistics_frames.moment_q, dut.sort_out),
         )
         was_armed, now = False, -1
         while True:
@@ -270,7 +270,7 @@ class Bench:
             if dut.mon_event.value:
                 self.accepted += 1
                 self.events.append(now)
-            if core.statistics_frames.moment.value:
+            if core.statistics_frames.moment_q.value:
                 self.moments[now] = self.counters()
             if dut.sort_out.value:
                 self.high.append(now)
