@@ -29,7 +29,7 @@ try:
 except ImportError:  # Windows
     termios_error = OSError  # type: ignore[assignment,misc]
 
-BAUDS: Final = (12_000_000, 8_000_000, 4_000_000, 3_000_000, 1_000_000)
+BAUDS: Final = (12_000_000, 8_000_000, 4_000_000, 3_000_000, 1_500_000, 1_000_000)
 """Rates that boards are built for and common USB bridges make exactly; tried in this order where none is given."""
 RARE_BAUDS: Final = (12_500_000, 6_000_000, 2_000_000, 921_600, 460_800, 115_200)
 """Others that a board of one's own may have: DISARM goes out at them, too, where no board answers."""

@@ -16,7 +16,7 @@ from icsort.hw.bitstream.clock import PLLS, Dividers, clock_module, dividers
 @pytest.mark.parametrize("oscillator", [12.0, 25.0, 100.0, 125.0, 200.0])
 def test_a_clock_is_exact_and_within_limits(family: str, oscillator: float) -> None:
     pll, made = PLLS[family], 0
-    for clock in (40.0, 50.0, 60.0, 62.5, 100.0, 150.0, 200.0):
+    for clock in (40.0, 50.0, 60.0, 62.5, 67.5, 100.0, 150.0, 200.0):
         try:
             by = dividers(family, oscillator, clock)
         except IcsortError:

@@ -148,8 +148,8 @@ def test_a_board_of_ones_own(package: Path, tmp_path: Path) -> None:
     ("changes", "message"),
     [
         ({"part": "LFE5U-45F-6BG381C"}, "compiled for part LFE5U-85F-6BG381C, and the board's is LFE5U-45F-6BG381C"),
-        ({"clock_mhz": 75.0}, "compiled for clock_mhz 60.0, and the board's is 75.0"),
-        ({"baud": 1_500_000}, "compiled for baud 3000000, and the board's is 1500000"),
+        ({"clock_mhz": 75.0}, "compiled for clock_mhz 67.5, and the board's is 75.0"),
+        ({"baud": 1_000_000}, "compiled for baud 1500000, and the board's is 1000000"),
         ({"name": "other"}, "compiled for board ulx3s, and the board's is other; .*--board"),
         ({"place": None}, "board.json: has no `place`"),
     ],

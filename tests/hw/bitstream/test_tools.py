@@ -21,7 +21,7 @@ from icsort.hw.synthesis import nextpnr
 from tests.hw.bitstream.test_project import command
 
 REPORT = {
-    "fmax": {"$glbnet$clk": {"achieved": 71.234, "constraint": 60.0}, "clk_25mhz": {"achieved": 400, "constraint": 25}},
+    "fmax": {"$glbnet$clk": {"achieved": 71.234, "constraint": 67.5}, "clk_25mhz": {"achieved": 400, "constraint": 25}},
     "utilization": {"TRELLIS_COMB": {"used": 30_000, "available": 83_640}, "DCUA": {"used": 0, "available": 2}},
 }
 PLACER = """#!/bin/sh
@@ -113,10 +113,10 @@ def test_an_ecp5_becomes_a_bitstream(
     assert project.routed.used == {"TRELLIS_COMB": 30_000}
     assert project.routed.tools["nextpnr-ecp5"] == "nextpnr-0.9"
     clock = load_build(build.folder).clock_text
-    assert re.fullmatch(r"60 MHz, routed: at most 71\.2 MHz by Yosys [\d.]+, nextpnr-ecp5 nextpnr-0\.9", clock)
+    assert re.fullmatch(r"67\.5 MHz, routed: at most 71\.2 MHz by Yosys [\d.]+, nextpnr-ecp5 nextpnr-0\.9", clock)
     assert (out / "sorter.bit").read_text() == "bits\n"
     assert not (out / "netlist.json").exists()
-    assert "clock of 60 MHz met: at most 71.2 MHz" in made.output
+    assert "clock of 67.5 MHz met: at most 71.2 MHz" in made.output
 
 
 @pytest.mark.usefixtures("yosys")
@@ -193,7 +193,7 @@ def test_pins_and_clock_become_a_bitstream(project: Path) -> None:
     assert b"LFE5U-85F-6CABGA381" in bits[:200]
     assert len(bits) > 50_000
     log = (project / "nextpnr.log").read_text()
-    assert re.search(r"Derived frequency constraint of 60\.0 MHz for net .*clk", log), log
+    assert re.search(r"Derived frequency constraint of 67\.5 MHz for net .*clk", log), log
 
 
 @pytest.mark.full
@@ -204,7 +204,7 @@ def test_a_real_bitstream(tmp_path: Path) -> None:
     (tmp_path / "folding.json").write_text('{"Thresholding_0": {"PE": 8}}')
     for words in (
         ("model", "--arch", "student", "--classes", 7, "--out", package),
-        ("compile", package, "--out", build, "--board", "ulx3s", "--rate", 13_300, "--line-pixels", 1, "--no-features",
+        ("compile", package, "--out", build, "--board", "ulx3s", "--rate", 15_000, "--line-pixels", 1, "--no-features",
          "--fill", "0.33,DSP=0.01", "--folding", tmp_path / "folding.json"),
     ):  # fmt: skip
         done = CliRunner().invoke(app, [str(word) for word in words], catch_exceptions=False)
@@ -212,6 +212,6 @@ def test_a_real_bitstream(tmp_path: Path) -> None:
     command(build, "--out", out, "--minutes", 70)
     routed = load_project(out).routed
     assert routed is not None
-    assert routed.fmax_mhz >= 60
+    assert routed.fmax_mhz >= 67.5
     assert routed.used["MULT18X18D"] <= 40
     assert (out / "sorter.bit").stat().st_size > 1_000_000
