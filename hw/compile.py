@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from icsort.hw.frontend.convert import HardwareGraph
 
 RTL = Path(__file__).parent / "rtl"
-TOOLS = ("finn-plus", "qonnx", "onnx", "numpy", "scipy")
+TOOLS = ("finn-plus", "qonnx", "onnx", "numpy", "scipy", "da4ml")
 NO_ID = "0" * 16
 CHECK_SEED = 1
 SORTER_LUTS, SORTER_DSPS = 10_400, 50  # of the sorter without network and features
@@ -159,7 +159,7 @@ def _compile_into(
     def wrapper(build_id: str) -> str:
         return verilog.wrapper(model, sizes, build_id, clock_hz, description.clks_per_bit)
 
-    generated = {"net": net, "wrapper": wrapper(NO_ID), **network.memories}
+    generated = {"net": net, "wrapper": wrapper(NO_ID), **network.memories, **network.sources}
     build_id = _digest(
         {
             "model_id": model.model_id,
@@ -232,6 +232,7 @@ def _compile_into(
             shutil.copyfile(package / name, folder / name)
     graph.model.save(str(folder / GRAPH_FILE))
     files: dict[str, bytes] = {f"rtl/{name}": contents for name, contents in library.items()}
+    files |= {f"rtl/kernels/{name}.sv": text.encode() for name, text in network.sources.items()}
     files["rtl/icsort_net.sv"] = net.encode()
     files["rtl/icsort_build.sv"] = wrapper(build_id).encode()
     ordered = sorted(files, key=lambda name: (not name.endswith("_pkg.sv"), name))

@@ -39,6 +39,7 @@ from icsort.hw.folding.cycles import (
 )
 from icsort.hw.frontend.passes import quiet
 from icsort.hw.kernels import kernel_of
+from icsort.hw.kernels.adder_graph import STYLES as ADDER_STYLES
 from icsort.hw.kernels.kernel import Node
 from icsort.hw.kernels.streams import FIFO_BEATS
 
@@ -49,7 +50,7 @@ FIFO_DEPTH = FIFO_BEATS  # enough where every layer keeps up; a FIFO hides the h
 MULTIPLIERS = ("MVAU", "VVAU")
 JOIN_FIFOS = ("lhs_fifo_depth", "rhs_fifo_depth")
 MARGIN = 2  # beats beyond the model's occupancy: a FIFO's own registers, and room to take one more
-STYLES = {"ram_style": ("auto", "distributed", "block"), "mult_style": ("auto", "lut", "dsp")}
+STYLES = {"ram_style": ("auto", "distributed", "block"), "mult_style": ("auto", "lut", "dsp", *ADDER_STYLES)}
 LINE_STYLES = (*STYLES["ram_style"], "ultra")  # of the lines of window generators
 
 
@@ -188,7 +189,7 @@ def load(path: Path, graph: Graph, base: Folding, line_cycles: int) -> Folding:
                 raise IcsortError(f"{path}: {name} {key} is {value!r}; it must be a positive whole number")
     for node in graph.nodes:
         if node.op in MULTIPLIERS:
-            chosen[node.name] = {**base[node.name], **parsed.get(node.name, {})}
+            chosen[node.name] = _multiplier(node, base[node.name], parsed.get(node.name, {}))
         elif node.op == "Thresholding" and graph.producer[node.inputs[0]].name not in parsed:
             kept[node.name] = base[node.name]
         elif node.op == "ConvolutionInputGenerator":
@@ -202,6 +203,14 @@ def load(path: Path, graph: Graph, base: Folding, line_cycles: int) -> Folding:
     for name, entry in parsed.items():
         folding[name].update(entry)
     return folding
+
+
+def _multiplier(node: Node, base: Unit, said: Unit) -> Unit:
+    """A layer that multiplies as `said`, else as in `base`. Adders take all at once: who asks for them need not say it,
+    and who asks for less at a time wants none."""
+    whole = {"PE": node.rows, "SIMD": node.columns} if said.get("mult_style") in ADDER_STYLES else {}
+    some = base["mult_style"] in ADDER_STYLES and {"PE", "SIMD"} & said.keys()
+    return {**base, **whole, **({"mult_style": "auto"} if some else {}), **said}
 
 
 def check(graph: Graph, folding: Units, where: str) -> None:
@@ -218,6 +227,8 @@ def check(graph: Graph, folding: Units, where: str) -> None:
                 raise IcsortError(
                     f"{where}: {node.name} {key} {unit[key]} does not divide {size}; use one of {divisors(size)}"
                 )
+        if reason := kernel_of(node, unit).refuses(node, unit):
+            raise IcsortError(f"{where}: {node.name} mult_style {unit['mult_style']!r}: {reason}")
         for key in (*map(fifo_key, range(len(node.outputs))), *JOIN_FIFOS):
             if int(unit.get(key, FIFO_DEPTH)) < FIFO_DEPTH:
                 raise IcsortError(f"{where}: {node.name} {key} {unit[key]} is less than 2, which halves the rate")

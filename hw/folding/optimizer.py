@@ -45,6 +45,7 @@ from icsort.hw.folding.folding import (
 )
 from icsort.hw.folding.resources import family_of, layer_resources
 from icsort.hw.kernels import kernel_of
+from icsort.hw.kernels.adder_graph import STYLES as ADDER_STYLES
 from icsort.hw.kernels.fifo import fifo
 from icsort.hw.kernels.kernel import Node
 from icsort.hw.kernels.rom import SHALLOW
@@ -467,9 +468,15 @@ class _Search:
         return min(self.graph.position[layer.name] for layer in (node, *(part for part, _ in parts)))
 
 
-def _pace(option: Option) -> tuple[tuple[int | str | None, ...], ...]:
+def _pace(option: Option) -> tuple[tuple[int | str | bool | None, ...], ...]:
     """What the time that a layer takes depends on."""
-    return tuple(tuple(unit.get(key) for key in ("PE", "SIMD", "parallel_window")) for unit in option.units.values())
+    return tuple(
+        (
+            *(unit.get(key) for key in ("PE", "SIMD", "parallel_window")),
+            unit.get("mult_style") in ADDER_STYLES and unit["mult_style"],
+        )
+        for unit in option.units.values()
+    )
 
 
 @dataclass(frozen=True)
@@ -529,7 +536,8 @@ class _Knapsack:
 
 
 def options(inventory: Inventory, node: Node) -> list[Option]:
-    """Every way to fold a layer that can be best: PE and SIMD, products in LUTs or DSP slices, thresholds for all of
+    """Every way to fold a layer that can be best: PE and SIMD, products in LUTs or DSP slices, or adders of the constant
+    weights in place of them, thresholds for all of
     its results at once or just as many as it gives a cycle, each memory in LUTs, block RAM or, for lines, UltraRAM.
 
     Resources are those of the layer, its windows and its thresholds.
@@ -548,6 +556,16 @@ def options(inventory: Inventory, node: Node) -> list[Option]:
                 units = {name: unit for choice, _ in chosen for name, unit in choice.items()}
                 amounts = np.sum([amounts for _, amounts in chosen], axis=0)
                 options.append(Option(units, words * vectors + waits, amounts))
+    for style in ADDER_STYLES:
+        unit: Unit = {"PE": rows, "SIMD": columns, "mult_style": style, "parallel_window": 1}
+        if kernel_of(node, unit).refuses(node, unit):
+            continue
+        cycles = node.parameters["ACT_BITS"] if style == "serial" else 1
+        before, waits = _before(inventory, node, unit)
+        for chosen in product(_adders(inventory, node, style), before, _behind(inventory, node, rows, cycles)):
+            units = {name: part for choice, _ in chosen for name, part in choice.items()}
+            amounts = np.sum([amounts for _, amounts in chosen], axis=0)
+            options.append(Option(units, cycles * vectors + waits, amounts))
     return _undominated(options)
 
 
@@ -565,6 +583,13 @@ def _products(inventory: Inventory, node: Node, pe: int, simd: int, words: int) 
             amounts = inventory.amounts(node, unit)
             if mult == "lut" or amounts[DSP] > 0:
                 yield {node.name: unit}, amounts + buffered
+
+
+def _adders(inventory: Inventory, node: Node, style: str) -> list[_Choice]:
+    """The layer itself by adders of its constant weights, and the FIFO behind it."""
+    unit: Unit = {"PE": node.rows, "SIMD": node.columns, "ram_style": "auto", "mult_style": style}
+    buffered = inventory.sum([inventory.fifo(node.outputs[0], node.rows)])
+    return [({node.name: unit}, inventory.amounts(node, unit) + buffered)]
 
 
 def _behind(inventory: Inventory, node: Node, pe: int, beats: int) -> list[_Choice]:

@@ -80,7 +80,7 @@ def _small_cost(kernel: str, term: str) -> float:
     """LUT4s of one unit of a term in an ECP5. Products are those of hw/synthesis/ecp5_products.v, counted."""
     if term == "memory":
         return _cost(kernel, term)
-    if cost_group(kernel) == "dot_product":
+    if cost_group(kernel) in ("dot_product", "constant_mvau"):
         if term in SMALL_SUMS:
             return SMALL_SUMS[term]
         match = _PRODUCT.fullmatch(term)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from icsort.errors import IcsortError
 from icsort.hw.kernels.channel_add import ChannelAdd
+from icsort.hw.kernels.constant_mvau import ConstantMvau
 from icsort.hw.kernels.fifo import Fifo
 from icsort.hw.kernels.finn import NotCoveredError, datatype, shape
 from icsort.hw.kernels.fmpad import Fmpad
@@ -32,6 +33,7 @@ KERNELS: dict[str, Kernel] = {
     kernel.name: kernel
     for kernel in (
         Mvau(),
+        ConstantMvau(),
         Vvau(),
         Threshold(),
         SlidingWindow(),

@@ -59,12 +59,13 @@ def pack(rows: Integers, bits: int) -> list[int]:
 @dataclass(frozen=True)
 class Sample:
     """Parameters to synthesize a kernel with, and its memory: the parameter that names it (empty: none), words, bits of
-    a word."""
+    a word. source: of the module `sample` that is generated around it, where one is."""
 
     parameters: Parameters
     memory: str = ""
     words: int = 0
     word_bits: int = 0
+    source: str = ""
 
 
 @dataclass(frozen=True)
@@ -176,6 +177,10 @@ class LayerKernel(Kernel):
         """What PE and SIMD must divide."""
         return {"PE": node.elements}
 
+    def refuses(self, node: Node, unit: Unit) -> str:
+        """Why it cannot do a layer folded like this although PE and SIMD divide it; empty where it can."""
+        return ""
+
     def in_lanes(self, node: Node, unit: Unit) -> int:
         """Elements in a beat at its input, at the first one of a join."""
         return int(unit["PE"])
@@ -215,3 +220,8 @@ class LayerKernel(Kernel):
     def memory(self, node: Node, unit: Unit) -> Memory | None:
         """What is in its memory file, if it has one."""
         return None
+
+    def source(self, node: Node, unit: Unit, name: str) -> str:
+        """SystemVerilog of the module `name` that is generated for this layer, around the kernel's own; it has ports
+        s_axis_* and m_axis_* and no parameters. Empty: the kernel's own does the work."""
+        return ""

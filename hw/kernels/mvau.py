@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from icsort.hw.kernels import dot_product
+from icsort.hw.kernels import adder_graph, dot_product
 from icsort.hw.kernels.fabric import Use, lut_ram
 from icsort.hw.kernels.finn import NotCoveredError, attributes, shape
 from icsort.hw.kernels.kernel import Bound, Memory, Node, Parameters, Sample, Unit
@@ -43,6 +43,9 @@ class Mvau(dot_product.DotProductKernel):
             out_bits=parameters["ACC_BITS"],
             constants=weights.T,
         )
+
+    def folds(self, unit: Unit) -> bool:
+        return unit.get("mult_style") not in adder_graph.STYLES
 
     def limits(self, node: Node) -> dict[str, int]:
         return {"PE": node.rows, "SIMD": node.elements}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from icsort.hw.kernels import dot_product
+from icsort.hw.kernels import adder_graph, dot_product
 from icsort.hw.kernels.fabric import Use
 from icsort.hw.kernels.finn import NotCoveredError, attributes
 from icsort.hw.kernels.kernel import Bound, Memory, Node, Parameters, Sample, Unit
@@ -40,6 +40,9 @@ class Vvau(dot_product.DotProductKernel):
             out_bits=parameters["ACC_BITS"],
             constants=weights.reshape(channels, taps),
         )
+
+    def refuses(self, node: Node, unit: Unit) -> str:
+        return "depthwise layers have multipliers only" if unit.get("mult_style") in adder_graph.STYLES else ""
 
     def limits(self, node: Node) -> dict[str, int]:
         return {"PE": node.channels, "SIMD": node.taps}

@@ -24,10 +24,12 @@ LOGITS = "logits"
 
 @dataclass(frozen=True)
 class Generated:
-    """What is generated of a graph. memories: file name -> contents. logit_bits: of one logit."""
+    """What is generated of a graph. memories: file name -> contents. sources: module of a layer's own -> SystemVerilog.
+    logit_bits: of one logit."""
 
     netlist: Netlist
     memories: dict[str, str]
+    sources: dict[str, str]
     logit_bits: int
 
 
@@ -44,7 +46,7 @@ def generate(graph: HardwareGraph, folding: Folding, family: str, ultra: bool = 
     assembly = _Assembly(layers, folding, family, ultra)
     for node in layers.nodes:
         assembly.add(node)
-    return Generated(assembly.finish(), assembly.memories, last.out_bits)
+    return Generated(assembly.finish(), assembly.memories, assembly.sources, last.out_bits)
 
 
 @dataclass
@@ -59,6 +61,7 @@ class _Assembly:
     streams: dict[str, int] = field(default_factory=dict)
     instances: list[Instance] = field(default_factory=list)
     memories: dict[str, str] = field(default_factory=dict)
+    sources: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         first = self.graph.consumer[self.graph.image]
@@ -83,12 +86,16 @@ class _Assembly:
         outputs = tuple(name if len(node.outputs) == 1 else f"{name}[{copy}]" for copy in range(len(node.outputs)))
         width = kernel.out_lanes(node, unit) * node.out_bits
         self.streams |= dict.fromkeys(outputs, width)
+        source = kernel.source(node, unit, name)
+        if source:
+            self.sources[name] = source
         self.instances.append(
             Instance(
                 name=name,
                 module=kernel.name,
                 parameters=kernel.parameters(node, unit, self.family),
                 memory=self.memory_file(node, unit),
+                generated=bool(source),
                 inputs=inputs,
                 outputs=outputs,
                 layer=node.name,

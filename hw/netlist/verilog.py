@@ -105,6 +105,8 @@ def _instance(instance: Instance, signals: dict[str, Signals]) -> str:
             "      /* verilator lint_on PINCONNECTEMPTY */"
         )
     note = f"  // {instance.layer}, from layer '{_printable(instance.source)}'\n" if instance.layer else ""
+    if instance.generated:
+        return f"{note}  {instance.name} u_{instance.name} (\n{text}\n  );\n"
     parameters = ",\n".join(f"      {binding}" for binding in bindings)
     return f"{note}  {instance.module} #(\n{parameters}\n  ) u_{instance.name} (\n{text}\n  );\n"
 

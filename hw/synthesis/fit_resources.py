@@ -40,6 +40,8 @@ def module(kernel: Kernel, sample: Sample, seed: int) -> Module:
         lines = (f"{words.getrandbits(sample.word_bits):0{digits}x}\n" for _ in range(sample.words))
         files["memory.hex"] = "".join(lines).encode()
         parameters = {**parameters, sample.memory: "memory.hex"}
+    if sample.source:
+        return Module("sample", {}, {**files, "sample.sv": sample.source.encode()})
     return Module(kernel.name, parameters, files)
 
 

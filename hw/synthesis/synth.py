@@ -122,10 +122,12 @@ def synthesize_build(
                 progress(len(results), len(instances), names[0])
         finally:
             pool.shutdown(cancel_futures=True)
+    kernels = {instance.name: instance for instance in build.netlist.instances}
     parts = []
     for name, module in instances.items():
-        model = None if name == SORTER else layer_resources(module.name, module.parameters, family)
-        parts.append(Part(name, module.name, model, finn.get(name), results[name]))
+        instance = kernels.get(name)
+        model = layer_resources(instance.module, instance.parameters, family) if instance else None
+        parts.append(Part(name, instance.module if instance else module.name, model, finn.get(name), results[name]))
     budget = build.budget if family == family_of(part) else {}
     return Synthesis(family, tool, tuple(parts), budget)
 
@@ -140,7 +142,11 @@ def modules(build: Build) -> dict[str, Module]:
         if instance.memory:  # one name for all, so that equal contents are equal modules
             files["memory.hex"] = (build.folder / "mem" / instance.memory.file).read_bytes()
             parameters[instance.memory.parameter] = "memory.hex"
-        parts[instance.name] = Module(instance.module, parameters, files)
+        if instance.generated:  # by one name, so that equal contents are equal modules
+            text = sources[instance.name].replace(instance.name.encode(), b"generated")
+            parts[instance.name] = Module("generated", {}, {**files, "generated.sv": text})
+        else:
+            parts[instance.name] = Module(instance.module, parameters, files)
     sources[NET] = empty_network(build.netlist).encode()
     library = {path.stem for path in build.sources() if path.parent.name == "kernels"}
     rest = {f"{name}.sv": text for name, text in sources.items() if name not in library or name in SORTER_KERNELS}

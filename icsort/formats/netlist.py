@@ -27,7 +27,8 @@ class MemoryFile(Part):
 class Instance(Part):
     """One kernel.
 
-    name: in the RTL, behind "u_". module: of hw/rtl/kernels. parameters: all but the memory's. inputs: port -> stream.
+    name: in the RTL, behind "u_". module: of hw/rtl/kernels. generated: whether a module that is called as the instance,
+    rtl/kernels/NAME.sv, stands around that one and binds its parameters. parameters: all but the memory's. inputs: port -> stream.
     outputs: streams, all on port m_axis. layer, source: FINN's layer whose work it does, and the layer of the user's
     file that this came from; empty for what stands between layers.
     """
@@ -36,6 +37,7 @@ class Instance(Part):
     module: str
     parameters: dict[str, int | str]
     memory: MemoryFile | None = None
+    generated: bool = False
     inputs: dict[str, str]
     outputs: tuple[str, ...]
     layer: str = ""

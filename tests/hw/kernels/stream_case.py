@@ -56,9 +56,22 @@ def check(module: str, parameters: Mapping[str, int | str], case: StreamCase, fo
     )
 
 
-def memory_file(text: str) -> str:
+def check_generated(kernel: str, text: str, case: StreamCase, folder: Path, seed: int) -> None:
+    """Run the stream bench on the module `generated` of this text, around a kernel."""
+    path = folder / "case.json"
+    path.write_text(json.dumps(asdict(case)))
+    run_bench(
+        "generated",
+        "tests.hw.kernels.bench_stream",
+        [Path(memory_file(text, "generated.sv")), *sources(kernel)],
+        environment={"ICSORT_STREAM_CASE": str(path)},
+        seed=seed,
+    )
+
+
+def memory_file(text: str, name: str = "memory.hex") -> str:
     """Path of a file with this text, the same for the same text, so that compiled models stay valid between runs."""
-    path = cache_folder("bench-memory", [text.encode()]) / "memory.hex"
+    path = cache_folder("bench-memory", [text.encode()]) / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
     return str(path)

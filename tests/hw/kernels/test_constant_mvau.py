@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from qonnx.core.datatype import DataType
+
+from icsort.hw.folding.folding import MULTIPLIERS
+from icsort.hw.kernels import KERNELS, adder_graph, kernel_of
+from icsort.hw.kernels.adder_graph import STYLES
+from icsort.hw.kernels.finn import Integers
+from icsort.hw.kernels.kernel import Node, Unit
+from tests.hw.kernels import finn_node
+from tests.hw.kernels.stream_case import StreamCase, check_generated
+
+VECTORS = 9
+KERNEL = KERNELS["constant_mvau"]
+
+
+def layer(weights: Integers, act_type: str, weight_type: str, acc_type: str) -> Node:
+    """The node of an MVAU. weights: (MW, MH), as FINN has them."""
+    act, bipolar = DataType[act_type], weight_type == "BIPOLAR"
+    columns, rows = weights.shape
+    parameters = {
+        "ACT_BITS": act.bitwidth(), "ACT_SIGNED": int(act.signed()), "ACT_BIPOLAR": int(act_type == "BIPOLAR"),
+        "WEIGHT_BITS": DataType[weight_type].bitwidth(), "ACC_BITS": DataType[acc_type].bitwidth(),
+    }  # fmt: skip
+    return Node(
+        "MVAU_0", "MVAU", "layer", ("x",), ("y",), 1, VECTORS, columns, (act.bitwidth(),), parameters["ACC_BITS"],
+        parameters, (weights.T + 1) // 2 if bipolar else weights.T, rows=rows, columns=columns,
+    )  # fmt: skip
+
+
+def run(shape: tuple[int, int], act_type: str, weight_type: str, style: str, rng: np.random.Generator, folder: Path, seed: int) -> None:
+    mw, mh = shape
+    weights = finn_node.random_values(rng, shape, weight_type)
+    if weight_type != "BIPOLAR":
+        weights *= rng.random(shape) > rng.choice([0, 0.5])
+        weights[:, rng.random(mh) < 0.1] = 0  # a row that is always 0
+    acc_type = finn_node.accumulator(weights, DataType[act_type], DataType[weight_type])
+    vectors = finn_node.random_values(rng, (VECTORS, mw), act_type)
+    result = finn_node.execute(
+        "MVAU",
+        [(vectors, act_type), (weights, weight_type)],
+        (VECTORS, mh),
+        MW=mw,
+        MH=mh,
+        SIMD=mw,
+        PE=mh,
+        numInputVectors=[VECTORS],
+        noActivation=1,
+        inputDataType=act_type,
+        weightDataType=weight_type,
+        outputDataType=acc_type,
+        accDataType=acc_type,
+    )
+    node, unit = layer(weights, act_type, weight_type, acc_type), {"PE": mh, "SIMD": mw, "mult_style": style}
+    assert kernel_of(node, unit) is KERNEL
+    assert not KERNEL.refuses(node, unit)
+    digits = DataType[act_type].bitwidth() if style == "serial" else 1
+    latency = int(KERNEL.parameters(node, unit, "xcup")["DELAY"]) + 2 + (digits if digits > 1 else 0)
+    case = StreamCase(
+        finn_node.beats(vectors, mw, act_type),
+        finn_node.beats(result, mh, acc_type),
+        [vector * digits for vector in range(VECTORS)],
+        [vector * digits + latency for vector in range(VECTORS)],
+    )
+    check_generated("constant_mvau", KERNEL.source(node, unit, "generated"), case, folder, seed)
+
+
+# The weights are part of the compiled model, so these are the same in each run; the stalls are not.
+@pytest.mark.parametrize(
+    "case",
+    [
+        ((27, 16), "UINT8", "INT4", "adders"),
+        ((18, 8), "UINT4", "INT4", "serial"),
+        ((9, 4), "INT4", "INT8", "adders"),
+        ((7, 3), "UINT2", "TERNARY", "serial"),
+        ((20, 5), "UINT1", "BIPOLAR", "adders"),
+        ((1, 1), "UINT8", "INT2", "serial"),
+        ((3, 2), "UINT3", "INT3", "adders"),
+        ((144, 16), "UINT4", "INT4", "serial"),
+        ((30, 12), "INT8", "INT3", "adders"),
+        ((12, 6), "UINT8", "BIPOLAR", "serial"),
+    ],
+    ids=str,
+)
+@pytest.mark.quick(3)
+def test_values_and_cycles(case: tuple[tuple[int, int], str, str, str], tmp_path: Path, seed: int) -> None:
+    run(*case, np.random.default_rng(sum(map(ord, repr(case)))), tmp_path, seed)
+
+
+@pytest.mark.usefixtures("throwaway_models")
+@pytest.mark.parametrize("index", range(3))
+@pytest.mark.quick(1)
+def test_random_parameters(index: int, tmp_path: Path, seed: int) -> None:
+    rng = np.random.default_rng((seed, index))
+    mw, mh, act, weight = (int(value) for value in rng.integers(1, [24, 8, 8, 6], endpoint=True))
+    style = str(rng.choice(STYLES)) if act > 1 else "adders"
+    act_type = finn_node.datatype(act, style == "adders" and act > 1 and bool(rng.integers(2)))
+    run((mw, mh), act_type, f"INT{max(2, weight)}", style, rng, tmp_path, seed)
