@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// kernel_chain: every kernel once, as a small network: a 3 x 3 convolution beside a shortcut, a max pool, a depthwise
+// kernel_chain: every kernel once, as a small network: a 3 x 3 convolution beside a shortcut, an identity, a max pool, a depthwise
 // convolution, sums over the image, the largest of three. An example of how they are put together, linted and simulated by itself.
 //
 //   Input       images of 6 x 8 pixels, 2 channels of 4 bits, a pixel a beat, channel 0 at the LSB.
@@ -31,7 +31,8 @@ module kernel_chain (
   logic [23:0] part, joined, larger;
   logic [27:0] pair;
   logic [55:0] sums;
-  logic [15:0] levels;
+  logic [15:0] levels, same, digit_sums;
+  logic [3:0]  digits;
   logic [95:0] quad;
   logic [3:0]  element, tap;
   logic [11:0] filtered;
@@ -41,7 +42,7 @@ module kernel_chain (
   logic [13:0] total;
   logic [14:0] biased;
   logic padded_valid, padded_ready, shortcut_valid, shortcut_ready, window_valid, window_ready, part_valid, part_ready,
-        pair_valid, pair_ready, sums_valid, sums_ready, levels_valid, levels_ready, joined_valid, joined_ready,
+        pair_valid, pair_ready, sums_valid, sums_ready, levels_valid, levels_ready, same_valid, same_ready, joined_valid, joined_ready,
         quad_valid, quad_ready, larger_valid, larger_ready, element_valid, element_ready, tap_valid, tap_ready,
         filtered_valid, filtered_ready, doubled_valid, doubled_ready, total_valid, total_ready, biased_valid,
         biased_ready, score_valid, score_ready;
@@ -83,6 +84,15 @@ module kernel_chain (
       .m_axis_tdata(levels), .m_axis_tvalid(levels_valid), .m_axis_tready(levels_ready)
   );
 
+  // The identity, bit by bit: four digits that a register passes.
+  constant_mvau #(.MW(4), .MH(4), .ACT_BITS(4), .ACC_BITS(4), .DIGITS(4), .DELAY(1)) u_same (
+      .clk, .rst, .s_axis_tdata(levels), .s_axis_tvalid(levels_valid), .s_axis_tready(levels_ready),
+      .operands(digits), .sums(digit_sums),
+      .m_axis_tdata(same), .m_axis_tvalid(same_valid), .m_axis_tready(same_ready)
+  );
+
+  always_ff @(posedge clk) digit_sums <= {3'b0, digits[3], 3'b0, digits[2], 3'b0, digits[1], 3'b0, digits[0]};
+
   /* verilator lint_off PINCONNECTEMPTY */
   fifo #(.WIDTH(8), .DEPTH(32)) u_shortcut (
       .clk, .rst, .s_axis_tdata(copies[15:8]), .s_axis_tvalid(copies_valid[1]), .s_axis_tready(copies_ready[1]),
@@ -92,7 +102,7 @@ module kernel_chain (
 
   stream_concat #(.LHS_WIDTH(16), .RHS_WIDTH(8)) u_concat (
       .clk, .rst,
-      .s_axis_lhs_tdata(levels), .s_axis_lhs_tvalid(levels_valid), .s_axis_lhs_tready(levels_ready),
+      .s_axis_lhs_tdata(same), .s_axis_lhs_tvalid(same_valid), .s_axis_lhs_tready(same_ready),
       .s_axis_rhs_tdata(shortcut), .s_axis_rhs_tvalid(shortcut_valid), .s_axis_rhs_tready(shortcut_ready),
       .m_axis_tdata(joined), .m_axis_tvalid(joined_valid), .m_axis_tready(joined_ready)
   );

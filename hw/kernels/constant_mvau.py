@@ -6,6 +6,7 @@ with adders that are narrower.
 """
 
 import random
+from collections.abc import Iterable
 from typing import ClassVar
 
 import numpy as np
@@ -87,6 +88,9 @@ class ConstantMvau(Mvau):
             "DIGITS": digits, **adder_graph.counts(graph),
         }  # fmt: skip
         return Sample(parameters, source=module("sample", parameters, graph))
+
+    def samples(self) -> Iterable[Sample]:
+        return ()
 
 
 def module(name: str, p: Parameters, graph: adder_graph.Graph) -> str:
