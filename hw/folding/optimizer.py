@@ -536,9 +536,9 @@ class _Knapsack:
 
 
 def options(inventory: Inventory, node: Node) -> list[Option]:
-    """Every way to fold a layer that can be best: PE and SIMD, products in LUTs or DSP slices, or adders of the constant
-    weights in place of them, thresholds for all of
-    its results at once or just as many as it gives a cycle, each memory in LUTs, block RAM or, for lines, UltraRAM.
+    """Every way to fold a layer that can be best: PE and SIMD, products in LUTs or DSP slices, adders of the constant
+    weights in place of products, thresholds for all of its results at once or just as many as it gives a cycle, each
+    memory in LUTs, block RAM or, for lines, UltraRAM.
 
     Resources are those of the layer, its windows and its thresholds.
     """

@@ -2,7 +2,8 @@
 """The product of a constant matrix and a vector as a graph of adders that rows share: distributed arithmetic.
 
 da4ml finds the graph (Sun et al., "da4ml: Distributed Arithmetic for Real-time Neural Networks on FPGAs", ACM TRETS
-2025); here it becomes stages with registers between, counted and written as SystemVerilog. Weights of zero cost nothing.
+2025); here it becomes stages with registers between, counted and written as SystemVerilog. A weight of zero costs
+nothing.
 """
 
 import json

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """constant_mvau: FINN's MVAU without activation, all rows and columns at once by adders of its constant weights.
 
-A folding asks for it by `mult_style`: "adders" takes a vector each cycle, "serial" one each ACT_BITS cycles, bit by bit,
-with adders that are narrower.
+A folding asks for it by `mult_style`: "adders" takes a vector each cycle, "serial" one each ACT_BITS cycles, bit by
+bit, with adders that are narrower.
 """
 
 import random

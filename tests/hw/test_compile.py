@@ -39,7 +39,9 @@ def test_build_folder_is_complete(build):
     names = set(contents(build.folder))
     sources = {str(path.relative_to(build.folder)) for path in build.sources()}
     library = {f"rtl/{path.relative_to(compiler.RTL)}" for path in compiler.RTL.rglob("*.sv")}
-    assert sources == library | {"rtl/icsort_net.sv", "rtl/icsort_build.sv"}
+    own = {f"rtl/kernels/{instance.name}.sv" for instance in build.netlist.instances if instance.generated}
+    assert own
+    assert sources == library | own | {"rtl/icsort_net.sv", "rtl/icsort_build.sv"}
     memories = {layer.memory for layer in build.layers if layer.memory}
     assert names == sources | memories | {
         "build.json",

@@ -75,6 +75,7 @@ def test_a_build_is_a_folding_file(build, graph):
         ('{"MVAU_0": {"ram_style": "ultra"}}', "ram_style is 'ultra'; it is one of auto, distributed, block"),
         ('{"ConvolutionInputGenerator_0": {"ram_style": 1}}', "one of auto, distributed, block, ultra"),
         ('{"MVAU_0": {"mult_style": "fpga"}}', "mult_style is 'fpga'; it is one of auto, lut, dsp"),
+        ('{"MVAU_1": {"mult_style": "adders", "PE": 1}}', "MVAU_1 mult_style 'adders': takes all at once: PE must be 6"),
         ('{"Pool_0": {"fifo_depth": 1}}', "Pool_0 fifo_depth 1 is less than 2"),
         ('{"ConvolutionInputGenerator_0": {"SIMD": 1}}', "sends whole windows; its SIMD must be 2"),
     ],
@@ -101,6 +102,16 @@ def test_what_a_file_leaves_out_follows_from_what_it_says(build, graph, tmp_path
     found = load({"MVAU_1": {"SIMD": 12}, "Thresholding_1": {"PE": 1}}, graph, build.folding, tmp_path)
     assert found["ConvolutionInputGenerator_2"] == window(4, 1)
     assert found["Thresholding_1"]["PE"] == 1
+
+
+def test_adders_take_all_at_once(build, graph, tmp_path):
+    """Whoever asks for them need not say so, and whoever then asks for less at a time gets multipliers again."""
+    layer = graph.nodes[graph.position["MVAU_1"]]
+    found = load({"MVAU_1": {"mult_style": "serial"}}, graph, build.folding, tmp_path)
+    assert found["MVAU_1"].items() >= {"PE": layer.rows, "SIMD": layer.columns, "mult_style": "serial"}.items()
+    assert found["ConvolutionInputGenerator_2"]["parallel_window"] == 1
+    narrow = load({"MVAU_1": {"PE": 1}}, graph, found, tmp_path)
+    assert narrow["MVAU_1"].items() >= {"PE": 1, "SIMD": layer.columns, "mult_style": "auto"}.items()
 
 
 def test_a_slower_folding_predicts_more_cycles(build, graph, tmp_path):

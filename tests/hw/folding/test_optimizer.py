@@ -17,6 +17,7 @@ from icsort.formats.fill import RESOURCES, read_fill
 from icsort.hw.compile import compile_package
 from icsort.hw.folding import cycles, folding, optimizer
 from icsort.hw.frontend.convert import HardwareGraph
+from icsort.hw.kernels import kernel_of
 from icsort.hw.netlist import generator
 from tests.hw.networks import Basic, BranchNetwork, Inverted, Network, make_package
 
@@ -100,12 +101,16 @@ class Tiny:
 
 
 def ways(inventory: optimizer.Inventory, node: cycles.Node) -> Iterator[folding.Folding]:
-    """Every PE and SIMD of a layer, every PE of its thresholds; products in LUTs."""
+    """Every PE and SIMD of a layer, every PE of its thresholds; products in LUTs, or adders in place of them."""
     graph = inventory.graph
     rows, elements = (node.rows, node.elements) if node.op == "MVAU" else (node.channels, node.taps)
     behind = graph.consumer.get(node.outputs[0])
-    for pe, simd in product(folding.divisors(rows), folding.divisors(elements)):
-        unit: folding.Unit = {"PE": pe, "SIMD": simd, "ram_style": "distributed", "mult_style": "lut"}
+    shapes = [(pe, simd, "lut") for pe, simd in product(folding.divisors(rows), folding.divisors(elements))]
+    shapes += [(rows, elements, style) for style in folding.ADDER_STYLES]
+    for pe, simd, style in shapes:
+        unit: folding.Unit = {"PE": pe, "SIMD": simd, "ram_style": "distributed", "mult_style": style}
+        if kernel_of(node, unit).refuses(node, unit):
+            continue
         if behind is None or behind.op != "Thresholding":
             yield {node.name: unit}
             continue
@@ -130,6 +135,8 @@ def tiny(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         slices = [
             inventory.amounts(node, {**whole[node.name], "mult_style": "dsp"})
             - inventory.amounts(node, whole[node.name])
+            if whole[node.name]["mult_style"] == "lut"
+            else np.zeros(4)
             for node in layers
         ]
         for used in product((0, 1), repeat=len(layers)):

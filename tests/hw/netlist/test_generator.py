@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+import json
 import os
 import re
 import subprocess
@@ -10,6 +11,7 @@ from qonnx.core.datatype import DataType
 from qonnx.core.modelwrapper import ModelWrapper
 
 from icsort.errors import IcsortError
+from icsort.hw.compile import compile_package
 from icsort.hw.frontend.convert import HW_DOMAIN, HardwareGraph
 from icsort.hw.kernels import kernel_of, read_node
 from icsort.hw.kernels.kernel import pack
@@ -29,7 +31,9 @@ def decode(path, per_word, bits):
     return np.array(rows)
 
 
-def test_memory_files_hold_the_graphs_weights(build):
+def test_memory_files_hold_the_graphs_weights(package, tmp_path):
+    (tmp_path / "folding.json").write_text(json.dumps({f"MVAU_{n}": {"mult_style": "lut"} for n in range(3)}))
+    build = compile_package(package, tmp_path / "build", folding=tmp_path / "folding.json")
     graph = ModelWrapper(str(build.graph))
     tensors = {node.name: graph.get_initializer(node.input[1]) for node in graph.graph.node if len(node.input) > 1}
     seen = 0
@@ -156,7 +160,8 @@ def test_each_instance_says_which_layer_it_is_of(build):
     text = (build.folder / "rtl" / "icsort_net.sv").read_text()
     for layer in build.layers:
         comment = f"// {layer.name}, from layer '{layer.source}'\n"
-        pattern = rf"{comment}  {layer.kernel} #\((?:[^;]*?)\) u_{layer.instance} \("
+        module = rf"{layer.kernel} #\((?:[^;]*?)\)" if layer.kernel != "constant_mvau" else layer.instance
+        pattern = rf"{comment}  {module} u_{layer.instance} \("
         assert re.search(pattern, text), layer
         assert re.search(rf"\.DEPTH +\({layer.fifo_depths[0]}\),\n[^;]*?\n  \) u_{layer.instance}_fifo ", text), layer
 
