@@ -172,9 +172,9 @@ def _positive(inputs: int, low: int, high: int, adders: list[Adder], terms: list
     outputs = []
     for value, shift, negative in terms:
         if negative and value != ZERO:
-            adder = adders[value - inputs] if value >= inputs else None
-            if adder is not None and adder.minus and uses[value] == 1:
-                adders[value - inputs] = Adder(adder.right, adder.right_shift, adder.left, adder.left_shift, True)
+            made = adders[value - inputs] if value >= inputs else None
+            if made is not None and made.minus and uses[value] == 1:
+                adders[value - inputs] = Adder(made.right, made.right_shift, made.left, made.left_shift, True)
             else:
                 adders.append(Adder(ZERO, 0, value, 0, True))
                 value = inputs + len(adders) - 1
@@ -215,8 +215,8 @@ def _scheduled(graph: Graph) -> Stages:
                     best = needed, tried
             assert best is not None
             time[value] = best[1]
-    values = range(len(time))
-    return Stages(tuple(map(stage, values)), tuple(map(last, values)), count)
+    every = range(len(time))
+    return Stages(tuple(map(stage, every)), tuple(map(last, every)), count)
 
 
 def counts(graph: Graph) -> Mapping[str, int]:

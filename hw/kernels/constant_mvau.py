@@ -6,28 +6,41 @@ bit, with adders that are narrower.
 """
 
 import random
-from collections.abc import Iterable
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from icsort.hw.kernels import adder_graph
 from icsort.hw.kernels.fabric import Use, counter_bits, lut_ram
 from icsort.hw.kernels.finn import Integers
-from icsort.hw.kernels.kernel import Bound, Memory, Node, Parameters, Sample, Unit
-from icsort.hw.kernels.mvau import Mvau
+from icsort.hw.kernels.kernel import Bound, LayerKernel, Node, Parameters, Sample, Unit
+from icsort.hw.kernels.mvau import read_matrix
 from icsort.hw.kernels.streams import Step, Stream, after_the_one_before, serve
 
+if TYPE_CHECKING:
+    from onnx import NodeProto
+    from qonnx.core.modelwrapper import ModelWrapper
 
-class ConstantMvau(Mvau):
+
+class ConstantMvau(LayerKernel):
     name = "constant_mvau"
     parts = ("fifo",)
-    shares_costs_of = ""
+    finn_op = "MVAU"
+    gives_logits = True
     defaults: ClassVar = {"DIGITS": 1, "DELAY": 2, "ADDER_BITS": 0, "REGISTER_BITS": 0}
     draws = 10
 
+    def read(self, model: "ModelWrapper", proto: "NodeProto", node: Node) -> Node:
+        return read_matrix(model, proto, node)
+
     def folds(self, unit: Unit) -> bool:
         return unit.get("mult_style") in adder_graph.STYLES
+
+    def limits(self, node: Node) -> dict[str, int]:
+        return {"PE": node.rows, "SIMD": node.elements}
+
+    def in_lanes(self, node: Node, unit: Unit) -> int:
+        return node.columns
 
     def refuses(self, node: Node, unit: Unit) -> str:
         rows, columns = node.rows, node.columns
@@ -52,9 +65,6 @@ class ConstantMvau(Mvau):
             "MW": node.columns, "MH": node.rows, "ACT_BITS": node.parameters["ACT_BITS"],
             "ACC_BITS": node.parameters["ACC_BITS"], "DIGITS": digits, **adder_graph.counts(_graph(node, digits)),
         }  # fmt: skip
-
-    def memory(self, node: Node, unit: Unit) -> Memory | None:
-        return None
 
     def source(self, node: Node, unit: Unit, name: str) -> str:
         return module(name, self.parameters(node, unit, ""), _graph(node, _digits(node, unit)))
@@ -88,9 +98,6 @@ class ConstantMvau(Mvau):
             "DIGITS": digits, **adder_graph.counts(graph),
         }  # fmt: skip
         return Sample(parameters, source=module("sample", parameters, graph))
-
-    def samples(self) -> Iterable[Sample]:
-        return ()
 
 
 def module(name: str, p: Parameters, graph: adder_graph.Graph) -> str:

@@ -29,20 +29,7 @@ class Mvau(dot_product.DotProductKernel):
     draws = 18
 
     def read(self, model: "ModelWrapper", proto: "NodeProto", node: Node) -> Node:
-        get = attributes(proto)
-        if not get("noActivation") or get("binaryXnorMode"):
-            raise NotCoveredError("thresholds or XNOR inside the matrix unit are not covered")
-        weights, weight_bits = dot_product.stored_weights(model, proto)
-        parameters = dot_product.operand_parameters(model, proto, weight_bits)
-        return replace(
-            node,
-            rows=get("MH"),
-            columns=get("MW"),
-            whole=get("MW") == shape(model, proto.input[0])[-1],
-            parameters=parameters,
-            out_bits=parameters["ACC_BITS"],
-            constants=weights.T,
-        )
+        return read_matrix(model, proto, node)
 
     def folds(self, unit: Unit) -> bool:
         return unit.get("mult_style") not in adder_graph.STYLES
@@ -113,3 +100,21 @@ class Mvau(dot_product.DotProductKernel):
                         "ACC_BITS": act + weight + 3, "RAM_STYLE": "block", "MULT_STYLE": "lut",
                     }  # fmt: skip
                     yield Sample(parameters, "WEIGHTS_FILE", words, 4 * simd * weight)
+
+
+def read_matrix(model: "ModelWrapper", proto: "NodeProto", node: Node) -> Node:
+    """`node` with the matrix, for every kernel that multiplies by it. Raises NotCoveredError."""
+    get = attributes(proto)
+    if not get("noActivation") or get("binaryXnorMode"):
+        raise NotCoveredError("thresholds or XNOR inside the matrix unit are not covered")
+    weights, weight_bits = dot_product.stored_weights(model, proto)
+    parameters = dot_product.operand_parameters(model, proto, weight_bits)
+    return replace(
+        node,
+        rows=get("MH"),
+        columns=get("MW"),
+        whole=get("MW") == shape(model, proto.input[0])[-1],
+        parameters=parameters,
+        out_bits=parameters["ACC_BITS"],
+        constants=weights.T,
+    )
