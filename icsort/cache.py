@@ -3,10 +3,12 @@
 
 import errno
 import hashlib
+import json
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock
 from platformdirs import user_cache_path
@@ -14,6 +16,7 @@ from platformdirs import user_cache_path
 from icsort.errors import IcsortError
 
 VARIABLE = "ICSORT_CACHE"
+MADE_FILE = "made.json"  # beside a kept file: its hash, and what else is known of its making
 
 
 def cache_root() -> Path:
@@ -53,6 +56,30 @@ def cache_entry(kind: str, key: Iterable[bytes]) -> Iterator[Path]:
         raise IcsortError(
             f"{root}: the cache cannot be written ({error.strerror or error}); set {VARIABLE} to another folder"
         ) from None
+
+
+def keep(part: Path, file: Path, **known: float) -> None:
+    """Make a file that was written whole, `part`, the kept one of its folder. known: numbers that stay beside it."""
+    part.replace(file)
+    (file.parent / MADE_FILE).write_text(json.dumps({"sha256": _sha256(file), **known}))
+
+
+def is_whole(file: Path) -> bool:
+    """Whether a file is there and is what was once kept: whoever was killed, or wrote to it, left another."""
+    try:
+        return bool(known_of(file)["sha256"] == _sha256(file))
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return False
+
+
+def known_of(file: Path) -> dict[str, Any]:
+    """What `keep` wrote beside a file."""
+    contents: dict[str, Any] = json.loads((file.parent / MADE_FILE).read_text())
+    return contents
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _concerns(path: Path, root: Path) -> bool:

@@ -6,8 +6,6 @@ package's `bin/` is put on PATH here, once, for everybody.
 """
 
 import contextlib
-import hashlib
-import json
 import os
 import re
 import resource
@@ -20,12 +18,11 @@ from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
-from icsort.cache import cache_entry, cache_root
+from icsort.cache import cache_entry, cache_root, is_whole, keep, known_of
 from icsort.errors import IcsortError
 
 HARNESS = Path(__file__).parent / "harness.h"
 OPTIONS = ["-O3", "--x-assign", "fast", "--assert", "-Wno-fatal"]
-MADE_FILE = "made.json"  # beside an executable: its hash, and the processor time that it took
 # Slow files run once, at the start; what they are compiled for is to be compiled soon.
 COMPILER_OPTIONS = ["OPT_FAST=-O2", "OPT_SLOW=-O0", "OPT_GLOBAL=-O1"]
 # Ten thousands of cells leave pins open, each of which would be told of; whether a function is long is asked anew with
@@ -78,8 +75,8 @@ def compile_program(
     key = [version("verilator").encode(), repr((top, options, compiler_options, libraries)).encode()]
     key += [path.read_bytes() for path in files]
     with cache_entry(kind, key) as folder:
-        executable, made = folder / top, folder / MADE_FILE
-        if _is_whole(executable, made):
+        executable = folder / top
+        if is_whole(executable):
             return executable
         began = _children_seconds()
         with _workshop(folder) as workshop:
@@ -105,15 +102,13 @@ def compile_program(
                 )
                 raise IcsortError(f"Verilator could not compile {top}, see {log}: {first}")
             shutil.copy2(workshop / "obj" / top, folder / "partial")
-        (folder / "partial").replace(executable)
-        record = {"sha256": _sha256(executable), "seconds": round(_children_seconds() - began, 1)}
-        made.write_text(json.dumps(record))
+        keep(folder / "partial", executable, seconds=round(_children_seconds() - began, 1))
     return executable
 
 
 def compile_seconds(executable: Path) -> float:
     """Processor time that it took to make an executable of `compile_program`."""
-    return float(json.loads((executable.parent / MADE_FILE).read_text())["seconds"])
+    return float(known_of(executable)["seconds"])
 
 
 def is_make_safe(path: Path) -> bool:
@@ -141,18 +136,6 @@ def _make_environment(workshop: Path) -> dict[str, str]:
         (workshop / "verilator").symlink_to(root)
         variables["VERILATOR_ROOT"] = str(workshop / "verilator")
     return variables
-
-
-def _is_whole(executable: Path, made: Path) -> bool:
-    """Whether an executable is there and is what was once written."""
-    try:
-        return bool(json.loads(made.read_text())["sha256"] == _sha256(executable))
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
-        return False
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _children_seconds() -> float:
