@@ -227,9 +227,9 @@ def _compile_into(
         tools=tools,
     )
     progress("write")
-    for name in (manifest.MODEL_FILE, manifest.MANIFEST_FILE, KNOWN_FILE):
-        if name != KNOWN_FILE or (package / name).is_file():
-            shutil.copyfile(package / name, folder / name)
+    further = [name for name in (KNOWN_FILE, manifest.CELLS_FILE) if (package / name).is_file()]
+    for name in (manifest.MODEL_FILE, manifest.MANIFEST_FILE, *further):
+        shutil.copyfile(package / name, folder / name)
     graph.model.save(str(folder / GRAPH_FILE))
     files: dict[str, bytes] = {f"rtl/{name}": contents for name, contents in library.items()}
     files |= {f"rtl/kernels/{name}.sv": text.encode() for name, text in network.sources.items()}

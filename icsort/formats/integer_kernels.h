@@ -52,6 +52,18 @@ struct Windows {
   int count() const { return int(begins.size()); }
 };
 
+// The first `wanted` results of each pixel, the pixels `pitch` elements apart.
+template <int COUNT, int PIXELS, class T>
+void store(const T (&results)[PIXELS][COUNT], int wanted, T* to, int pitch) {
+  const size_t bytes = size_t(wanted) * sizeof(T);
+  for (int p = 0; p < PIXELS; ++p, to += pitch) {
+    if (wanted >= COUNT) std::memcpy(to, results[p], sizeof results[p]);
+    else if (bytes == 16) std::memcpy(to, results[p], 16);  // of so many, without a call
+    else if (bytes == 32) std::memcpy(to, results[p], 32);
+    else std::memcpy(to, results[p], bytes);
+  }
+}
+
 // OUT_BIAS + the number of thresholds that a value reaches, channel by channel.
 class Thresholds {
  public:
@@ -70,34 +82,38 @@ class Thresholds {
     for (size_t i = 0; i < sorted_.size(); ++i) narrow_[i] = int16_t(std::clamp(sorted_[i], -32768, 32767));
   }
 
-  // COUNT sums of the channels from `channel` on; the first `wanted` results are stored.
-  template <int BYTES, int COUNT, class Sum, class Out>
-  void apply(const Sum* sums, int channel, int wanted, Out* to) const {
-    alignas(64) Out out[COUNT];
+  // COUNT sums of the channels from `channel` on, of each of several pixels; the first `wanted` results of a pixel are
+  // stored, those of the next one `pitch` elements behind.
+  template <int BYTES, int COUNT, int PIXELS, class Sum, class Out>
+  void apply(const Sum (&sums)[PIXELS][COUNT], int channel, int wanted, Out* to, int pitch) const {
+    alignas(64) Out out[PIXELS][COUNT];
     if (steps_ <= LINEAR_STEPS) {
       using V = Vector<Sum, BYTES>;
-      const Sum* row = first<Sum>() + channel;
       for (int i = 0; i < COUNT; i += V::LANES) {
-        const typename V::Type sum = V::load(sums + i);
-        typename V::Type count = {};
-        for (int s = 0; s < steps_; ++s) count -= sum >= V::load(row + size_t(s) * pitch_ + i);
-        alignas(64) Sum counts[V::LANES];
-        std::memcpy(counts, &count, sizeof counts);
-        for (int lane = 0; lane < V::LANES; ++lane) out[i + lane] = Out(counts[lane] + bias_);
+        typename V::Type sum[PIXELS], count[PIXELS] = {};
+        for (int p = 0; p < PIXELS; ++p) sum[p] = V::load(sums[p] + i);
+        const Sum* row = first<Sum>() + channel + i;
+        for (int s = 0; s < steps_; ++s, row += pitch_) {
+          const typename V::Type threshold = V::load(row);
+          for (int p = 0; p < PIXELS; ++p) count[p] -= sum[p] >= threshold;
+        }
+        for (int p = 0; p < PIXELS; ++p) {
+          alignas(64) Sum counts[V::LANES];
+          std::memcpy(counts, &count[p], sizeof counts);
+          for (int lane = 0; lane < V::LANES; ++lane) out[p][i + lane] = Out(counts[lane] + bias_);
+        }
       }
     } else {
-      int32_t position[COUNT] = {};
       const int32_t* row = sorted_.data() + channel;
-      for (int half = size_ / 2; half > 0; half /= 2)
-        for (int i = 0; i < COUNT; ++i)
-          position[i] += sums[i] >= row[size_t(position[i] + half - 1) * pitch_ + i] ? half : 0;
-      for (int i = 0; i < COUNT; ++i) out[i] = Out(position[i] + bias_);
+      for (int p = 0; p < PIXELS; ++p) {
+        int32_t position[COUNT] = {};
+        for (int half = size_ / 2; half > 0; half /= 2)
+          for (int i = 0; i < COUNT; ++i)
+            position[i] += sums[p][i] >= row[(position[i] + half - 1) * pitch_ + i] ? half : 0;
+        for (int i = 0; i < COUNT; ++i) out[p][i] = Out(position[i] + bias_);
+      }
     }
-    if (wanted >= COUNT) {
-      std::memcpy(to, out, sizeof out);
-    } else {
-      std::memcpy(to, out, wanted * sizeof(Out));
-    }
+    store(out, wanted, to, pitch);
   }
 
   int32_t of(int channel, int32_t value) const {
@@ -119,58 +135,55 @@ class Thresholds {
 
 // Sums as they are.
 struct Plain {
-  template <int BYTES, int COUNT, class Sum, class Out>
-  void apply(const Sum* sums, int, int wanted, Out* to) const {
-    for (int i = 0; i < std::min(wanted, COUNT); ++i) to[i] = Out(sums[i]);
+  template <int BYTES, int COUNT, int PIXELS, class Sum, class Out>
+  void apply(const Sum (&sums)[PIXELS][COUNT], int, int wanted, Out* to, int pitch) const {
+    store(sums, wanted, to, pitch);
   }
 };
 
+// Rows of a matrix whose sums are in registers at once: half a register, one or two.
+template <class Factor>
+constexpr int block(int rows) {
+  const int lanes = VECTOR / int(sizeof(Factor));
+  return rows <= lanes / 2 ? lanes / 2 : rows <= lanes ? lanes : 2 * lanes;
+}
+
 // A matrix times each window or vector. Sum: of the result. Factor: of weights and of products, which are summed in this
-// type `chunk` at a time.
-template <class In, class Factor, class Sum, class Out, class After>
+// type `chunk` at a time. BLOCK: of the rows.
+template <class In, class Factor, class Sum, class Out, class After, int BLOCK>
 class Matrix {
+  static constexpr int BYTES = BLOCK * int(sizeof(Factor)) < VECTOR ? VECTOR / 2 : VECTOR;
+  static constexpr int VECTORS = BLOCK * int(sizeof(Factor)) / BYTES;
+
  public:
   // weights: (rows, columns), columns as windows lie; offsets: (rows,) what each sum begins with.
   Matrix(Windows windows, int rows, int chunk, const int32_t* weights, const int32_t* offsets, After after)
       : windows_(std::move(windows)), rows_(rows), chunk_(chunk), after_(std::move(after)) {
-    const int columns = windows_.rows * windows_.run, lanes = VECTOR / int(sizeof(Factor));
-    block_ = rows <= lanes / 2 ? lanes / 2 : rows <= lanes ? lanes : 2 * lanes;
-    const int blocks = (rows + block_ - 1) / block_;
-    weights_.assign(size_t(blocks) * columns * block_, 0);
-    offsets_.assign(size_t(blocks) * block_, 0);
+    const int columns = windows_.rows * windows_.run, blocks = (rows + BLOCK - 1) / BLOCK;
+    weights_.assign(size_t(blocks) * columns * BLOCK, 0);
+    offsets_.assign(size_t(blocks) * BLOCK, 0);
     for (int row = 0; row < rows; ++row) {
       offsets_[row] = Sum(offsets[row]);
       for (int column = 0; column < columns; ++column)
-        weights_[(size_t(row / block_) * columns + column) * block_ + row % block_] =
+        weights_[(size_t(row / BLOCK) * columns + column) * BLOCK + row % BLOCK] =
             Factor(weights[size_t(row) * columns + column]);
     }
   }
 
   void run(const In* in, Out* out) const {
-    const int lanes = VECTOR / int(sizeof(Factor));
-    if (block_ == 2 * lanes) blocks<VECTOR, 2>(in, out);
-    else if (block_ == lanes) blocks<VECTOR, 1>(in, out);
-    else blocks<VECTOR / 2, 1>(in, out);
-  }
-
- private:
-  template <int BYTES, int VECTORS>
-  void blocks(const In* in, Out* out) const {
     const int columns = windows_.rows * windows_.run;
-    for (int row = 0; row < rows_; row += block_) {
+    for (int row = 0; row < rows_; row += BLOCK) {
       const Factor* weights = weights_.data() + size_t(row) * columns;
-      int pixel = 0;
-      pixel = group<BYTES, VECTORS, GROUP>(in, out, weights, row, pixel);
-      if constexpr (GROUP > 4) pixel = group<BYTES, VECTORS, 4>(in, out, weights, row, pixel);
-      pixel = group<BYTES, VECTORS, 2>(in, out, weights, row, pixel);
-      group<BYTES, VECTORS, 1>(in, out, weights, row, pixel);
+      int pixel = group<GROUP>(in, out, weights, row, 0);
+      if constexpr (GROUP > 4) pixel = group<4>(in, out, weights, row, pixel);
+      group<1>(in, out, weights, row, group<2>(in, out, weights, row, pixel));
     }
   }
 
-  template <int BYTES, int VECTORS, int PIXELS>
+ private:
+  template <int PIXELS>
   int group(const In* in, Out* out, const Factor* weights, int row, int pixel) const {
     using V = Vector<Factor, BYTES>;
-    constexpr int BLOCK = VECTORS * V::LANES;
     for (; pixel + PIXELS <= windows_.count(); pixel += PIXELS) {
       alignas(64) Sum sums[PIXELS][BLOCK];
       for (int p = 0; p < PIXELS; ++p) std::memcpy(sums[p], &offsets_[row], sizeof sums[p]);
@@ -194,14 +207,13 @@ class Matrix {
           }
         }
       }
-      for (int p = 0; p < PIXELS; ++p)
-        after_.template apply<BYTES, BLOCK>(sums[p], row, rows_ - row, out + size_t(pixel + p) * rows_ + row);
+      after_.template apply<BYTES>(sums, row, rows_ - row, out + size_t(pixel) * rows_ + row, rows_);
     }
     return pixel;
   }
 
   Windows windows_;
-  int rows_, chunk_, block_;
+  int rows_, chunk_;
   std::vector<Factor> weights_;  // (block of rows, column, row)
   std::vector<Sum> offsets_;
   After after_;
@@ -225,26 +237,35 @@ class Depthwise {
   }
 
   void run(const In* in, Out* out) const {
-    using V = Vector<Sum, VECTOR>;
-    constexpr int BLOCK = V::LANES;
-    for (int channel = 0; channel < channels_; channel += BLOCK) {
-      for (int pixel = 0; pixel < windows_.count(); ++pixel) {
-        const In* from = in + windows_.begins[pixel] + channel;
-        typename V::Type sum = V::load(offsets_.data() + channel);
-        for (size_t tap = 0; tap < places_.size(); ++tap) {
-          alignas(64) Sum values[BLOCK];
-          for (int i = 0; i < BLOCK; ++i) values[i] = Sum(from[places_[tap] + i]);
-          sum += V::load(values) * V::load(weights_.data() + tap * pitch_ + channel);
-        }
-        alignas(64) Sum sums[BLOCK];
-        std::memcpy(sums, &sum, sizeof sums);
-        after_.template apply<VECTOR, BLOCK>(sums, channel, channels_ - channel,
-                                             out + size_t(pixel) * channels_ + channel);
-      }
-    }
+    for (int channel = 0; channel < channels_; channel += VECTOR / int(sizeof(Sum)))
+      group<1>(in, out, channel, group<4>(in, out, channel, 0));
   }
 
  private:
+  template <int PIXELS>
+  int group(const In* in, Out* out, int channel, int pixel) const {
+    using V = Vector<Sum, VECTOR>;
+    constexpr int BLOCK = V::LANES;
+    for (; pixel + PIXELS <= windows_.count(); pixel += PIXELS) {
+      typename V::Type sum[PIXELS];
+      for (int p = 0; p < PIXELS; ++p) sum[p] = V::load(offsets_.data() + channel);
+      for (size_t tap = 0; tap < places_.size(); ++tap) {
+        const typename V::Type weight = V::load(weights_.data() + tap * pitch_ + channel);
+        for (int p = 0; p < PIXELS; ++p) {
+          const In* from = in + windows_.begins[pixel + p] + channel + places_[tap];  // one address: no index may wrap
+          alignas(64) Sum values[BLOCK];
+          for (int i = 0; i < BLOCK; ++i) values[i] = Sum(from[i]);
+          sum[p] += V::load(values) * weight;
+        }
+      }
+      alignas(64) Sum sums[PIXELS][BLOCK];
+      std::memcpy(sums, sum, sizeof sums);
+      after_.template apply<VECTOR>(sums, channel, channels_ - channel, out + size_t(pixel) * channels_ + channel,
+                                    channels_);
+    }
+    return pixel;
+  }
+
   Windows windows_;
   int channels_, pitch_;
   std::vector<int32_t> places_;
@@ -272,10 +293,13 @@ class Threshold {
       return;
     }
     constexpr int BLOCK = VECTOR / int(sizeof(In));
-    for (int pixel = 0; pixel < pixels_; ++pixel)
-      for (int c = 0; c < channels_; c += BLOCK)
-        thresholds_.template apply<VECTOR, BLOCK>(in + size_t(pixel) * channels_ + c, c, channels_ - c,
-                                                  out + size_t(pixel) * channels_ + c);
+    for (int pixel = 0; pixel < pixels_; ++pixel, in += channels_, out += channels_) {
+      for (int c = 0; c < channels_; c += BLOCK) {
+        alignas(64) In values[1][BLOCK];
+        std::memcpy(values, in + c, sizeof values);
+        thresholds_.template apply<VECTOR>(values, c, channels_ - c, out + c, channels_);
+      }
+    }
   }
 
  private:

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from icsort.cache import cache_entry, is_whole, keep
+from icsort.cache import VARIABLE, cache_entry, is_whole, keep
 from icsort.errors import IcsortError
 from icsort.formats.integer_source import Elements, source
 from icsort.formats.netlist import Netlist
@@ -39,7 +39,11 @@ class IntegerProgram:
     def __init__(self, netlist: Netlist, memories: Path, image: Elements) -> None:
         written = source(netlist, memories, image)
         self._input, self._output = written.input, written.output
-        self._library = ctypes.CDLL(str(compile_program(written.text)))
+        library = compile_program(written.text)
+        try:
+            self._library = ctypes.CDLL(str(library))
+        except OSError as error:
+            raise IcsortError(f"{library}: cannot be loaded ({error}); set {VARIABLE} to another folder") from None
         self._library.integer_open.restype = ctypes.c_void_p
         self._library.integer_run.argtypes = (ctypes.c_void_p, ctypes.c_int64, _INTEGERS, _INTEGERS)
         self._library.integer_close.argtypes = (ctypes.c_void_p,)
@@ -65,8 +69,8 @@ def compile_program(text: str) -> Path:
     path = shutil.which(COMPILER)
     if path is None:
         raise IcsortError(
-            f"{COMPILER} not found, which the build's network is compiled with: on Debian, apt-get install g++; or give "
-            "the model package in place of the build"
+            f"{COMPILER} not found, which a build's network is compiled with: on Debian, apt-get install g++; or give "
+            "`icsort evaluate` and `icsort classify` the model package, which needs none"
         )
     version = _output([path, "--version"])
     machine = _output([path, "-march=native", "-dM", "-E", "-x", "c++", "-"])

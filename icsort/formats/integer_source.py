@@ -212,7 +212,7 @@ class _Writer:
             kind = f"Depthwise<{taken.type}, {factor}, {out.type}, {after}>"
             start = f"{windows}, {rows}, {data}, {arguments}"
         else:
-            kind = f"Matrix<{taken.type}, {factor}, {sums.type}, {out.type}, {after}>"
+            kind = f"Matrix<{taken.type}, {factor}, {sums.type}, {out.type}, {after}, block<{factor}>({rows})>"
             start = f"{windows}, {rows}, {chunk}, {data}, {arguments}"
         self.kernel(instance, kind, start, self.variable(stream), into)
 
