@@ -2,8 +2,8 @@
 """A build folder and its description, `build.json`: what was compiled for which board, and what is predicted of it.
 
 A build folder is self-contained: graph.onnx (FINN's hardware graph), model.onnx and manifest.json (the package, and
-known.npz and cells.npz where it has them), rtl/ (generated and library), mem/ (weights and thresholds, which the RTL reads as
-mem/NAME.hex from the folder it runs in), files.f, build.json. Nothing in it names a file outside.
+known.npz and cells.npz where it has them), rtl/ (generated and library), mem/ (weights and thresholds, which the RTL
+reads as mem/NAME.hex from the folder it runs in), files.f, build.json. Nothing in it names a file outside.
 """
 
 import json

@@ -30,8 +30,8 @@ QUANTIZERS = {"Quant", "BipolarQuant", "Trunc", "IntQuant", "FloatQuant"}
 
 
 class IntegerNetwork:
-    """The network of a model package, or of a build. Raises IcsortError for a package that manifest.load or ONNX Runtime
-    refuses, and for a build as load_build and IntegerProgram do."""
+    """The network of a model package, or of a build. Raises IcsortError for a package that manifest.load or ONNX
+    Runtime refuses, and for a build as load_build and IntegerProgram do."""
 
     def __init__(self, package: Path, threads: int = 1) -> None:
         self.manifest = manifest.load(package)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A netlist's network as a compiled program in this process: integers in, integers out, equal to its RTL's.
 
-The C++ of `integer_source` is compiled for this machine once and kept by its content, the compiler and what the compiler
-says of the processor: a cache that machines share has a program for each kind.
+The C++ of `integer_source` is compiled for this machine once and kept by its content, the compiler and what the
+compiler says of the processor: a cache that machines share has a program for each kind.
 """
 
 import ctypes
@@ -65,7 +65,8 @@ class IntegerProgram:
 
 
 def compile_program(text: str) -> Path:
-    """Shared library of a generated source, compiled once. Raises IcsortError where the compiler is missing or fails."""
+    """Shared library of a generated source, compiled once. Raises IcsortError where the compiler is missing or fails,
+    or the cache cannot be written."""
     path = shutil.which(COMPILER)
     if path is None:
         raise IcsortError(

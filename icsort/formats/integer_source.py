@@ -2,9 +2,9 @@
 """From the netlist of a build, the one that its RTL is written from, to C++ that computes the same without a clock.
 
 FIFOs and width converters change no element and are gone, a window generator and the thresholds behind a product are
-part of that product. `integer_kernels.h` has the arithmetic; what is written here is which kernel takes which stream, in
-which shape and in integers of how many bits. Weights, thresholds and addends are not in the source: they are read from
-the files that the RTL reads, so that networks of one shape share a program.
+part of that product. `integer_kernels.h` has the arithmetic; what is written here is which kernel takes which stream,
+in which shape and in integers of how many bits. Weights, thresholds and addends are not in the source: they are read
+from the files that the RTL reads, so that networks of one shape share a program.
 """
 
 from collections.abc import Callable
@@ -45,7 +45,7 @@ class Elements:
 
 @dataclass
 class Source:
-    """text: of the C++ file. constants: what its `integer_open` takes, in order. input, output: elements of an image."""
+    """text: of the C++ file. constants: what its `integer_open` takes, in order. input, output: elements an image."""
 
     text: str
     constants: list[Integers]
