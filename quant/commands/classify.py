@@ -26,7 +26,7 @@ def classify(
 ) -> None:
     """Give cells without labels their class and posteriors.
 
-    In the integer arithmetic of the FPGA.
+    In the integer arithmetic of the FPGA. A build in place of the package gives the same, by its netlist, compiled: faster.
 
     Example: icsort classify out/package --data events/ --out out/classes.csv
     """

@@ -25,6 +25,7 @@ from icsort.formats.integer_program import IntegerProgram, compile_program
 from icsort.formats.integer_source import Elements, source
 from icsort.formats.netlist import Instance, MemoryFile, Netlist
 from icsort.hw.compile import compile_package
+from icsort.hw.kernels import LAYER_KERNELS
 from icsort.hw.reference import finn_logits, qonnx_logits
 from tests.hw.kernels import finn_node
 from tests.hw.networks import Network, make_package, random_images
@@ -391,6 +392,17 @@ def test_images_of_another_shape(build: Build, images: NDArray[np.uint8]) -> Non
         IntegerNetwork(build.folder).logits(images[:, :, 1:])
     with pytest.raises(IcsortError, match="have 312 elements; the network takes 336"):
         program(build).run(images[:, :, 1:])
+
+
+@pytest.mark.parametrize("name", [kernel.name for kernel in LAYER_KERNELS])
+def test_every_kernel_of_a_layer_has_its_arithmetic(name: str, tmp_path: Path) -> None:
+    """Whatever else is wrong with an instance without parameters, it is known."""
+    instance = Instance(name="x_0", module=name, parameters={}, inputs={"s_axis": "s_axis"}, outputs=("x_0",))
+    netlist = Netlist(input="s_axis", output="s_axis", streams={}, instances=(instance,))
+    try:
+        source(netlist, tmp_path, Elements(4, 8, signed=False))
+    except IcsortError as error:
+        assert "is no kernel" not in str(error)
 
 
 def test_a_kernel_without_arithmetic(build: Build) -> None:
