@@ -4,7 +4,7 @@
 qonnx executes its own graphs node by node, image by image. Here qonnx turns the quantizers into standard ONNX operators
 (QuantToQCDQ) and ONNX Runtime executes the graph, some hundred times as fast. Tests hold the integers to qonnx's.
 
-Of a build, which has a netlist, a compiled program (`integer_program`) gives the logits: integers throughout, and faster.
+Of a build, which has a netlist, a compiled program (`integer_program`) gives the logits: integers throughout, faster.
 """
 
 from functools import cached_property

@@ -26,7 +26,8 @@ def classify(
 ) -> None:
     """Give cells without labels their class and posteriors.
 
-    In the integer arithmetic of the FPGA. A build in place of the package gives the same, by its netlist, compiled: faster.
+    In the integer arithmetic of the FPGA. A build in place of the package gives the same, by its netlist, compiled with
+    c++: faster.
 
     Example: icsort classify out/package --data events/ --out out/classes.csv
     """
