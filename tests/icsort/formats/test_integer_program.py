@@ -101,7 +101,7 @@ def steps(rng: np.random.Generator, sums: Values, channels: int, number: int) ->
     return np.sort(values, axis=1)
 
 
-KINDS = [("UINT4", "INT4"), ("UINT8", "INT8"), ("INT4", "INT3"), ("UINT8", "INT4"), ("BIPOLAR", "BIPOLAR")]
+KINDS = [("UINT4", "INT4"), ("BIPOLAR", "BIPOLAR"), ("UINT8", "INT8"), ("INT4", "INT3"), ("UINT8", "INT4")]
 KINDS += [("UINT2", "BIPOLAR"), ("BIPOLAR", "INT4"), ("INT8", "INT8"), ("UINT16", "INT4")]
 
 
@@ -161,6 +161,18 @@ def test_windows_and_products_and_thresholds(act: str, weight: str, chain: Chain
         "OUT_BIAS": -3,
     }, thresholds.reshape(groups, -1), typed)  # fmt: skip
     np.testing.assert_array_equal(chain.run(images, act), counted.reshape(IMAGES, -1))
+
+
+def test_no_sum_of_large_products_overflows(chain: Chain) -> None:
+    """600 products, all of the largest size: more than 16 bits hold together, and more than one of the parts."""
+    columns = 600
+    vectors = np.full((IMAGES, columns), 15)
+    weights = np.repeat([[7], [-8], [7]], columns, axis=1)
+    chain.add("mvau", {
+        "MW": columns, "MH": 3, "SIMD": columns, "PE": 1, "ACT_BITS": 4, "ACT_SIGNED": 0, "WEIGHT_BITS": 4,
+        "ACC_BITS": 18,
+    }, weights, "INT4")  # fmt: skip
+    np.testing.assert_array_equal(chain.run(vectors, "UINT4"), vectors @ weights.T)
 
 
 @pytest.mark.quick(1)
