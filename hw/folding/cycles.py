@@ -8,7 +8,7 @@ window generators' lines and in FIFOs, and that does not change when its own wor
 FIFOs must be for it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -17,7 +17,7 @@ from qonnx.core.modelwrapper import ModelWrapper
 
 from icsort.hw.kernels import kernel_of, read_node
 from icsort.hw.kernels.kernel import Node, Unit
-from icsort.hw.kernels.streams import FIFO_CYCLES, Step, Stream, Times
+from icsort.hw.kernels.streams import FIFO_CYCLES, Step, Stream, Times, at_pixels
 
 Units = Mapping[str, Unit]
 
@@ -82,12 +82,19 @@ class Prediction:
 @dataclass(frozen=True)
 class Flow:
     """streams: tensor -> as it leaves the FIFO. layers: layer -> (busy cycles a frame, cycle of its last beat).
-    joins: layer -> what arrives at its two inputs. steps: layer -> when it takes its input."""
+    joins: layer -> what arrives at its two inputs. steps: layer -> when it takes its input. arrived: layer -> what it
+    takes, in its own beats."""
 
     streams: dict[str, Stream]
     layers: dict[str, tuple[int, int]]
     joins: dict[str, tuple[Stream, Stream]]
     steps: dict[str, Step]
+    arrived: dict[str, Stream]
+
+    @classmethod
+    def of(cls, graph: Graph, times: Times) -> "Flow":
+        """No layer yet, pixels that come at `times`, cycles (frames, H, W)."""
+        return cls({graph.image: Stream(times, graph.channels)}, {}, {}, {}, {})
 
 
 def arrivals(graph: Graph, line_cycles: int, frames: int) -> Times:
@@ -102,7 +109,7 @@ def predict(graph: Graph, units: Units, line_cycles: int) -> Prediction:
     line_cycles: between the first pixels of two lines, at least the width.
     """
     flow = follow(graph, units, line_cycles)
-    done = latency(graph, flow)
+    done = latency(graph, flow.streams)
     interval = graph.height * line_cycles
     for node in graph.nodes:
         before = graph.producer.get(node.inputs[0])
@@ -117,40 +124,75 @@ def waits(graph: Graph, units: Units) -> bool:
     times = arrivals(graph, graph.width, 1)
     late = int(times[0, -1, -1]) + (1 << 32)
     times[0, -1, -1] = late
-    flow = follow(graph, units, graph.width, Flow({graph.image: Stream(times, graph.channels)}, {}, {}, {}))
-    return latency(graph, flow) >= late
+    flow = follow(graph, units, graph.width, Flow.of(graph, times))
+    return latency(graph, flow.streams) >= late
 
 
-def latency(graph: Graph, flow: Flow) -> int:
+def latency(graph: Graph, streams: Mapping[str, Stream]) -> int:
     """Cycle in which all logits are valid at the output."""
-    return int(flow.streams[graph.logits].converted(graph.classes, graph.classes).times[0, -1, -1])
+    return int(streams[graph.logits].converted(graph.classes, graph.classes).times[0, -1, -1])
 
 
-def follow(
-    graph: Graph, units: Units, line_cycles: int, before: Flow | None = None, first: int = 0, frames: int = 1
-) -> Flow:
-    """Frames through the layers from number `first` on; `before` has what the layers ahead of it gave."""
-    if before is None:
-        before = Flow({graph.image: Stream(arrivals(graph, line_cycles, frames), graph.channels)}, {}, {}, {})
-    streams, layers, joins, steps = {**before.streams}, {**before.layers}, {**before.joins}, {**before.steps}
-    for node in graph.nodes[first:]:
+def follow(graph: Graph, units: Units, line_cycles: int, before: Flow | None = None, frames: int = 1) -> Flow:
+    """Frames through all layers. before: pixels that come at other times than `arrivals` says."""
+    flow = before or Flow.of(graph, arrivals(graph, line_cycles, frames))
+    for node in graph.nodes:
         unit = units[node.name]
-        kernel = kernel_of(node, unit)
-        lanes = kernel.in_lanes(node, unit)
-        arriving = streams[node.inputs[0]].converted(node.elements, lanes)
-        if len(node.inputs) == 2:
-            other = kernel.side_lanes(node, unit)[1]
-            sides = arriving, streams[node.inputs[1]].converted(other * (node.elements // lanes), other)
-            joins[node.name] = sides
-            times = np.maximum(*(side.times for side in sides)) + FIFO_CYCLES
-            arriving = Stream(times, lanes, max(side.spread for side in sides))
-        step = kernel.step(node, unit, arriving)
+        sides = meeting(node, unit, flow.streams)
+        arriving = joined(sides)
+        step = kernel_of(node, unit).step(node, unit, arriving)
         out = step.out.later(FIFO_CYCLES)
-        layers[node.name] = (step.busy, int(out.times[0, -1, -1]))
-        steps[node.name] = step
+        flow.layers[node.name] = (step.busy, int(out.times[0, -1, -1]))
+        flow.steps[node.name], flow.arrived[node.name] = step, arriving
+        if len(sides) == 2:
+            flow.joins[node.name] = sides[0], sides[1]
         for tensor in node.outputs:
-            streams[tensor] = out
-    return Flow(streams, layers, joins, steps)
+            flow.streams[tensor] = out
+    return flow
+
+
+def meeting(node: Node, unit: Unit, streams: Mapping[str, Stream]) -> list[Stream]:
+    """What comes to each input of a layer, in the layer's own beats."""
+    return [
+        streams[tensor].converted(elements, lanes)
+        for tensor, elements, lanes in zip(node.inputs, *_beats(node, unit), strict=True)
+    ]
+
+
+def joined(sides: Sequence[Stream]) -> Stream:
+    """What a layer takes of what comes to its inputs: of two, each beat when both have it, behind their FIFOs."""
+    if len(sides) == 1:
+        return sides[0]
+    times = np.maximum(*(side.times for side in sides)) + FIFO_CYCLES
+    return Stream(times, sides[0].lanes, max(side.spread for side in sides))
+
+
+def _beats(node: Node, unit: Unit) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Elements of a pixel and of a beat at each input of a layer."""
+    lanes = kernel_of(node, unit).side_lanes(node, unit)
+    return tuple(other * (node.elements // lanes[0]) for other in lanes), lanes
+
+
+def left(graph: Graph, units: Units, flow: Flow) -> dict[str, Times]:
+    """Tensor -> cycles that are left until all logits are valid, from when each pixel of it leaves its FIFO.
+
+    flow: one frame through layers folded as `units` says. The latency is the latest of `times + left` over all tensors
+    that cross any cut through the network, whatever their times, as every layer only waits and adds: so what another
+    folding of a few layers makes of the latency is known behind these layers.
+    """
+    behind: dict[str, Times] = {}
+    last = flow.streams[graph.logits]
+    done = at_pixels(np.zeros((1, 1, 1), np.int64), np.s_[:, -1:, -1:], last.times.shape)
+    behind[graph.logits] = last.left_converted(graph.classes, graph.classes, done)
+    for node in reversed(graph.nodes):
+        unit = units[node.name]
+        given = np.maximum.reduce([behind[tensor] for tensor in node.outputs]) + FIFO_CYCLES
+        taken = kernel_of(node, unit).left(node, unit, flow.arrived[node.name], given)
+        if len(node.inputs) == 2:
+            taken = taken + FIFO_CYCLES
+        for tensor, elements, lanes in zip(node.inputs, *_beats(node, unit), strict=True):
+            behind[tensor] = flow.streams[tensor].left_converted(elements, lanes, taken)
+    return behind
 
 
 def held(graph: Graph, units: Units, flow: Flow) -> dict[str, int]:

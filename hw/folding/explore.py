@@ -88,22 +88,25 @@ def explore(
         hardware = front_end(package, model, 1, None, progress).model
         graph = cycles.read(hardware)
         scores = model.accuracy
+        inventories: dict[tuple[str, bool], optimizer.Inventory] = {}  # what boards and rates share
         accuracy = scores.accuracy if scores is not None and scores.cells else None
         for board in descriptions:
             for rate in rates:
                 progress(f"{model.name} on {board.name} at {'full rate' if rate is None else f'{rate:g} cells/s'}")
                 try:
                     target = optimizer.target(board, graph, rate, None, fill)
+                    inventory = _inventory(inventories, graph, target)
                     throughput = fold.complete(
                         graph,
                         fold.finn_throughput(hardware, board.part, target.frame_cycles),
                         target.line_cycles,
                     )
                     asked = target.frame_cycles
-                    points.append(_point(graph, board, target, throughput, (model.name, FINN, accuracy), fill, asked))
+                    finn = _point(inventory, board, target, throughput, (model.name, FINN, accuracy), fill, asked)
+                    points.append(finn)
                     equal = replace(  # no UltraRAM: deep FIFOs would take it whatever the folding
                         target,
-                        budget={**points[-1].resources, "URAM": 0},
+                        budget={**finn.resources, "URAM": 0},
                         limited=True,
                         fill=1.0,
                         all_in=True,
@@ -111,17 +114,31 @@ def explore(
                             target.frame_cycles, cycles.predict(graph, throughput, target.line_cycles).interval
                         ),
                     )
-                    goals = [(OURS, target), (ALL_IN, replace(target, all_in=True)), (EQUAL, equal)]
-                    for kind, goal in goals if target.limited else (goals[0], goals[2]):
-                        chosen, _ = optimizer.fold(graph, goal)
-                        points.append(_point(graph, board, goal, chosen, (model.name, kind, accuracy), fill, asked))
+                    found, _ = optimizer.foldings(inventory, target)
+                    kinds = dict(zip((OURS, ALL_IN), reversed(found), strict=False))  # one of both where the board is no limit
+                    dry = _inventory(inventories, graph, equal)
+                    kinds[EQUAL] = optimizer.foldings(dry, equal)[0][0]
+                    for kind, chosen in kinds.items():
+                        goal, placed = (equal, dry) if kind == EQUAL else (target, inventory)
+                        what = model.name, kind, accuracy
+                        points.append(_point(placed, board, goal, chosen, what, fill, asked))
                 except IcsortError as reason:
                     refused.append((model.name, board.name, str(reason)))
     return Exploration(fill, points, refused)
 
 
+def _inventory(
+    known: dict[tuple[str, bool], optimizer.Inventory], graph: cycles.Graph, target: optimizer.Target
+) -> optimizer.Inventory:
+    """Of a target, that of an earlier one where there was one like it."""
+    key = target.family, target.ultra
+    if key not in known:
+        known[key] = optimizer.Inventory(graph, *key)
+    return known[key]
+
+
 def _point(
-    graph: cycles.Graph,
+    inventory: optimizer.Inventory,
     board: Board,
     target: optimizer.Target,
     folding: fold.Folding,
@@ -129,8 +146,8 @@ def _point(
     fill: Fill,
     asked: int,
 ) -> Point:
-    prediction = cycles.predict(graph, folding, target.line_cycles)
-    total = optimizer.Inventory(graph, target.family, target.ultra).total(folding)
+    prediction = cycles.predict(inventory.graph, folding, target.line_cycles)
+    total = inventory.total(folding)
     clock = board.clock_mhz
     return Point(
         network=what[0],

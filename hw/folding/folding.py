@@ -16,10 +16,10 @@ stops, the slower branch never gets the pixels that it waits for, and nothing ev
 """
 
 import json
-from math import gcd, lcm
+from collections.abc import Mapping
+from math import gcd, lcm, prod
 from pathlib import Path
 
-import numpy as np
 from finn.analysis.fpgadataflow.res_estimation import res_estimation
 from finn.transformation.fpgadataflow.set_folding import SetFolding
 from finn.transformation.fpgadataflow.specialize_layers import SpecializeLayers
@@ -29,14 +29,7 @@ from qonnx.custom_op.registry import getCustomOp
 
 from icsort.errors import IcsortError
 from icsort.formats.fill import RESOURCES
-from icsort.hw.folding.cycles import (
-    FRAMES,
-    Graph,
-    Units,
-    follow,
-    held,
-    held_at_join,
-)
+from icsort.hw.folding.cycles import FRAMES, Graph, Units, follow, held, held_at_join
 from icsort.hw.frontend.passes import quiet
 from icsort.hw.kernels import kernel_of
 from icsort.hw.kernels.adder_graph import STYLES as ADDER_STYLES
@@ -75,39 +68,40 @@ def derive(graph: Graph, chosen: Units) -> Folding:
     folding: Folding = {}
     lanes = {graph.image: graph.channels}  # elements in a beat
     for node in graph.nodes:
-        width = lanes[node.inputs[0]]
-        unit: Unit
-        if node.op in MULTIPLIERS:
-            unit = {**dict.fromkeys(STYLES, "auto"), **chosen[node.name]}
-            if node.op == "VVAU":
-                unit["parallel_window"] = int(unit["SIMD"] != 1)
-            width = int(unit["PE"])
-        elif node.op == "Pool":
-            unit = {"PE": node.channels, "parallel_window": 1}
-            width = node.channels
-        elif node.op == "ConvolutionInputGenerator":
-            style = chosen.get(node.name, {}).get("ram_style", "auto")
-            unit = {**window_unit(graph, node, chosen), "ram_style": style}
-            width = node.elements * int(np.prod(node.kernel)) if unit["parallel_window"] else int(unit["SIMD"])
-        elif node.op == "FMPadding":
-            width = int(window_unit(graph, graph.consumer[node.outputs[0]], chosen)["SIMD"])
-            unit = {"SIMD": width}
-        elif node.op == "ElementwiseAdd":
-            width = max(lanes[tensor] for tensor in node.inputs)
-            unit = {"PE": width}
-        elif node.op == "StreamingConcat":  # whole pixels
-            unit, width = {}, node.channels
-        elif node.op == "Thresholding":
-            unit = {"PE": width, "ram_style": "auto", **chosen.get(node.name, {})}
-            width = int(unit["PE"])
-        else:
-            if node.op == "DuplicateStreams":
-                width = _fork_lanes(graph, node, chosen, width)
-            unit = {"PE": width}
+        unit, width = derived_unit(graph, node, chosen, lanes)
         folding[node.name] = {**unit, **{fifo_key(copy): FIFO_DEPTH for copy in range(len(node.outputs))}}
-        for tensor in node.outputs:
-            lanes[tensor] = width
+        lanes.update(dict.fromkeys(node.outputs, width))
     return folding
+
+
+def derived_unit(graph: Graph, node: Node, chosen: Units, lanes: Mapping[str, int]) -> tuple[Unit, int]:
+    """How a layer is folded, but for FIFOs, and elements in a beat that it gives. lanes: tensor -> those it takes."""
+    width = lanes[node.inputs[0]]
+    unit: Unit
+    if node.op in MULTIPLIERS:
+        unit = {**dict.fromkeys(STYLES, "auto"), **chosen[node.name]}
+        if node.op == "VVAU":
+            unit["parallel_window"] = int(unit["SIMD"] != 1)
+        return unit, int(unit["PE"])
+    if node.op == "Pool":
+        return {"PE": node.channels, "parallel_window": 1}, node.channels
+    if node.op == "ConvolutionInputGenerator":
+        style = chosen.get(node.name, {}).get("ram_style", "auto")
+        unit = {**window_unit(graph, node, chosen), "ram_style": style}
+        return unit, node.elements * prod(node.kernel) if unit["parallel_window"] else int(unit["SIMD"])
+    if node.op == "FMPadding":
+        width = int(window_unit(graph, graph.consumer[node.outputs[0]], chosen)["SIMD"])
+        return {"SIMD": width}, width
+    if node.op == "StreamingConcat":  # whole pixels
+        return {}, node.channels
+    if node.op == "Thresholding":
+        unit = {"PE": width, "ram_style": "auto", **chosen.get(node.name, {})}
+        return unit, int(unit["PE"])
+    if node.op == "ElementwiseAdd":
+        width = max(lanes[tensor] for tensor in node.inputs)
+    elif node.op == "DuplicateStreams":
+        width = _fork_lanes(graph, node, chosen, width)
+    return {"PE": width}, width
 
 
 def _fork_lanes(graph: Graph, node: Node, chosen: Units, width: int) -> int:
@@ -130,7 +124,7 @@ def window_unit(graph: Graph, node: Node, chosen: Units) -> Unit:
         if node.elements % simd == 0:
             return {"SIMD": simd, "parallel_window": 0}
         # Tap by tap as well where that keeps pace, in beats that are joined and split to SIMD.
-        columns, taken = int(np.prod(node.kernel)) * node.elements, consumer.columns // simd * (consumer.rows // pe)
+        columns, taken = prod(node.kernel) * node.elements, consumer.columns // simd * (consumer.rows // pe)
         able = [lanes for lanes in divisors(node.elements) if columns // lanes <= taken]
         if able:
             return {"SIMD": min(able, key=lambda lanes: (lcm(lanes, simd), lanes)), "parallel_window": 0}

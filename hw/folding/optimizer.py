@@ -18,19 +18,21 @@ Resources are those of every kernel, FIFO and width converter that the generator
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache, partial
 from itertools import chain, compress, product
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import Bounds, LinearConstraint, milp
+from scipy.optimize import Bounds, LinearConstraint, linprog, milp
+from scipy.sparse import csr_array
 
 from icsort.errors import IcsortError
 from icsort.formats.board import Board
 from icsort.formats.fill import RESOURCES, Fill, check_fill, share_of, written
 from icsort.formats.netlist import Instance, Netlist
-from icsort.hw.folding.cycles import Flow, Graph, arrivals, follow, latency
+from icsort.hw.folding.advice import fill_that_fits, rate_that_fits
+from icsort.hw.folding.cycles import Graph, arrivals, follow, latency
 from icsort.hw.folding.folding import (
     FIFO_DEPTH,
     JOIN_FIFOS,
@@ -44,6 +46,7 @@ from icsort.hw.folding.folding import (
     window_unit,
 )
 from icsort.hw.folding.resources import family_of, layer_resources
+from icsort.hw.folding.trials import Trials
 from icsort.hw.kernels import kernel_of
 from icsort.hw.kernels.adder_graph import STYLES as ADDER_STYLES
 from icsort.hw.kernels.fifo import fifo
@@ -58,6 +61,9 @@ DSP = RESOURCES.index("DSP")
 REST = 0.01  # what a share of any resource costs, beside one of the fullest
 CYCLES = 10.0  # of latency that are worth the whole of a resource, where all fits
 GAP = 2e-3  # between the solution that is taken and the best one, of the costs
+NEAR = 0.25  # of the gap: options that alone lose more than that are left out at first
+FINE, FEW = 2e-4, 50  # the gap to which what is left is solved, or nodes: far less work, so far more is asked of it
+BLENDS = 1.0, 0.5  # of what each layer may lose where all are as fast as can be: of each start of `spend`
 NODES = 2000  # of a solution's search tree, after which the best that was found is taken
 OPTIMAL, INFEASIBLE = 0, 2  # states that milp ends in; any other: at the limit
 KNEE = 0.05, 20  # of the wait for the logits, or cycles, whichever is more: what the last resources must gain
@@ -73,7 +79,8 @@ class Target:
 
     limited: whether the budget is a limit. If not, a network that needs more is folded as cheaply as its rate allows.
     all_in: every resource that gains a cycle is taken; else, where the budget is a limit, up to the knee alone.
-    line_cycles: between the first pixels of two lines. frame_cycles: between two cells at the required rate.
+    line_cycles: between the first pixels of two lines. frame_cycles: between two cells at the required rate. height,
+    width: of a cell, in beats of the network's input. line_rate: lines a second, None where the rate decides.
     """
 
     board: str
@@ -82,8 +89,32 @@ class Target:
     limited: bool
     line_cycles: int
     frame_cycles: int
+    clock_mhz: float
+    height: int
+    width: int
     fill: Fill = 1.0
     all_in: bool = False
+    line_rate: float | None = None
+
+    @property
+    def pixels(self) -> int:
+        """Beats of a cell."""
+        return self.height * self.width
+
+    def can(self, rate: float) -> bool:
+        """Whether the clock can follow so many cells a second."""
+        asked = self.at(rate)
+        return asked.frame_cycles >= self.pixels and asked.line_cycles >= self.width
+
+    def at(self, rate: float) -> "Target":
+        """The same for another rate, cells a second."""
+        frame_cycles = int(self.clock_mhz * 1e6 / rate)
+        line_cycles = self.line_cycles if self.line_rate else frame_cycles // self.height
+        return replace(self, frame_cycles=frame_cycles, line_cycles=line_cycles)
+
+    def with_fill(self, fill: Fill) -> "Target":
+        """The same with other shares of the board."""
+        return replace(self, fill=fill)
 
     @property
     def ultra(self) -> bool:
@@ -140,7 +171,8 @@ def target(
         )
     limited = board.budget_is == "limit"
     family = family_of(board.part)
-    return Target(board.name, family, board.budget, limited, line_cycles, frame_cycles, fill, all_in)
+    pace, size = (line_cycles, frame_cycles, board.clock_mhz), (graph.height, graph.width)
+    return Target(board.name, family, board.budget, limited, *pace, *size, fill, all_in, line_rate)
 
 
 def resources(netlist: Netlist, family: str) -> tuple[dict[str, dict[str, int]], dict[str, int]]:
@@ -185,7 +217,14 @@ class Inventory:
     def __init__(self, graph: Graph, family: str, ultra: bool = False) -> None:
         self.graph, self.family, self.ultra = graph, family, ultra
         self._bits = {graph.image: graph.consumer[graph.image].in_bits[0]}  # of an element of each tensor
+        self._options: dict[str, list[Option]] = {}
         self._bits |= {tensor: node.out_bits for node in graph.nodes for tensor in node.outputs}
+
+    def options(self, node: Node) -> "list[Option]":
+        """`options` of a layer, listed once."""
+        if node.name not in self._options:
+            self._options[node.name] = options(self, node)
+        return self._options[node.name]
 
     def kernel(self, node: Node, unit: Mapping[str, int | str]) -> tuple[str, dict[str, int | str]]:
         """Kernel and parameters of a layer folded as `unit` says."""
@@ -282,14 +321,25 @@ def fold(graph: Graph, target: Target, progress: StepProgress = lambda _: None) 
     one at its knee.
 
     Raises IcsortError where the budget does not allow the required rate: which resource is short, by how much, and
-    the rate that would fit.
+    the rate, and the share of the board, that would fit.
     """
-    search = _Search(Inventory(graph, target.family, target.ultra), target)
+    found, effort = foldings(Inventory(graph, target.family, target.ultra), target, progress)
+    return found[-1], effort
+
+
+def foldings(
+    inventory: "Inventory", target: Target, progress: StepProgress = lambda _: None
+) -> tuple[list[Folding], Effort]:
+    """As `fold`, of an inventory that several searches may share: the folding with all that gains a cycle and, where
+    the target wants it, the one at its knee behind it."""
+    search = _Search(inventory, target)
+    found = []
     if search.keep_up():
         search.spend(progress)
         if target.limited and not target.all_in:
+            found.append(search.whole())
             search.give_back(progress)
-    return complete(graph, search.chosen(), target.line_cycles), search.effort()
+    return [*found, search.whole()], search.effort()
 
 
 def knee(cycles: int) -> int:
@@ -309,6 +359,8 @@ class _Search:
         self.sites = {node.name: self._options(node) for node in self.graph.nodes if node.op in MULTIPLIERS}
         self.at: dict[str, Option] = {}
         self.solutions: list[_Solution] = []
+        self.totals: dict[tuple[int, ...], Amounts] = {}
+        self.latencies: dict[tuple[int, ...], int] = {}
 
     def effort(self) -> Effort:
         gaps = [solution.gap for solution in self.solutions]
@@ -316,52 +368,122 @@ class _Search:
 
     def _options(self, node: Node) -> list[Option]:
         """Without those that use what the board has none of, unless all do."""
-        everything, none = options(self.inventory, node), self.target.limits == 0
+        everything, none = self.inventory.options(node), self.target.limits == 0
         return [option for option in everything if not option.amounts[none].any()] or everything
+
+    def whole(self) -> Folding:
+        """The folding that the options taken make."""
+        return complete(self.graph, self.chosen(), self.target.line_cycles)
 
     def chosen(self) -> Folding:
         return {name: unit for option in self.at.values() for name, unit in option.units.items()}
 
     def keep_up(self) -> bool:
         """The folding that leaves most room, of those that do a frame in `frame_cycles`. Returns whether it fits."""
-        short = self._cheapest(self.target.frame_cycles)
-        if short is None:
+        slow = self._too_slow()
+        if slow is None and self._cheapest():
             return True
-        if self.at and not self.target.limited:
+        if slow is None and not self.target.limited:
+            self._settle(partial(self._knapsack().emptiest, limit=np.inf))
             return False
         slowest = sum(max(option.busy for option in options) for options in self.sites.values())
-        fits = self.target.frame_cycles
-        while fits < slowest:
-            fits = fits * 5 // 4
-            if self._cheapest(fits) is None:
-                raise IcsortError(f"{short}; what fits takes {fits} cycles a cell")
-        raise IcsortError(f"{short}; it does not fit at any rate")
+        rate = rate_that_fits(self.target, slowest, self._fits)
+        if rate is not None and self.target.at(rate).frame_cycles <= self.target.frame_cycles and self._adopt(rate):
+            return True
+        asked = self.target.clock_mhz * 1e6 / self.target.frame_cycles
+        if rate is not None and rate >= asked:
+            rate = rate_that_fits(self.target, slowest, self._fits, below=asked)
+        short, fill = (slow, None) if slow else self._short()
+        remedy = "it does not fit at any rate" if rate is None else f"what fits is --rate {rate:g}"
+        if fill is not None:
+            remedy += f", or --fill {written(fill)} at this rate"
+        raise IcsortError(f"{short}; {remedy}")
 
-    def _cheapest(self, frame_cycles: int) -> str | None:
-        """Sets `at` to what fills the fullest resource least. Returns what is short where the budget is exceeded."""
+    def _too_slow(self) -> str | None:
+        """The layer that no folding makes fast enough."""
         for name, options in self.sites.items():
-            if min(option.busy for option in options) > frame_cycles:
-                fastest = min(option.busy for option in options)
-                return f"{name} takes {fastest} cycles a cell however it is folded; the rate allows {frame_cycles}"
-        knapsack = _Knapsack(self._able(frame_cycles), self.target.limits)
-        if any(self._settle(partial(knapsack.emptiest, limit=limit)) for limit in (1.0, np.inf)):
+            fastest = min(option.busy for option in options)
+            if fastest > self.target.frame_cycles:
+                allowed = self.target.frame_cycles
+                return f"{name} takes {fastest} cycles a cell however it is folded; the rate allows {allowed}"
+        return None
+
+    def _knapsack(self) -> "_Knapsack":
+        return _Knapsack(self._able(self.target.frame_cycles), self.target.limits)
+
+    def _cheapest(self) -> bool:
+        """Sets `at` to what fills the fullest resource least. Returns whether it fits."""
+        return self._settle(partial(self._knapsack().emptiest, limit=1.0))
+
+    def _fits(self, target: Target) -> bool:
+        """Whether the network fits another target."""
+        probe = _Search(self.inventory, target)
+        fits = probe._too_slow() is None and (not target.limited or probe._cheapest())
+        self.solutions += probe.solutions
+        return fits
+
+    def _adopt(self, rate: float) -> bool:
+        """Take what fits at a higher rate. Returns whether it fits at the target's as well."""
+        probe = _Search(self.inventory, self.target.at(rate))
+        probe._cheapest()
+        self.at = probe.at
+        return bool((self._total() <= self.target.limits).all())
+
+    def _short(self) -> tuple[str, Fill | None]:
+        """What is short: of the resource that lacks least, as little as lets the network fit beside what there is of
+        the others, tried; or all that is exceeded, where no resource alone is short. And the share that would fit."""
+        limits, lacks = self.target.limits, {}
+        for number, key in enumerate(RESOURCES):
+            needed = self._needed(number)
+            if needed is not None:
+                lacks[key] = needed
+        cells = f"for a cell each {self.target.frame_cycles} cycles"
+        if lacks:
+            key = min(lacks, key=lambda key: lacks[key][0] / max(limits[RESOURCES.index(key)], 1.0))
+            needed, at = lacks[key]
+            sizes = {name: option.amounts[RESOURCES.index(key)] for name, option in at.items()}
+            largest = max(sizes, key=lambda name: sizes[name])
+            beside = ", ".join(
+                f"{limit:.0f} {other}" for other, limit in zip(RESOURCES, limits, strict=True) if other != key
+            )
+            text = (
+                f"the network needs {needed:.0f} {key} {cells}, {self.target.has(key)}; {largest} takes "
+                f"{sizes[largest]:.0f}, and there are {beside} beside"
+            )
+        else:
+            self._settle(partial(self._knapsack().emptiest, limit=np.inf))
+            total = self._total()
+            over = [number for number in range(len(RESOURCES)) if total[number] > limits[number]]
+            key = RESOURCES[max(over, key=lambda number: total[number] / max(limits[number], 1.0))]
+            needed = total[RESOURCES.index(key)]
+            text = f"{cells[4:]} the network takes " + ", ".join(
+                f"{total[number]:.0f} {RESOURCES[number]} ({self.target.has(RESOURCES[number])})" for number in over
+            )
+        return text, fill_that_fits(self.target, key, needed, self._fits)
+
+    def _needed(self, number: int) -> tuple[float, dict[str, Option]] | None:
+        """The least of a resource with which the network fits beside what there is of the others, and the options then;
+        None where it does not."""
+        limits = self.target.limits.copy()
+        limits[number] = np.inf
+        probe = _Search(self.inventory, self.target)
+        if not probe._settle(partial(self._knapsack().least, number=number), limits):
             return None
-        total = self._total()
-        worst = int(np.argmax(total / np.maximum(self.target.limits, 1.0)))
-        key = RESOURCES[worst]
-        sizes = {name: option.amounts[worst] for name, option in self.at.items()}
-        largest = max(sizes, key=lambda name: sizes[name])
-        return (
-            f"the network needs {total[worst]:.0f} {key} for a cell each {frame_cycles} cycles, "
-            f"{self.target.has(key)}; {largest} takes {sizes[largest]:.0f}"
-        )
+        needed, at = probe._total()[number], probe.at
+        for _ in range(ROUNDS):
+            limits[number] = needed
+            budget = {key: int(limit) for key, limit in zip(RESOURCES, limits, strict=True)}
+            if self._fits(replace(self.target, budget=budget, fill=1.0)):
+                return needed, at
+            needed = np.ceil(1.01 * needed)
+        return None
 
     def _able(self, frame_cycles: int) -> dict[str, list[Option]]:
         return {name: [o for o in options if o.busy <= frame_cycles] for name, options in self.sites.items()}
 
-    def _settle(self, solve: "Callable[[Amounts], _Solution]") -> bool:
+    def _settle(self, solve: "Callable[[Amounts], _Solution]", limits: Amounts | None = None) -> bool:
         """Sets `at` to a solution for what the layers and the FIFOs and converters between them need. Returns whether
-        all fits.
+        all fits within the target's limits, or others.
 
         What is between them depends on how the layers are folded, so it is counted after each solution.
         """
@@ -373,7 +495,7 @@ class _Search:
                 return False
             self.at = solution.chosen
             total = self._total()
-            if (total <= self.target.limits).all():
+            if (total <= (self.target.limits if limits is None else limits)).all():
                 return True
             between = total - self._layers()
         return False
@@ -382,7 +504,9 @@ class _Search:
         return sum((option.amounts for option in self.at.values()), np.zeros(len(RESOURCES)))
 
     def _total(self) -> Amounts:
-        return self.inventory.total(complete(self.graph, self.chosen(), self.target.line_cycles))
+        if self._now() not in self.totals:
+            self.totals[self._now()] = self.inventory.total(self.whole())
+        return self.totals[self._now()]
 
     def spend(self, progress: StepProgress) -> None:
         """Take the options that save most cycles between the last line and the logits, as long as they do.
@@ -391,21 +515,27 @@ class _Search:
         half as many layers.
         """
         able = self._able(self.target.frame_cycles)
-        knapsack = _Knapsack(able, self.target.limits)
+        knapsack = self._knapsack()
         best, least = self.at, self._cost()
         # What each layer may lose where all are as fast as can be, then what each may gain where they are.
         self.at = {name: min(options, key=lambda option: option.busy) for name, options in able.items()}
-        changes, measured = len(able), best
-        while changes:
-            if self.at is not measured:
-                measured, (about, gains) = self.at, self._gains(able)
-            solve = partial(knapsack.fastest, reached=about, gains=gains, now=measured, changes=changes)
-            if self._settle(solve) and self._cost() < least:
-                best, least = self.at, self._cost()
-                progress(f"{self._latency()} cycles")
-            else:
-                changes //= 2
-            self.at = best
+        fastest, (about, gains) = self.at, self._gains(able)
+        for blend in BLENDS:
+            now, beyond, (reached, mixed) = fastest, gains, (about, gains)
+            changes, self.at = len(able), best
+            if blend < 1:
+                now, reached, mixed = best, *self._gains(able)
+                mixed = (1 - blend) * mixed + blend * beyond
+            while changes:
+                solve = partial(knapsack.fastest, reached=reached, gains=mixed, now=now, changes=changes)
+                if self._settle(solve) and self._cost() < least:
+                    best, least = self.at, self._cost()
+                    progress(f"{self._latency()} cycles")
+                else:
+                    changes //= 2
+                self.at = best
+                if now is not best:
+                    now, (reached, mixed) = best, self._gains(able)
 
     def give_back(self, progress: StepProgress) -> None:
         """Of all foldings that wait at most to the knee, take the one that fills the board least.
@@ -414,7 +544,7 @@ class _Search:
         one may lose a quarter less.
         """
         able = self._able(self.target.frame_cycles)
-        knapsack = _Knapsack(able, self.target.limits)
+        knapsack = self._knapsack()
         last = int(arrivals(self.graph, self.target.line_cycles, 1)[0, -1, -1])
         reached = self._latency()
         longest = last + knee(reached - last)
@@ -439,27 +569,29 @@ class _Search:
         """What is minimized: the latency, and CYCLES for the whole of each resource."""
         return self._latency() + CYCLES * float(self._shares().sum())
 
-    def _follow(self) -> Flow:
-        return follow(self.graph, derive(self.graph, self.chosen()), self.target.line_cycles)
-
     def _latency(self) -> int:
-        return latency(self.graph, self._follow())
+        if self._now() not in self.latencies:
+            units = derive(self.graph, self.chosen())
+            flow = follow(self.graph, units, self.target.line_cycles)
+            self.latencies[self._now()] = latency(self.graph, flow.streams)
+        return self.latencies[self._now()]
+
+    def _now(self) -> tuple[int, ...]:
+        """Which options are taken; they live as long as the search."""
+        return tuple(map(id, self.at.values()))
 
     def _gains(self, able: Mapping[str, Sequence[Option]]) -> tuple[int, Amounts]:
         """The latency, and the cycles that each option of each layer would save if nothing else changes."""
-        flow = self._follow()
-        reached = latency(self.graph, flow)
+        trials = Trials(self.graph, self.chosen(), self.target.line_cycles)
         gains = []
         for name, options in able.items():
             first = self._first(name)
             known = {_pace(self.at[name]): 0}
             for option in options:
                 if _pace(option) not in known:
-                    units = derive(self.graph, {**self.chosen(), **option.units})
-                    tried = follow(self.graph, units, self.target.line_cycles, flow, first)
-                    known[_pace(option)] = reached - latency(self.graph, tried)
+                    known[_pace(option)] = trials.latency - trials.latency_with(option.units, first)
                 gains.append(known[_pace(option)])
-        return reached, np.array(gains, float)
+        return trials.latency, np.array(gains, float)
 
     def _first(self, name: str) -> int:
         """Number of the first layer that another folding of `name` changes: its padding or windows."""
@@ -488,6 +620,58 @@ class _Solution:
     cut_short: bool
 
 
+@dataclass(frozen=True)
+class _Solved:
+    """taken: (options,) which ones, None where none was found. cost: of them, infinite then. bound: of any solution's
+    cost, of the options that it was looked for among."""
+
+    taken: npt.NDArray[np.bool_] | None
+    cost: float
+    bound: float
+    cut_short: bool
+
+
+class _Program:
+    """One option of each layer, and a number of at most `limit` behind them: least `costs` where `rows` come to at most
+    `most`. owned: (layers, options) whose each option is."""
+
+    def __init__(
+        self, costs: Amounts, owned: npt.NDArray[np.bool_], rows: Amounts, most: Amounts, limit: float
+    ) -> None:
+        self.costs, self.rows, self.most, self.limit = costs, csr_array(rows), most, limit
+        self.owned = csr_array(np.pad(owned, ((0, 0), (0, 1))).astype(float))
+
+    def relaxed(self) -> tuple[float, Amounts] | None:
+        """Bound of the costs where options may be taken in part, and how far above it a solution is at least that has
+        each option, (options,). None where there is none."""
+        ones = np.ones(self.owned.shape[0])
+        bounds = np.stack([np.zeros_like(self.costs), np.append(np.ones(self.costs.size - 1), self.limit)], axis=1)
+        result = linprog(self.costs, self.rows, self.most, self.owned, ones, bounds, method="highs-ds")
+        if result.x is None:
+            return None
+        prices = self.rows.T @ result.ineqlin.marginals + self.owned.T @ result.eqlin.marginals
+        return float(result.fun), (self.costs - prices)[:-1]
+
+    def solved(self, among: npt.NDArray[np.bool_], gap: float, nodes: int) -> _Solved:
+        """The best solution with options `among` alone, to within a gap or the best of so many nodes."""
+        kept = np.append(among, True)
+        result = milp(
+            self.costs[kept],
+            integrality=np.append(np.ones(int(among.sum())), 0),
+            bounds=Bounds(0, np.append(np.ones(int(among.sum())), self.limit)),
+            constraints=[
+                LinearConstraint(self.owned[:, kept], 1, 1),
+                LinearConstraint(self.rows[:, kept], ub=self.most),
+            ],
+            options={"mip_rel_gap": gap, "node_limit": nodes},
+        )
+        if result.x is None:
+            return _Solved(None, np.inf, -np.inf, result.status != INFEASIBLE)
+        taken = np.zeros(among.size, bool)
+        taken[among] = result.x[:-1] > 0.5
+        return _Solved(taken, float(result.fun), float(result.mip_dual_bound), result.status != OPTIMAL)
+
+
 class _Knapsack:
     """One option of each layer within a budget, by integer programming. `between` is what else must fit in."""
 
@@ -502,37 +686,48 @@ class _Knapsack:
         """Fills the fullest resource least, and no more than the share `limit` of it."""
         return self._solved(REST * self.shares.sum(axis=1), 1.0, limit, between)
 
+    def least(self, between: Amounts, number: int) -> _Solution:
+        """Takes as little of resource `number` as can be, however much, within the limits of the others."""
+        costs = self.shares[:, number] + REST * self.shares.sum(axis=1)
+        return self._solved(costs, 0.0, 1.0, np.where(np.arange(len(RESOURCES)) == number, -np.inf, between))
+
     def fastest(
         self, between: Amounts, reached: int, gains: Amounts, now: Mapping[str, Option], changes: int
     ) -> _Solution:
         """Gains most cycles of `reached`, with other options than `now` for so many layers; None where nothing fits."""
         kept = np.array([option is now[name] for name, option in self.options], float)
         costs = reached / len(self.able) - gains + CYCLES * self.shares.sum(axis=1)
-        return self._solved(costs, 0.0, 1.0, between, [LinearConstraint(np.append(kept, 0), len(self.able) - changes)])
+        return self._solved(costs, 0.0, 1.0, between, [(-np.append(kept, 0), changes - len(self.able))])
 
     def leanest(self, between: Amounts, gains: Amounts, slack: int) -> _Solution:
         """Fills the board least, and loses `slack` cycles at most."""
-        loses = LinearConstraint(np.append(-gains, 0), ub=slack)
-        return self._solved(BESIDE * self.shares.sum(axis=1), 1.0, 1.0, between, [loses])
+        return self._solved(BESIDE * self.shares.sum(axis=1), 1.0, 1.0, between, [(np.append(-gains, 0), slack)])
 
     def _solved(
-        self, costs: Amounts, fullest: float, limit: float, between: Amounts, more: Sequence[LinearConstraint] = ()
+        self, costs: Amounts, fullest: float, limit: float, between: Amounts, more: Sequence[tuple[Amounts, float]] = ()
     ) -> _Solution:
-        """Least sum of the costs of the options, and `fullest` times the largest share, which is at most `limit`."""
-        one = LinearConstraint(np.pad(self.owned, ((0, 0), (0, 1))).astype(float), 1, 1)
-        fits = LinearConstraint(np.pad(self.shares.T, ((0, 0), (0, 1)), constant_values=-1), ub=-between / self.scale)
-        count = len(self.options)
-        result = milp(
-            np.append(costs, fullest),
-            integrality=np.append(np.ones(count), 0),
-            bounds=Bounds(0, np.append(np.ones(count), limit)),
-            constraints=[one, fits, *more],
-            options={"mip_rel_gap": GAP, "node_limit": NODES},
-        )
-        if result.x is None:
-            return _Solution(None, 0.0, result.status != INFEASIBLE)
-        chosen = dict(compress(self.options, result.x[:-1] > 0.5))
-        return _Solution(chosen, min(float(result.mip_gap or 0.0), 1.0), result.status != OPTIMAL)
+        """Least sum of the costs of the options, and `fullest` times the largest share, which is at most `limit`.
+
+        more: rows over the options and that share, and what each may come to at most.
+        """
+        rows = np.vstack([np.pad(self.shares.T, ((0, 0), (0, 1)), constant_values=-1), *(row for row, _ in more)])
+        most = np.append(-between / self.scale, [bound for _, bound in more])
+        rows, most = rows[np.isfinite(most)], most[np.isfinite(most)]
+        program = _Program(np.append(costs, fullest), self.owned, rows, most, limit)
+        relaxed = program.relaxed()
+        if relaxed is None:
+            return _Solution(None, 0.0, cut_short=False)
+        # Options that no good solution has are left out: first by a guess, then by proof.
+        bound, lose = relaxed
+        near = program.solved(lose <= NEAR * GAP * abs(bound), FINE, FEW)
+        if near.taken is None or near.cost - bound > GAP * abs(near.cost):
+            whole = program.solved(lose <= near.cost - bound, GAP, NODES)
+            bound, near = max(bound, whole.bound), min(near, whole, key=lambda solution: solution.cost)
+            if near.taken is None:
+                return _Solution(None, 0.0, whole.cut_short)
+        assert near.taken is not None
+        gap = max(near.cost - bound, 0.0) / max(abs(near.cost), 1e-9)
+        return _Solution(dict(compress(self.options, near.taken)), min(gap, 1.0), gap > GAP)
 
 
 def options(inventory: Inventory, node: Node) -> list[Option]:

@@ -52,6 +52,7 @@ KERNELS: dict[str, Kernel] = {
     )
 }
 LAYER_KERNELS = tuple(kernel for kernel in KERNELS.values() if isinstance(kernel, LayerKernel))
+_BY_OP = {kernel.op: tuple(other for other in LAYER_KERNELS if other.op == kernel.op) for kernel in LAYER_KERNELS}
 
 
 def read_node(model: "ModelWrapper", proto: "NodeProto", source: str = "") -> Node:
@@ -91,7 +92,7 @@ def streams(model: "ModelWrapper", proto: "NodeProto") -> tuple[str, ...]:
 
 def kernel_of(node: Node, unit: Unit) -> LayerKernel:
     """The kernel that does a layer folded as `unit` says."""
-    return next(kernel for kernel in LAYER_KERNELS if kernel.op == node.op and kernel.folds(unit))
+    return next(kernel for kernel in _BY_OP[node.op] if kernel.folds(unit))
 
 
 def _reader(model: "ModelWrapper", proto: "NodeProto") -> LayerKernel | None:

@@ -9,7 +9,7 @@ from icsort.hw.kernels.fabric import Use, counter_bits
 from icsort.hw.kernels.finn import NotCoveredError, integers, refuse_bipolar, signed_bits
 from icsort.hw.kernels.kernel import Bound, LayerKernel, Memory, Node, Parameters, Sample, Unit
 from icsort.hw.kernels.rom import add_rom
-from icsort.hw.kernels.streams import Step, Stream, element_by_element
+from icsort.hw.kernels.streams import Step, Stream, Times, element_by_element
 from icsort.hw.kernels.sums import operand, result_bits
 
 if TYPE_CHECKING:
@@ -45,6 +45,9 @@ class ChannelAdd(LayerKernel):
 
     def step(self, node: Node, unit: Unit, arriving: Stream) -> Step:
         return element_by_element(node.elements, arriving, CYCLES)
+
+    def left(self, node: Node, unit: Unit, arriving: Stream, left: Times) -> Times:
+        return arriving.left_through(node.elements // arriving.lanes, left) + CYCLES
 
     def parameters(self, node: Node, unit: Unit, family: str) -> Parameters:
         return {"CHANNELS": node.elements, "PE": unit["PE"], **node.parameters, "RAM_STYLE": "auto"}

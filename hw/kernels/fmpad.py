@@ -10,7 +10,7 @@ import numpy as np
 from icsort.hw.kernels.fabric import Use
 from icsort.hw.kernels.finn import attributes, refuse_bipolar
 from icsort.hw.kernels.kernel import Bound, LayerKernel, Node, Parameters, Sample, Unit
-from icsort.hw.kernels.streams import LONG_AGO, Step, Stream, after_the_one_before, serve
+from icsort.hw.kernels.streams import LONG_AGO, Step, Stream, Times, after_the_one_before, before_serving, serve
 
 if TYPE_CHECKING:
     from onnx import NodeProto
@@ -49,6 +49,11 @@ class Fmpad(LayerKernel):
         inside = np.s_[:, top : top + node.height, left : left + node.width]
         ready, taken = after_the_one_before(ends)[inside], Stream(ends[inside], arriving.lanes, beats - 1)
         return Step(out, out.pixels * beats, ready, taken)
+
+    def left(self, node: Node, unit: Unit, arriving: Stream, left: Times) -> Times:
+        top, before, beats = (*(node.parameters[f"PAD_{side}"] for side in ("TOP", "LEFT")), node.elements // arriving.lanes)
+        inside = np.s_[:, top : top + node.height, before : before + node.width]
+        return before_serving(left + CYCLES, beats)[inside] - min(arriving.spread, beats - 1)
 
     def parameters(self, node: Node, unit: Unit, family: str) -> Parameters:
         return {

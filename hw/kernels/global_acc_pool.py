@@ -5,10 +5,12 @@ import random
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
+import numpy as np
+
 from icsort.hw.kernels.fabric import Use, counter_bits
 from icsort.hw.kernels.finn import coding, datatype, refuse_bipolar
 from icsort.hw.kernels.kernel import Bound, LayerKernel, Node, Parameters, Sample, Unit
-from icsort.hw.kernels.streams import Step, Stream, element_by_element
+from icsort.hw.kernels.streams import Step, Stream, Times, at_pixels, element_by_element
 
 if TYPE_CHECKING:
     from onnx import NodeProto
@@ -32,6 +34,10 @@ class GlobalAccPool(LayerKernel):
     def step(self, node: Node, unit: Unit, arriving: Stream) -> Step:
         step = element_by_element(node.elements, arriving, CYCLES)
         return replace(step, out=replace(step.out, times=step.out.times[:, -1:, -1:]))
+
+    def left(self, node: Node, unit: Unit, arriving: Stream, left: Times) -> Times:
+        every = at_pixels(left, np.s_[:, -1:, -1:], arriving.times.shape)
+        return arriving.left_through(node.elements // arriving.lanes, every) + CYCLES
 
     def parameters(self, node: Node, unit: Unit, family: str) -> Parameters:
         return {"CHANNELS": node.elements, "PE": unit["PE"], **node.parameters}

@@ -199,6 +199,13 @@ class LayerKernel(Kernel):
     def step(self, node: Node, unit: Unit, arriving: Stream) -> Step:
         """What it makes of a stream in which cycles, by what the head of the RTL promises."""
 
+    @abstractmethod
+    def left(self, node: Node, unit: Unit, arriving: Stream, left: Times) -> Times:
+        """`step` backwards: cycles left until the logits from when each pixel arrives, `left` from when each is given.
+
+        The latest of `step(...).out.times + left` is the latest of `arriving.times` and what this returns. Of one frame.
+        """
+
     def pause(self, node: Node, unit: Unit) -> int:
         """Cycles a frame in which it gives nothing to the next layer although it has work."""
         return 0

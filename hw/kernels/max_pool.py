@@ -6,7 +6,7 @@ import random
 from icsort.hw.kernels.fabric import Use
 from icsort.hw.kernels.kernel import Bound, Node, Parameters, Sample, Unit
 from icsort.hw.kernels.pools import MaxPoolKernel, maximum
-from icsort.hw.kernels.streams import Step, Stream, tree_levels
+from icsort.hw.kernels.streams import Step, Stream, Times, tree_levels
 
 
 class MaxPool(MaxPoolKernel):
@@ -25,6 +25,9 @@ class MaxPool(MaxPoolKernel):
     def step(self, node: Node, unit: Unit, arriving: Stream) -> Step:
         out = Stream(arriving.times + max(1, tree_levels(node.taps)), node.channels)
         return Step(out, arriving.pixels, arriving.times, arriving)
+
+    def left(self, node: Node, unit: Unit, arriving: Stream, left: Times) -> Times:
+        return left + max(1, tree_levels(node.taps))
 
     def parameters(self, node: Node, unit: Unit, family: str) -> Parameters:
         return {"CHANNELS": node.channels, **node.parameters}

@@ -6,7 +6,7 @@ import random
 from icsort.hw.kernels.fabric import Use, counter_bits
 from icsort.hw.kernels.kernel import Bound, Node, Parameters, Sample, Unit
 from icsort.hw.kernels.pools import MaxPoolKernel, maximum
-from icsort.hw.kernels.streams import Step, Stream, after_the_one_before
+from icsort.hw.kernels.streams import Step, Stream, Times, after_the_one_before
 
 CYCLES = 1
 
@@ -23,6 +23,9 @@ class MaxPoolFolded(MaxPoolKernel):
         taken = arriving.through(node.taps * groups, 0)
         out = Stream(taken.times + CYCLES, int(unit["PE"]), (groups - 1) * node.taps)
         return Step(out, node.taps * groups * arriving.pixels, after_the_one_before(taken.times), taken)
+
+    def left(self, node: Node, unit: Unit, arriving: Stream, left: Times) -> Times:
+        return arriving.left_through(node.taps * (node.channels // int(unit["PE"])), left) + CYCLES
 
     def parameters(self, node: Node, unit: Unit, family: str) -> Parameters:
         return {"PE": unit["PE"], **node.parameters}

@@ -12,7 +12,7 @@ from icsort.hw.kernels import adder_graph, dot_product
 from icsort.hw.kernels.fabric import Use, lut_ram
 from icsort.hw.kernels.finn import NotCoveredError, attributes, shape
 from icsort.hw.kernels.kernel import Bound, Memory, Node, Parameters, Sample, Unit
-from icsort.hw.kernels.streams import LONG_AGO, Step, Stream, after_the_one_before, serve
+from icsort.hw.kernels.streams import LONG_AGO, Step, Stream, Times, after_the_one_before, at_pixels, before_serving, serve
 
 if TYPE_CHECKING:
     from onnx import NodeProto
@@ -60,6 +60,15 @@ class Mvau(dot_product.DotProductKernel):
         taken = Stream(np.stack(passes), simd, pixel_beats - 1)
         out = Stream(taken.times[:, -1:, -1:] + again + latency, pe, again)
         return Step(out, beats * groups, np.stack(ready), taken)
+
+    def left(self, node: Node, unit: Unit, arriving: Stream, left: Times) -> Times:
+        simd = int(unit["SIMD"])
+        beats, groups = node.columns // simd, node.rows // int(unit["PE"])
+        left = left + dot_product.latency(beats, simd)
+        if node.whole:
+            return before_serving(left, beats * groups) - min(arriving.spread, beats - 1)
+        every = at_pixels(left + (groups - 1) * beats, np.s_[:, -1:, -1:], arriving.times.shape)
+        return arriving.left_through(beats // arriving.pixels, every)
 
     def ahead(self, node: Node, unit: Unit, lanes: int) -> int:
         """Beats of a vector that must be there for the rest to come in time."""

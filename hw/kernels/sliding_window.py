@@ -8,7 +8,7 @@ import numpy as np
 from icsort.hw.kernels import windows
 from icsort.hw.kernels.fabric import Use, counter_bits
 from icsort.hw.kernels.kernel import Bound, Node, Parameters, Sample, Unit
-from icsort.hw.kernels.streams import FIFO_BEATS, LONG_AGO, Step, Stream, Times, after_the_one_before, serve
+from icsort.hw.kernels.streams import FIFO_BEATS, LONG_AGO, Step, Stream, Times, after_the_one_before, at_pixels, serve
 
 CYCLES = 1  # from a pixel to the window that it completes
 
@@ -27,6 +27,10 @@ class SlidingWindow(windows.WindowKernel):
         (k_h, k_w), (s_h, s_w) = node.kernel, node.stride
         complete = arriving.times[:, k_h - 1 :: s_h, k_w - 1 :: s_w]
         return Step(Stream(complete + CYCLES, self.out_lanes(node, unit)), arriving.pixels, None, None)
+
+    def left(self, node: Node, unit: Unit, arriving: Stream, left: Times) -> Times:
+        (k_h, k_w), (s_h, s_w) = node.kernel, node.stride
+        return at_pixels(left + CYCLES, np.s_[:, k_h - 1 :: s_h, k_w - 1 :: s_w], arriving.times.shape)
 
     def pause(self, node: Node, unit: Unit) -> int:
         """Windows are shifted in, so that pixels which complete none take a cycle each."""

@@ -9,7 +9,7 @@ import numpy as np
 from icsort.hw.kernels import windows
 from icsort.hw.kernels.fabric import Use, counter_bits
 from icsort.hw.kernels.kernel import Bound, Node, Parameters, Sample, Unit
-from icsort.hw.kernels.streams import LONG_AGO, Step, Stream, Times, after_the_one_before, serve
+from icsort.hw.kernels.streams import LONG_AGO, Step, Stream, Times, after_the_one_before, at_pixels, before_serving, serve
 
 CYCLES = 2  # from the pixel that completes a window to that pixel's own beats of it
 BLOCK_DEPTH = 128
@@ -37,6 +37,13 @@ class SlidingWindowFolded(windows.WindowKernel):
         begins = complete - arriving.spread - (taps - 1) if node.depthwise else complete - (beats - 1)
         out = Stream(np.maximum(serve(begins, beats), complete), arriving.lanes, beats - 1)
         return Step(out, max(out.pixels * beats, arriving.pixels * fold), None, None)
+
+    def left(self, node: Node, unit: Unit, arriving: Stream, left: Times) -> Times:
+        (k_h, k_w), (s_h, s_w) = node.kernel, node.stride
+        taps, beats = k_h * k_w, k_h * k_w * (node.elements // arriving.lanes)
+        ahead = arriving.spread + taps - 1 if node.depthwise else beats - 1
+        complete = np.maximum(before_serving(left, beats) - ahead, left)
+        return at_pixels(complete + CYCLES, np.s_[:, k_h - 1 :: s_h, k_w - 1 :: s_w], arriving.times.shape)
 
     def room(self, node: Node, unit: Unit, arriving: Stream, behind: Stream) -> Times:
         k_h, s_h = node.kernel[0], node.stride[0]

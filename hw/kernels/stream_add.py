@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from icsort.hw.kernels.fabric import Use
 from icsort.hw.kernels.finn import NotCoveredError, datatype, refuse_bipolar, shape
 from icsort.hw.kernels.kernel import Bound, LayerKernel, Node, Parameters, Sample, Unit
-from icsort.hw.kernels.streams import Step, Stream, element_by_element
+from icsort.hw.kernels.streams import Step, Stream, Times, element_by_element
 from icsort.hw.kernels.sums import result_bits
 
 if TYPE_CHECKING:
@@ -44,6 +44,9 @@ class StreamAdd(LayerKernel):
 
     def step(self, node: Node, unit: Unit, arriving: Stream) -> Step:
         return element_by_element(node.elements, arriving, CYCLES)
+
+    def left(self, node: Node, unit: Unit, arriving: Stream, left: Times) -> Times:
+        return arriving.left_through(node.elements // arriving.lanes, left) + CYCLES
 
     def parameters(self, node: Node, unit: Unit, family: str) -> Parameters:
         return {"PE": unit["PE"], **node.parameters}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from icsort.hw.kernels.fabric import Use
 from icsort.hw.kernels.kernel import Bound, LayerKernel, Node, Parameters, Sample, Unit
-from icsort.hw.kernels.streams import Step, Stream, element_by_element
+from icsort.hw.kernels.streams import Step, Stream, Times, element_by_element
 
 if TYPE_CHECKING:
     from onnx import NodeProto
@@ -27,6 +27,9 @@ class StreamFork(LayerKernel):
 
     def step(self, node: Node, unit: Unit, arriving: Stream) -> Step:
         return element_by_element(node.elements, arriving, CYCLES)
+
+    def left(self, node: Node, unit: Unit, arriving: Stream, left: Times) -> Times:
+        return arriving.left_through(node.elements // arriving.lanes, left) + CYCLES
 
     def parameters(self, node: Node, unit: Unit, family: str) -> Parameters:
         return {"WIDTH": int(unit["PE"]) * node.in_bits[0], "OUTPUTS": len(node.outputs)}

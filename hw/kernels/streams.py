@@ -58,6 +58,23 @@ class Stream:
         times = serve(self.times - min(self.spread, beats - ratio), beats)
         return Stream(times + CONVERTER_CYCLES, needed, max(self.spread, beats - 1))
 
+    def left_through(self, beats: int, left: Times) -> Times:
+        """What is left from each pixel on, of what is left (see `before_serving`) behind `through(beats, 0)`."""
+        return before_serving(left, beats) - min(self.spread, beats - 1)
+
+    def left_converted(self, elements: int, needed: int, left: Times) -> Times:
+        """What is left from each pixel on, of what is left (see `before_serving`) behind `converted`."""
+        if self.lanes == needed:
+            return left
+        common = lcm(self.lanes, needed)
+        if common not in (self.lanes, needed):
+            behind = self.converted(elements, common).left_converted(elements, needed, left)
+            return self.left_converted(elements, common, behind)
+        if needed > self.lanes:
+            return left + CONVERTER_CYCLES
+        ratio, beats = self.lanes // needed, elements // needed
+        return before_serving(left, beats) - min(self.spread, beats - ratio) + CONVERTER_CYCLES
+
 
 @dataclass(frozen=True)
 class Step:
@@ -86,6 +103,25 @@ def serve(begins: Times, cycles: int) -> Times:
     steps = np.arange(flat.size, dtype=np.int64) * cycles
     begun = np.maximum.accumulate(flat - steps) + steps
     return (begun + cycles - 1).reshape(begins.shape)
+
+
+def before_serving(left: Times, cycles: int) -> Times:
+    """Cycles left from the begin of each item until all is done, where `left` has those from its end: `serve` backwards.
+
+    All is done at the latest of `ends + left`, which is the latest of `begins + before_serving(left, cycles)`, whatever
+    the begins: each item may hold up all those behind it.
+    """
+    flat = left.reshape(-1)
+    steps = np.arange(flat.size, dtype=np.int64) * cycles
+    longest = np.maximum.accumulate((flat + steps)[::-1])[::-1] - steps
+    return (longest + cycles - 1).reshape(left.shape)
+
+
+def at_pixels(left: Times, pixels: tuple[slice, ...], shape: tuple[int, ...]) -> Times:
+    """What is left from each pixel of a frame on, where only some lead to what follows. shape: (frames, H, W)."""
+    everywhere = np.full(shape, LONG_AGO, np.int64)
+    everywhere[pixels] = left
+    return everywhere
 
 
 def after_the_one_before(ends: Times) -> Times:

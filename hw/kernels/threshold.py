@@ -11,7 +11,7 @@ from icsort.hw.kernels.fabric import Use, counter_bits
 from icsort.hw.kernels.finn import attributes, datatype
 from icsort.hw.kernels.kernel import Bound, LayerKernel, Memory, Node, Parameters, Sample, Unit
 from icsort.hw.kernels.rom import SHALLOW, add_rom
-from icsort.hw.kernels.streams import Step, Stream, element_by_element
+from icsort.hw.kernels.streams import Step, Stream, Times, element_by_element
 from icsort.hw.kernels.sums import reachable, threshold_input
 
 if TYPE_CHECKING:
@@ -45,7 +45,13 @@ class Threshold(LayerKernel):
         )  # fmt: skip
 
     def step(self, node: Node, unit: Unit, arriving: Stream) -> Step:
-        return element_by_element(node.elements, arriving, 3 if node.parameters["STEPS"] > ONE_STAGE else 2)
+        return element_by_element(node.elements, arriving, self._cycles(node))
+
+    def left(self, node: Node, unit: Unit, arriving: Stream, left: Times) -> Times:
+        return arriving.left_through(node.elements // arriving.lanes, left) + self._cycles(node)
+
+    def _cycles(self, node: Node) -> int:
+        return 3 if node.parameters["STEPS"] > ONE_STAGE else 2
 
     def parameters(self, node: Node, unit: Unit, family: str) -> Parameters:
         return {

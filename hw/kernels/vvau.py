@@ -11,7 +11,7 @@ from icsort.hw.kernels import adder_graph, dot_product
 from icsort.hw.kernels.fabric import Use
 from icsort.hw.kernels.finn import NotCoveredError, attributes
 from icsort.hw.kernels.kernel import Bound, Memory, Node, Parameters, Sample, Unit
-from icsort.hw.kernels.streams import Step, Stream, after_the_one_before, serve
+from icsort.hw.kernels.streams import Step, Stream, Times, after_the_one_before, before_serving, serve
 
 if TYPE_CHECKING:
     from onnx import NodeProto
@@ -59,6 +59,12 @@ class Vvau(dot_product.DotProductKernel):
             taken = arriving.through(beats * groups, 0)
         out = Stream(taken.times + dot_product.latency(beats, simd), pe, (groups - 1) * beats)
         return Step(out, beats * groups * arriving.pixels, after_the_one_before(taken.times), taken)
+
+    def left(self, node: Node, unit: Unit, arriving: Stream, left: Times) -> Times:
+        beats, groups = node.taps // int(unit["SIMD"]), node.channels // int(unit["PE"])
+        left = left + dot_product.latency(beats, int(unit["SIMD"]))
+        whole = bool(unit["parallel_window"])
+        return before_serving(left, beats * groups) if whole else arriving.left_through(beats * groups, left)
 
     def parameters(self, node: Node, unit: Unit, family: str) -> Parameters:
         return {

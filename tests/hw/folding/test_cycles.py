@@ -96,7 +96,7 @@ def test_beats_that_wait_at_a_join_are_counted(seed):
         lhs, rhs = (np.cumsum(random.integers(1, 5, 40)) + random.integers(0, 30) for _ in range(2))
         sides = tuple(Stream(times.reshape(1, 2, 20), 4) for times in (lhs, rhs))
         leaves = np.maximum(lhs, rhs)
-        flow = cycles.Flow({}, {}, {"join": sides}, {})
+        flow = cycles.Flow({}, {}, {"join": sides}, {}, {})
         counted = most_held(lhs, leaves), most_held(rhs, leaves)
         assert cycles.held_at_join(join, {"PE": 4}, flow) == counted
 

@@ -37,7 +37,7 @@ def graph(model) -> cycles.Graph:
 
 
 def target(graph: cycles.Graph, budget: dict[str, int], frame_cycles: int) -> optimizer.Target:
-    return optimizer.Target("test", "xc7", budget, True, frame_cycles // graph.height, frame_cycles)
+    return optimizer.Target("test", "xc7", budget, True, frame_cycles // graph.height, frame_cycles, 100, graph.height, graph.width)
 
 
 def fold(graph: cycles.Graph, goal: optimizer.Target) -> folding.Folding:
@@ -89,7 +89,9 @@ class Tiny:
 
     def target(self, luts: int, slices: int) -> optimizer.Target:
         frame = self.graph.height * self.line_cycles
-        return optimizer.Target("test", "xc7", {**FREE, "LUT": luts, "DSP": slices}, True, self.line_cycles, frame)
+        budget = {**FREE, "LUT": luts, "DSP": slices}
+        size = self.graph.height, self.graph.width
+        return optimizer.Target("test", "xc7", budget, True, self.line_cycles, frame, 100, *size)
 
     def within(self, goal: optimizer.Target, share: float = 1.0) -> NDArray[np.bool_]:
         """Which foldings keep the rate and take at most a share of each resource."""
@@ -242,6 +244,7 @@ def test_a_search_that_is_cut_short_says_so(graph, monkeypatch) -> None:
     goal = target(graph, {**PLENTY, "LUT": 7_000, "DSP": 40}, 4000)
     assert optimizer.fold(graph, goal)[1].proven
     monkeypatch.setattr(optimizer, "NODES", 0)
+    monkeypatch.setattr(optimizer, "FEW", 0)
     chosen, effort = optimizer.fold(graph, goal)
     assert not effort.proven
     assert 0 < effort.cut_short <= effort.programs
@@ -278,7 +281,7 @@ def test_with_plenty_nothing_faster_is_left_out(graph):
 
 def test_a_board_without_a_limit_takes_what_is_too_large_for_it(graph):
     """As cheap as its rate allows, in what is short: each layer by itself against every PE and SIMD that keeps up."""
-    goal = optimizer.Target("test", "xc7", {**PLENTY, "LUT": 50}, False, 60, 500)
+    goal = optimizer.Target("test", "xc7", {**PLENTY, "LUT": 50}, False, 60, 500, 100, graph.height, graph.width)
     found = fold(graph, goal)
     inventory = optimizer.Inventory(graph, "xc7")
     luts = RESOURCES.index("LUT")
