@@ -115,7 +115,9 @@ def explore(
                         ),
                     )
                     found, _ = optimizer.foldings(inventory, target)
-                    kinds = dict(zip((OURS, ALL_IN), reversed(found), strict=False))  # one of both where the board is no limit
+                    kinds = dict(
+                        zip((OURS, ALL_IN), reversed(found), strict=False)
+                    )  # one of both where the board is no limit
                     dry = _inventory(inventories, graph, equal)
                     kinds[EQUAL] = optimizer.foldings(dry, equal)[0][0]
                     for kind, chosen in kinds.items():

@@ -440,7 +440,8 @@ class _Search:
         cells = f"for a cell each {self.target.frame_cycles} cycles"
         if lacks:
             key = min(lacks, key=lambda key: lacks[key][0] / max(limits[RESOURCES.index(key)], 1.0))
-            needed, at = lacks[key]
+            _, at = lacks[key]
+            needed = self._least(RESOURCES.index(key), lacks[key][0])
             sizes = {name: option.amounts[RESOURCES.index(key)] for name, option in at.items()}
             largest = max(sizes, key=lambda name: sizes[name])
             beside = ", ".join(
@@ -462,8 +463,8 @@ class _Search:
         return text, fill_that_fits(self.target, key, needed, self._fits)
 
     def _needed(self, number: int) -> tuple[float, dict[str, Option]] | None:
-        """The least of a resource with which the network fits beside what there is of the others, and the options then;
-        None where it does not."""
+        """So much of a resource that the network fits beside what there is of the others, about as little as can be,
+        and the options then; None where it does not."""
         limits = self.target.limits.copy()
         limits[number] = np.inf
         probe = _Search(self.inventory, self.target)
@@ -471,12 +472,23 @@ class _Search:
             return None
         needed, at = probe._total()[number], probe.at
         for _ in range(ROUNDS):
-            limits[number] = needed
-            budget = {key: int(limit) for key, limit in zip(RESOURCES, limits, strict=True)}
-            if self._fits(replace(self.target, budget=budget, fill=1.0)):
+            if self._fits(self._given(number, needed)):
                 return needed, at
             needed = np.ceil(1.01 * needed)
         return None
+
+    def _given(self, number: int, amount: float) -> Target:
+        """The target with so much of a resource, whatever the board has of it."""
+        budget = {key: int(limit) for key, limit in zip(RESOURCES, self.target.limits, strict=True)}
+        return replace(self.target, budget={**budget, RESOURCES[number]: int(amount)}, fill=1.0)
+
+    def _least(self, number: int, enough: float) -> int:
+        """The least of a resource with which the network fits, as `enough` of it does."""
+        low, high = int(self.target.limits[number]), int(enough)
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (low, middle) if self._fits(self._given(number, middle)) else (middle, high)
+        return high
 
     def _able(self, frame_cycles: int) -> dict[str, list[Option]]:
         return {name: [o for o in options if o.busy <= frame_cycles] for name, options in self.sites.items()}

@@ -12,7 +12,16 @@ from icsort.hw.kernels import adder_graph, dot_product
 from icsort.hw.kernels.fabric import Use, lut_ram
 from icsort.hw.kernels.finn import NotCoveredError, attributes, shape
 from icsort.hw.kernels.kernel import Bound, Memory, Node, Parameters, Sample, Unit
-from icsort.hw.kernels.streams import LONG_AGO, Step, Stream, Times, after_the_one_before, at_pixels, before_serving, serve
+from icsort.hw.kernels.streams import (
+    LONG_AGO,
+    Step,
+    Stream,
+    Times,
+    after_the_one_before,
+    at_pixels,
+    before_serving,
+    serve,
+)
 
 if TYPE_CHECKING:
     from onnx import NodeProto

@@ -9,7 +9,16 @@ import numpy as np
 from icsort.hw.kernels import windows
 from icsort.hw.kernels.fabric import Use, counter_bits
 from icsort.hw.kernels.kernel import Bound, Node, Parameters, Sample, Unit
-from icsort.hw.kernels.streams import LONG_AGO, Step, Stream, Times, after_the_one_before, at_pixels, before_serving, serve
+from icsort.hw.kernels.streams import (
+    LONG_AGO,
+    Step,
+    Stream,
+    Times,
+    after_the_one_before,
+    at_pixels,
+    before_serving,
+    serve,
+)
 
 CYCLES = 2  # from the pixel that completes a window to that pixel's own beats of it
 BLOCK_DEPTH = 128

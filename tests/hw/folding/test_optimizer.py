@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The search against the generator (what is placed), the cycle model (what is gained) and all foldings (small ones)."""
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -37,7 +38,9 @@ def graph(model) -> cycles.Graph:
 
 
 def target(graph: cycles.Graph, budget: dict[str, int], frame_cycles: int) -> optimizer.Target:
-    return optimizer.Target("test", "xc7", budget, True, frame_cycles // graph.height, frame_cycles, 100, graph.height, graph.width)
+    return optimizer.Target(
+        "test", "xc7", budget, True, frame_cycles // graph.height, frame_cycles, 100, graph.height, graph.width
+    )
 
 
 def fold(graph: cycles.Graph, goal: optimizer.Target) -> folding.Folding:
@@ -340,13 +343,58 @@ def test_a_budget_that_is_too_small(budget, frame_cycles, message, graph):
         fold(graph, target(graph, budget, frame_cycles))
 
 
-def test_what_is_said_to_fit_does_fit(graph):
-    goal = target(graph, {**PLENTY, "LUT": 7_000}, 100)
-    with pytest.raises(IcsortError) as refused:
-        fold(graph, goal)
-    fits = int(str(refused.value).rpartition("what fits takes ")[2].split()[0])
-    found = fold(graph, target(graph, dict(goal.budget), fits))
-    assert (optimizer.Inventory(graph, "xc7").total(found) <= goal.limits).all()
+def advice(refusal: str) -> dict[str, str]:
+    """What a refusal says would fit: option -> value."""
+    return dict(re.findall(r"--(rate|fill) (\S+?)(?:,? |$)", refusal.rpartition("; ")[2]))
+
+
+@pytest.mark.parametrize("fill", ["1", "0.5", "0.5,DSP=0.1", "LUT=0.4"])
+def test_what_is_said_to_fit_does_fit(graph: cycles.Graph, fill: str, seed: int) -> None:
+    """The rate, the share and the amount that a refusal names are tried, for budgets at random."""
+    random = np.random.default_rng(seed)
+    inventory = optimizer.Inventory(graph, "xc7")
+    tried = 0
+    for _ in range(20):
+        budget = {**PLENTY, "LUT": int(random.integers(4_000, 12_000)), "DSP": int(random.integers(0, 60))}
+        goal = replace(target(graph, budget, int(random.integers(56, 300))), fill=read_fill(fill))
+        try:
+            optimizer.foldings(inventory, goal)
+            continue
+        except IcsortError as reason:
+            refusal = str(reason)
+        advised = advice(refusal)
+        goals = []
+        if "rate" in advised:
+            goals.append(goal.at(float(advised["rate"])))
+        if "fill" in advised:
+            goals.append(goal.with_fill(read_fill(advised["fill"])))
+        if short := re.search(r"needs (\d+) (\w+) for", refusal):
+            kept = dict(zip(RESOURCES, map(int, goal.limits), strict=True))
+            assert kept[short[2]] < int(short[1])
+            goals.append(replace(goal, budget={**kept, short[2]: int(short[1])}, fill=1.0))
+        for other in goals:
+            found = optimizer.foldings(inventory, other)[0][-1]
+            assert (inventory.total(found) <= other.limits).all()
+            assert cycles.predict(graph, found, other.line_cycles).interval <= other.frame_cycles
+            tried += 1
+        if tried > 4:
+            break
+    assert tried > 4
+
+
+def test_every_refusal_names_the_same_rate_and_share(graph: cycles.Graph) -> None:
+    """Whatever was asked for: rates for one budget, shares for one rate."""
+    rates, shares = set(), set()
+    for frame_cycles in (60, 70, 90):
+        with pytest.raises(IcsortError) as refused:
+            fold(graph, target(graph, {**PLENTY, "LUT": 6_000, "DSP": 0}, frame_cycles))
+        rates.add(advice(str(refused.value))["rate"])
+    for fill in (0.1, 0.12, 0.13):
+        goal = replace(target(graph, {"LUT": 40_000, "DSP": 100, "BRAM_18K": 50, "URAM": 0}, 300), fill=fill)
+        with pytest.raises(IcsortError) as refused:
+            fold(graph, goal)
+        shares.add(advice(str(refused.value))["fill"])
+    assert (len(rates), len(shares)) == (1, 1)
 
 
 @pytest.mark.parametrize(
