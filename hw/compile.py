@@ -198,6 +198,7 @@ def _compile_into(
         logit_scale=graph.scale,
         net_latency_cycles=prediction.latency,
         last_pixel_latency_cycles=prediction.after_last_pixel,
+        line_rate_latency_cycles=cycles.at_line_rate(layers, chosen, description.clock_mhz),
         interval_cycles=prediction.interval,
         cycles_are="predicted",
         line_cycles=prediction.line_cycles,

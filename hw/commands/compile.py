@@ -9,6 +9,7 @@ import typer
 from icsort.cli import console
 from icsort.cli.options import Board, Force, Json, ListBoards, OptionalRate, PackageArgument, out
 from icsort.formats.acquisition import AS_TAKEN
+from icsort.formats.background import LINES_PER_SECOND
 from icsort.formats.build import Build
 from icsort.formats.fill import read_fill
 from icsort.hw.commands.board import FillOption
@@ -97,6 +98,12 @@ def show(build: Build) -> None:
         f"an image each {build.interval_cycles} cycles, "
         f"at {build.clock_text}",
     )
+    at_line_rate = build.line_rate_latency_cycles
+    if at_line_rate is not None:
+        console.show(
+            f"at the instrument's {LINES_PER_SECOND:,.0f} lines/s: first pixel to logits {at_line_rate} cycles "
+            f"({at_line_rate / clock:.2f} us), which the drop delay must cover"
+        )
     console.show(f"features of an event: {build.features or 'none'}")
     preparation = build.manifest.preparation
     if preparation != AS_TAKEN:

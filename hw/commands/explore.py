@@ -8,6 +8,7 @@ import typer
 
 from icsort.cli import console
 from icsort.cli.options import Boards, Force, Json, ListBoards, out
+from icsort.formats.background import LINES_PER_SECOND
 from icsort.formats.fill import read_fill
 from icsort.hw.commands.board import FillOption
 from icsort.hw.synthesis.synth_table import SHOWN
@@ -43,8 +44,10 @@ def explore(
         print((out / hw_explore.RESULT_FILE).read_text(encoding="utf-8"), end="")
         return
     table = console.table(
-        *("network", "board", "folded for", "us after last pixel", "cycles", "cells/s", "accuracy", *SHOWN),
-        title=f"predicted; * takes more than {fill} of the board, - is slower than the rate asked for",
+        *("network", "board", "folded for", "us after last pixel", "cycles", "us from first line"),
+        *("cells/s", "accuracy", *SHOWN),
+        title=f"predicted; us from first line: at the instrument's {LINES_PER_SECOND / 1e6:g} million lines/s; "
+        f"* takes more than {fill} of the board, - is slower than the rate asked for",
         text=("network", "board", "folded for"),
     )
     for point in found.points:
@@ -54,7 +57,7 @@ def explore(
             point.folding + " *" * (not point.fits) + " -" * (not point.keeps_rate),
             f"{point.wait_us:.2f}",
         ]
-        cells += [str(point.wait_cycles), f"{point.cells_per_s:.0f}"]
+        cells += [str(point.wait_cycles), f"{point.line_rate_us:.2f}", f"{point.cells_per_s:.0f}"]
         cells += ["" if point.accuracy is None else f"{point.accuracy:.1%}"]
         table.add_row(*cells, *(str(point.resources[key]) for key in SHOWN))
     console.show(table)

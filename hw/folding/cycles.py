@@ -15,6 +15,7 @@ from functools import cached_property
 import numpy as np
 from qonnx.core.modelwrapper import ModelWrapper
 
+from icsort.formats.background import LINES_PER_SECOND
 from icsort.hw.kernels import kernel_of, read_node
 from icsort.hw.kernels.kernel import Node, Unit
 from icsort.hw.kernels.streams import FIFO_CYCLES, Step, Stream, Times, at_pixels
@@ -117,6 +118,15 @@ def predict(graph: Graph, units: Units, line_cycles: int) -> Prediction:
         interval = max(interval, flow.layers[node.name][0] + wait)
     last = int(arrivals(graph, line_cycles, 1)[0, -1, -1])
     return Prediction(done, done - last, interval, line_cycles, flow.layers)
+
+
+def at_line_rate(graph: Graph, units: Units, clock_mhz: float) -> int:
+    """Cycles from a cell's first pixel to the logits where its lines come as fast as the instrument's, LINES_PER_SECOND
+    of them a second, or a beat a cycle where that is slower: what a drop delay must cover beside the sorter's blocks.
+
+    Of a cell that no other one is close behind. Whatever rate the network is folded for.
+    """
+    return predict(graph, units, max(graph.width, int(clock_mhz * 1e6 / LINES_PER_SECOND))).latency
 
 
 def waits(graph: Graph, units: Units) -> bool:

@@ -34,9 +34,10 @@ class Point:
     """One network on one board, folded for a rate.
 
     folding: OURS (to the knee), ALL_IN (where the board is a limit), EQUAL or FINN. wait_cycles, wait_us: from the last
-    pixel to the logits. cells_per_s: what it keeps up with; keeps_rate: whether that is the rate asked for. resources:
-    LUT, DSP, BRAM_18K, URAM. fits: whether the board's share has them. accuracy: of the package, on held-out cells,
-    None where it has not seen any.
+    pixel to the logits. line_rate_us: from the first pixel to the logits, at the instrument's own line rate
+    (cycles.at_line_rate). cells_per_s: what it keeps up with; keeps_rate: whether that is the rate asked for.
+    resources: LUT, DSP, BRAM_18K, URAM. fits: whether the board's share has them. accuracy: of the package, on held-out
+    cells, None where it has not seen any.
     """
 
     network: str
@@ -44,6 +45,7 @@ class Point:
     folding: str
     wait_cycles: int
     wait_us: float
+    line_rate_us: float
     cells_per_s: float
     keeps_rate: bool
     resources: dict[str, int]
@@ -115,9 +117,7 @@ def explore(
                         ),
                     )
                     found, _ = optimizer.foldings(inventory, target)
-                    kinds = dict(
-                        zip((OURS, ALL_IN), reversed(found), strict=False)
-                    )  # one of both where the board is no limit
+                    kinds = dict(zip((OURS, ALL_IN), reversed(found), strict=False))  # one where nothing is a limit
                     dry = _inventory(inventories, graph, equal)
                     kinds[EQUAL] = optimizer.foldings(dry, equal)[0][0]
                     for kind, chosen in kinds.items():
@@ -157,6 +157,7 @@ def _point(
         folding=what[1],
         wait_cycles=prediction.after_last_pixel,
         wait_us=prediction.after_last_pixel / clock,
+        line_rate_us=cycles.at_line_rate(inventory.graph, folding, clock) / clock,
         cells_per_s=clock * 1e6 / prediction.interval,
         keeps_rate=prediction.interval <= asked,
         resources={key: round(amount) for key, amount in zip(RESOURCES, total, strict=True)},

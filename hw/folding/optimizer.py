@@ -432,31 +432,29 @@ class _Search:
     def _short(self) -> tuple[str, Fill | None]:
         """What is short: of the resource that lacks least, as little as lets the network fit beside what there is of
         the others, tried; or all that is exceeded, where no resource alone is short. And the share that would fit."""
-        limits, lacks = self.target.limits, {}
-        for number, key in enumerate(RESOURCES):
-            needed = self._needed(number)
-            if needed is not None:
-                lacks[key] = needed
+        limits = self.target.limits
+        lacks = {number: found for number in range(len(RESOURCES)) if (found := self._needed(number)) is not None}
         cells = f"for a cell each {self.target.frame_cycles} cycles"
         if lacks:
-            key = min(lacks, key=lambda key: lacks[key][0] / max(limits[RESOURCES.index(key)], 1.0))
-            _, at = lacks[key]
-            needed = self._least(RESOURCES.index(key), lacks[key][0])
-            sizes = {name: option.amounts[RESOURCES.index(key)] for name, option in at.items()}
+            shares = {number: amount / max(float(limits[number]), 1.0) for number, (amount, _) in lacks.items()}
+            worst = min(shares, key=lambda number: shares[number])
+            enough, at = lacks[worst]
+            key, needed = RESOURCES[worst], self._least(worst, enough)
+            sizes = {name: option.amounts[worst] for name, option in at.items()}
             largest = max(sizes, key=lambda name: sizes[name])
             beside = ", ".join(
                 f"{limit:.0f} {other}" for other, limit in zip(RESOURCES, limits, strict=True) if other != key
             )
             text = (
-                f"the network needs {needed:.0f} {key} {cells}, {self.target.has(key)}; {largest} takes "
+                f"the network needs {needed} {key} {cells}, {self.target.has(key)}; {largest} takes "
                 f"{sizes[largest]:.0f}, and there are {beside} beside"
             )
         else:
             self._settle(partial(self._knapsack().emptiest, limit=np.inf))
             total = self._total()
             over = [number for number in range(len(RESOURCES)) if total[number] > limits[number]]
-            key = RESOURCES[max(over, key=lambda number: total[number] / max(limits[number], 1.0))]
-            needed = total[RESOURCES.index(key)]
+            worst = max(over, key=lambda number: float(total[number]) / max(float(limits[number]), 1.0))
+            key, needed = RESOURCES[worst], round(float(total[worst]))
             text = f"{cells[4:]} the network takes " + ", ".join(
                 f"{total[number]:.0f} {RESOURCES[number]} ({self.target.has(RESOURCES[number])})" for number in over
             )
@@ -470,11 +468,11 @@ class _Search:
         probe = _Search(self.inventory, self.target)
         if not probe._settle(partial(self._knapsack().least, number=number), limits):
             return None
-        needed, at = probe._total()[number], probe.at
+        needed, at = float(probe._total()[number]), probe.at
         for _ in range(ROUNDS):
             if self._fits(self._given(number, needed)):
                 return needed, at
-            needed = np.ceil(1.01 * needed)
+            needed = float(np.ceil(1.01 * needed))
         return None
 
     def _given(self, number: int, amount: float) -> Target:

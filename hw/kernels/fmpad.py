@@ -51,10 +51,8 @@ class Fmpad(LayerKernel):
         return Step(out, out.pixels * beats, ready, taken)
 
     def left(self, node: Node, unit: Unit, arriving: Stream, left: Times) -> Times:
-        top, before, beats = (
-            *(node.parameters[f"PAD_{side}"] for side in ("TOP", "LEFT")),
-            node.elements // arriving.lanes,
-        )
+        top, before = node.parameters["PAD_TOP"], node.parameters["PAD_LEFT"]
+        beats = node.elements // arriving.lanes
         inside = np.s_[:, top : top + node.height, before : before + node.width]
         return before_serving(left + CYCLES, beats)[inside] - min(arriving.spread, beats - 1)
 

@@ -201,9 +201,9 @@ class LayerKernel(Kernel):
 
     @abstractmethod
     def left(self, node: Node, unit: Unit, arriving: Stream, left: Times) -> Times:
-        """`step` backwards: cycles left until the logits from when each pixel arrives, `left` from when each is given.
+        """`step` backwards: cycles left until the logits from when each pixel arrives; `left`: from when it is given.
 
-        The latest of `step(...).out.times + left` is the latest of `arriving.times` and what this returns. Of one frame.
+        The latest of `step(...).out.times + left` is the latest of `arriving.times` plus this. Of one frame.
         """
 
     def pause(self, node: Node, unit: Unit) -> int:

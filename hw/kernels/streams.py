@@ -106,7 +106,7 @@ def serve(begins: Times, cycles: int) -> Times:
 
 
 def before_serving(left: Times, cycles: int) -> Times:
-    """Cycles left from the begin of each item until all is done, where `left` has those from its end: `serve` backwards.
+    """Cycles left from each item's begin until all is done, where `left` has those from its end: `serve` backwards.
 
     All is done at the latest of `ends + left`, which is the latest of `begins + before_serving(left, cycles)`, whatever
     the begins: each item may hold up all those behind it.

@@ -67,7 +67,9 @@ class Build(Document):
 
     clock_mhz: the board's; `clock_is`: a target until place and route, `routed`, has reached it. clks_per_bit: cycles
     in one bit of the UART. net_latency_cycles: first pixel to logits; last_pixel_latency_cycles: last pixel to logits,
-    negative where the last rows are not needed; interval_cycles: between images; line_cycles: between two lines, for
+    negative where the last rows are not needed; line_rate_latency_cycles: first pixel to logits where the lines come at
+    the instrument's own rate (formats.background.LINES_PER_SECOND), which the drop delay must cover, None in a build
+    that an earlier version made; interval_cycles: between images; line_cycles: between two lines, for
     which the network was folded. line_pixels: pixels that the sorter's line input takes a beat; features: how many an
     event has, 0: none; ring_lines: lines that it keeps for windows that wait; gate_engine: what a gate set may have.
     logit_scale: what one integer logit is worth.
@@ -102,6 +104,7 @@ class Build(Document):
     logit_scale: Annotated[float, Field(gt=0)]
     net_latency_cycles: PositiveInt
     last_pixel_latency_cycles: int
+    line_rate_latency_cycles: PositiveInt | None = None
     interval_cycles: PositiveInt
     cycles_are: str
     line_cycles: PositiveInt

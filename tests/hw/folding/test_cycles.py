@@ -119,3 +119,13 @@ def test_beats_that_wait_for_a_slow_layer_are_counted(line_cycles, rows):
     for cycle in arrives:
         leaves.append(max(cycle, leaves[-1] + rows) if leaves else cycle)
     assert cycles.held(graph, units, flow)["steps"] == most_held(arrives, np.array(leaves))
+
+
+@pytest.mark.parametrize("clock_mhz", [20.0, 100.0, 200.0])
+def test_the_instruments_line_rate_decides_when_pixels_come(clock_mhz):
+    """2.2 million lines a second, or a pixel a cycle where a line has more pixels than that leaves cycles."""
+    graph = convolution(9, 9, 3, 1, 1)
+    units = WHOLE_WINDOWS | {"matrix": {"PE": 1, "SIMD": 9}}
+    line_cycles = {20.0: 9, 100.0: 45, 200.0: 90}[clock_mhz]
+    assert cycles.at_line_rate(graph, units, clock_mhz) == cycles.predict(graph, units, line_cycles).latency
+    assert cycles.at_line_rate(graph, units, clock_mhz) > 8 * line_cycles

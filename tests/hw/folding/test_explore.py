@@ -28,6 +28,7 @@ def test_points_are_what_compile_predicts(package, tmp_path):
         assert point.wait_cycles == build.last_pixel_latency_cycles
         assert point.wait_us == pytest.approx(build.last_pixel_latency_cycles / build.clock_mhz)
         assert point.cells_per_s == pytest.approx(build.clock_mhz * 1e6 / build.interval_cycles)
+        assert point.line_rate_us == pytest.approx(build.line_rate_latency_cycles / build.clock_mhz)
         assert point.resources == build.resources
         assert point.fits
 
