@@ -12,7 +12,10 @@ line has come, and that is mostly the work of the last layers, whose rate is low
    resource is least full, since a full board does not route.
 
 The choices are multiple-choice knapsacks, which SciPy's HiGHS solves to within a gap or up to a number of nodes of its
-search tree, never up to a time: the same network gets the same folding on every machine, however busy.
+search tree, never up to a time: the same network gets the same folding on every machine, however busy. Their linear
+relaxation says what each option costs at least beyond the best solution; those that cost too much are left out.
+
+Where a network does not fit, the refusal names what does: folding.advice.
 
 Resources are those of every kernel, FIFO and width converter that the generator will place (folding.resources).
 """
@@ -385,7 +388,8 @@ class _Search:
             return True
         if slow is None and not self.target.limited:
             self._settle(partial(self._knapsack().emptiest, limit=np.inf))
-            return False
+            if self.at:
+                return False
         slowest = sum(max(option.busy for option in options) for options in self.sites.values())
         rate = rate_that_fits(self.target, slowest, self._fits)
         if rate is not None and self.target.at(rate).frame_cycles <= self.target.frame_cycles and self._adopt(rate):
@@ -673,7 +677,8 @@ class _Program:
                 LinearConstraint(self.owned[:, kept], 1, 1),
                 LinearConstraint(self.rows[:, kept], ub=self.most),
             ],
-            options={"mip_rel_gap": gap, "node_limit": nodes},
+            # HiGHS prints a line to standard output where it repairs what presolving left a little outside.
+            options={"mip_rel_gap": gap, "node_limit": nodes, "presolve": False},
         )
         if result.x is None:
             return _Solved(None, np.inf, -np.inf, result.status != INFEASIBLE)

@@ -245,8 +245,8 @@ def test_a_search_that_is_cut_short_says_so(graph, monkeypatch) -> None:
     """By nodes, never by time; what it found is still within the budget."""
     goal = target(graph, {**PLENTY, "LUT": 7_000, "DSP": 40}, 4000)
     assert optimizer.fold(graph, goal)[1].proven
-    monkeypatch.setattr(optimizer, "NODES", 0)
-    monkeypatch.setattr(optimizer, "FEW", 0)
+    monkeypatch.setattr(optimizer, "NODES", 1)
+    monkeypatch.setattr(optimizer, "FEW", 1)
     chosen, effort = optimizer.fold(graph, goal)
     assert not effort.proven
     assert 0 < effort.cut_short <= effort.programs
