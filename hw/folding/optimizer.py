@@ -417,7 +417,8 @@ class _Search:
 
     def _cheapest(self) -> bool:
         """Sets `at` to what fills the fullest resource least. Returns whether it fits."""
-        return self._settle(partial(self._knapsack().emptiest, limit=1.0))
+        knapsack = self._knapsack()
+        return any(self._settle(partial(knapsack.emptiest, limit=limit)) for limit in (1.0, np.inf))
 
     def _fits(self, target: Target) -> bool:
         """Whether the network fits another target."""
