@@ -13,9 +13,9 @@ import numpy as np
 from icsort.hw.kernels import adder_graph
 from icsort.hw.kernels.fabric import Use, counter_bits, lut_ram
 from icsort.hw.kernels.finn import Integers
-from icsort.hw.kernels.kernel import Bound, LayerKernel, Node, Parameters, Sample, Unit
+from icsort.hw.kernels.kernel import Bound, LayerKernel, Memory, Node, Parameters, Sample, Unit
 from icsort.hw.kernels.mvau import read_matrix
-from icsort.hw.kernels.streams import Step, Stream, after_the_one_before, serve
+from icsort.hw.kernels.streams import Step, Stream, Times, after_the_one_before, before_serving, serve
 
 if TYPE_CHECKING:
     from onnx import NodeProto
@@ -65,6 +65,15 @@ class ConstantMvau(LayerKernel):
             "MW": node.columns, "MH": node.rows, "ACT_BITS": node.parameters["ACT_BITS"],
             "ACC_BITS": node.parameters["ACC_BITS"], "DIGITS": digits, **adder_graph.counts(_graph(node, digits)),
         }  # fmt: skip
+
+    def left(self, node: Node, unit: Unit, arriving: Stream, left: Times) -> Times:
+        digits = _digits(node, unit)
+        after = adder_graph.counts(_graph(node, digits))["DELAY"] + 2 + (digits if digits > 1 else 0)
+        return before_serving(left + after, digits) - (digits - 1)
+
+    def memory(self, node: Node, unit: Unit) -> Memory:
+        """What the adders multiply by, a row a word; the hardware does not read it."""
+        return Memory("WEIGHTS_FILE", node.parameters["ACC_BITS"], _weights(node))
 
     def source(self, node: Node, unit: Unit, name: str) -> str:
         return module(name, self.parameters(node, unit, ""), _graph(node, _digits(node, unit)))
@@ -154,10 +163,14 @@ def _digits(node: Node, unit: Unit) -> int:
     return node.parameters["ACT_BITS"] if unit["mult_style"] == "serial" else 1
 
 
-def _graph(node: Node, digits: int) -> adder_graph.Graph:
+def _weights(node: Node) -> Integers:
+    """(rows, columns)"""
     assert node.constants is not None
-    weights: Integers = node.constants if node.parameters["WEIGHT_BITS"] > 1 else 2 * node.constants - 1
+    return node.constants if node.parameters["WEIGHT_BITS"] > 1 else 2 * node.constants - 1
+
+
+def _graph(node: Node, digits: int) -> adder_graph.Graph:
     bits = node.parameters["ACT_BITS"] // digits
     if node.parameters["ACT_SIGNED"]:
-        return adder_graph.solve(weights, -(1 << (bits - 1)), (1 << (bits - 1)) - 1)
-    return adder_graph.solve(weights, 0, (1 << bits) - 1)
+        return adder_graph.solve(_weights(node), -(1 << (bits - 1)), (1 << (bits - 1)) - 1)
+    return adder_graph.solve(_weights(node), 0, (1 << bits) - 1)

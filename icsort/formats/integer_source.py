@@ -23,7 +23,6 @@ NARROW_BITS, WIDE_BITS = 16, 32
 NARROW_MAX = 2**15 - 1
 SHORTEST_CHUNK = 16  # products that must fit into 16 bits together, for 16 bits to be worth it
 WINDOWS = ("sliding_window", "sliding_window_folded")
-PRODUCTS = ("mvau", "vvau")
 
 
 @dataclass(frozen=True)
@@ -154,6 +153,7 @@ class _Writer:
             return
         writers: dict[str, Callable[[Instance], None]] = {
             "mvau": self.product,
+            "constant_mvau": self.product,
             "vvau": self.product,
             "threshold": self.threshold,
             "fmpad": self.fmpad,
@@ -184,7 +184,7 @@ class _Writer:
         return pixels, f"Windows({', '.join(map(str, shape))})", count
 
     def product(self, instance: Instance) -> None:
-        """mvau and vvau, with the thresholds behind them."""
+        """mvau, constant_mvau and vvau, with the thresholds behind them."""
         p = numbers(instance)
         depthwise = instance.module == "vvau"
         rows = p["CHANNELS"] if depthwise else p["MH"]
@@ -235,6 +235,9 @@ class _Writer:
         """Weights (rows, columns) for activations as they are stored, what each sum begins with, and the largest that a
         weight can be. A bipolar activation is stored as 0 for -1."""
         p = numbers(instance)
+        if instance.module == "constant_mvau":  # as wide as a sum, which is a weight where one activation is 1
+            values = self.memory(instance, p["ACC_BITS"], columns, rows * columns, signed=True).reshape(rows, columns)
+            return values, np.zeros(rows, np.int32), max(1, int(np.abs(values).max()))
         bits, pe, simd = p["WEIGHT_BITS"], p["PE"], p["SIMD"]
         words = self.memory(instance, bits, pe * simd, rows * columns, signed=bits > 1)
         stored = words.reshape(rows // pe, columns // simd, pe, simd).transpose(0, 2, 1, 3).reshape(rows, columns)

@@ -106,8 +106,11 @@ KINDS += [("UINT2", "BIPOLAR"), ("BIPOLAR", "INT4"), ("INT8", "INT8"), ("UINT16"
 
 
 @pytest.mark.quick(2)
-@pytest.mark.parametrize(("act", "weight"), KINDS)
-def test_windows_and_products_and_thresholds(act: str, weight: str, chain: Chain, seed: int) -> None:
+@pytest.mark.parametrize(
+    ("act", "weight", "adders"),
+    [(*kind, False) for kind in KINDS] + [("UINT4", "INT4", True), ("INT8", "INT8", True), ("UINT2", "BIPOLAR", True)],
+)
+def test_windows_and_products_and_thresholds(act: str, weight: str, adders: bool, chain: Chain, seed: int) -> None:
     """A convolution of any stride: its sums or, by chance, the thresholds behind them, few or many."""
     rng = np.random.default_rng((seed, *map(ord, act + weight)))
     height, width, channels, groups, pe = draw(rng, (3, 3, 1, 1, 1), (9, 9, 7, 9, 9))
@@ -138,11 +141,16 @@ def test_windows_and_products_and_thresholds(act: str, weight: str, chain: Chain
     })  # fmt: skip
     chain.add("fifo", {"WIDTH": 8, "DEPTH": 2})
     words = weights.T.reshape(groups, pe, 1, columns).transpose(0, 2, 1, 3).reshape(groups, -1)
-    chain.add("mvau", {
-        "MW": columns, "MH": rows, "SIMD": columns, "PE": pe, "ACT_BITS": DataType[act].bitwidth(),
-        "ACT_SIGNED": int(DataType[act].signed()), "ACT_BIPOLAR": int(act == "BIPOLAR"),
-        "WEIGHT_BITS": DataType[weight].bitwidth(), "ACC_BITS": bits,
-    }, words, weight)  # fmt: skip
+    if adders:
+        chain.add("constant_mvau", {
+            "MW": columns, "MH": rows, "ACT_BITS": DataType[act].bitwidth(), "ACC_BITS": bits, "DIGITS": 1, "DELAY": 2,
+        }, weights.T, f"INT{bits}")  # fmt: skip
+    else:
+        chain.add("mvau", {
+            "MW": columns, "MH": rows, "SIMD": columns, "PE": pe, "ACT_BITS": DataType[act].bitwidth(),
+            "ACT_SIGNED": int(DataType[act].signed()), "ACT_BIPOLAR": int(act == "BIPOLAR"),
+            "WEIGHT_BITS": DataType[weight].bitwidth(), "ACC_BITS": bits,
+        }, words, weight)  # fmt: skip
     expected = np.stack(sums)
     if rng.integers(2):
         np.testing.assert_array_equal(chain.run(images, act), expected.reshape(IMAGES, -1))
