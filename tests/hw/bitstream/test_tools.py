@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from icsort.cli.root import app
 from icsort.errors import IcsortError
+from icsort.formats.board import BOARDS
 from icsort.formats.build import Build, load_build
 from icsort.formats.project import load_project
 from icsort.hw.bitstream import ecp5
@@ -201,11 +202,10 @@ def test_pins_and_clock_become_a_bitstream(project: Path) -> None:
 def test_a_real_bitstream(tmp_path: Path) -> None:
     """The complete sorter with the demo's network, of random weights, on a ULX3S, by Yosys, nextpnr and ecppack."""
     package, build, out = (tmp_path / name for name in ("package", "build", "project"))
-    (tmp_path / "folding.json").write_text('{"Thresholding_0": {"PE": 8}}')
     for words in (
         ("model", "--arch", "student", "--classes", 7, "--out", package),
         ("compile", package, "--out", build, "--board", "ulx3s", "--rate", 15_000, "--line-pixels", 1, "--no-features",
-         "--fill", "0.33,DSP=0.01", "--folding", tmp_path / "folding.json"),
+         "--fill", "0.36,DSP=0.01", "--folding", BOARDS / "ulx3s" / "student.json"),
     ):  # fmt: skip
         done = CliRunner().invoke(app, [str(word) for word in words], catch_exceptions=False)
         assert done.exit_code == 0, done.output
