@@ -212,7 +212,7 @@ def _compile_into(
                 kernel=instance.module,
                 instance=instance.name,
                 params=instance.parameters,
-                memory=f"mem/{instance.memory.file}" if instance.memory else None,
+                memory=f"mem/{instance.memory.file}" if instance.memory and not instance.generated else None,
                 cycles=prediction.layers[instance.layer][0],
                 done_cycle=prediction.layers[instance.layer][1],
                 fifo_depths=[int(fifo.parameters["DEPTH"]) for fifo in netlist.fifos_behind(instance)],

@@ -153,7 +153,8 @@ class Build(Document):
 
     def memories(self) -> list[Path]:
         """Memory files that the RTL reads. Raises IcsortError for one outside of the folder."""
-        files = [instance.memory.file for instance in self.netlist.instances if instance.memory]
+        parts = [instance for instance in self.netlist.instances if not instance.generated]
+        files = [instance.memory.file for instance in parts if instance.memory]
         return [self._inside(f"mem/{file}") for file in files]
 
     def keep_route(self, routed: Routed) -> "Build":

@@ -29,6 +29,7 @@ class Instance(Part):
 
     name: in the RTL, behind "u_". module: of hw/rtl/kernels. generated: whether a module that is called as the
     instance, rtl/kernels/NAME.sv, stands around that one and binds its parameters. parameters: all but the memory's.
+    memory: what the RTL reads; of a generated one, what stands in its RTL, for who reads the netlist.
     inputs: port -> stream. outputs: streams, all on port m_axis. layer, source: FINN's layer whose work it does, and
     the layer of the user's file that this came from; empty for what stands between layers.
     """
