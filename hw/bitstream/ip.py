@@ -46,7 +46,7 @@ def ip_files(build: Build) -> dict[str, bytes]:
     net = net.replace('MEM_DIR = "mem/"', 'MEM_DIR = "./"', 1).replace('.hex"})', '.dat"})')
     files["icsort_net.sv"] = net.encode()
     files[f"{TOP}.v"] = face(build).encode()
-    files |= {path.with_suffix(".dat").name: path.read_bytes() for path in build.memories()}
+    files |= {path.with_suffix(".dat").name: path.read_bytes() for path in build.memories_of_rtl()}
     files[f"{TOP}.xdc"] = CONSTRAINTS.encode()
     return files
 

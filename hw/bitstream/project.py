@@ -72,7 +72,7 @@ def write_project(build: Build, board: Board, folder: Path, out: Path, kind: Kin
     sources, files = dict[str, bytes](), dict[str, bytes]()
     if kind is Kind.BOARD:
         sources |= {path.relative_to(build.folder).as_posix(): path.read_bytes() for path in build.sources()}
-        files |= {path.relative_to(build.folder).as_posix(): path.read_bytes() for path in build.memories()}
+        files |= {path.relative_to(build.folder).as_posix(): path.read_bytes() for path in build.memories_of_rtl()}
     else:
         for name, contents in ip.ip_files(build).items():
             (sources if name.endswith((".sv", ".v")) else files)[f"ip/src/{name}"] = contents

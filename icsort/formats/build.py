@@ -152,10 +152,14 @@ class Build(Document):
         return [self._inside(line) for line in (self.folder / FILE_LIST).read_text(encoding="utf-8").splitlines()]
 
     def memories(self) -> list[Path]:
-        """Memory files that the RTL reads. Raises IcsortError for one outside of the folder."""
-        parts = [instance for instance in self.netlist.instances if not instance.generated]
-        files = [instance.memory.file for instance in parts if instance.memory]
+        """Memory files of the netlist. Raises IcsortError for one outside of the folder."""
+        files = [instance.memory.file for instance in self.netlist.instances if instance.memory]
         return [self._inside(f"mem/{file}") for file in files]
+
+    def memories_of_rtl(self) -> list[Path]:
+        """Those that the RTL reads: a generated instance has its contents in it."""
+        generated = {instance.memory.file for instance in self.netlist.layers if instance.generated and instance.memory}
+        return [path for path in self.memories() if path.name not in generated]
 
     def keep_route(self, routed: Routed) -> "Build":
         """What place and route made of this build, kept in its build.json. Raises IcsortError where that cannot be

@@ -42,7 +42,7 @@ def test_build_folder_is_complete(build):
     own = {f"rtl/kernels/{instance.name}.sv" for instance in build.netlist.instances if instance.generated}
     assert own
     assert sources == library | own | {"rtl/icsort_net.sv", "rtl/icsort_build.sv"}
-    memories = {layer.memory for layer in build.layers if layer.memory}
+    memories = {f"mem/{instance.memory.file}" for instance in build.netlist.instances if instance.memory}
     assert names == sources | memories | {
         "build.json",
         "files.f",
