@@ -137,9 +137,11 @@ def size_fifos(graph: Graph, folding: Folding, line_cycles: int) -> None:
     """Set the depth of every FIFO: what waits in it by the cycle model while frames follow each other, and a margin.
 
     Lines arrive each `line_cycles` cycles, or as slowly as the slowest layer needs them. Faster input fills the
-    FIFOs and waits, without harm. In front of a join it is the difference between the branches that waits.
+    FIFOs and waits, without harm. In front of a join it is the difference between the branches that waits, which is
+    more where the lines of a frame come faster than frames can follow each other.
     """
-    busy = max(busy for busy, _ in follow(graph, folding, line_cycles).layers.values())
+    alone = follow(graph, folding, line_cycles)
+    busy = max(busy for busy, _ in alone.layers.values())
     flow = follow(graph, folding, max(line_cycles, -(-busy // graph.height)), frames=FRAMES)
     waits = held(graph, folding, flow)
     for node in graph.nodes:
@@ -147,8 +149,9 @@ def size_fifos(graph: Graph, folding: Folding, line_cycles: int) -> None:
             beats = waits.get(tensor, 0)
             folding[node.name][fifo_key(copy)] = beats + MARGIN if beats > FIFO_DEPTH else FIFO_DEPTH
     for name in flow.joins:
-        waiting = held_at_join(graph.nodes[graph.position[name]], folding[name], flow)
-        folding[name].update({key: beats + MARGIN for key, beats in zip(JOIN_FIFOS, waiting, strict=True)})
+        join = graph.nodes[graph.position[name]]
+        sides = zip(*(held_at_join(join, folding[name], frames) for frames in (alone, flow)), strict=True)
+        folding[name].update({key: max(beats) + MARGIN for key, beats in zip(JOIN_FIFOS, sides, strict=True)})
 
 
 def load(path: Path, graph: Graph, base: Folding, line_cycles: int) -> Folding:
