@@ -14,7 +14,7 @@ from importlib.metadata import version
 
 import numpy as np
 
-from icsort.cache import cache_entry
+from icsort.cache import cache_entry, is_whole, keep
 from icsort.hw.kernels.finn import Integers
 
 STYLES = ("adders", "serial")  # what a folding says of layers that these graphs do: mult_style
@@ -102,10 +102,10 @@ def _solved(weights: bytes, rows: int, low: int, high: int) -> Graph:
     key = [version("da4ml").encode(), weights, f"{rows} {low} {high}".encode()]
     with cache_entry("adders", key) as folder:
         kept = folder / "graph.json"
-        if not kept.exists():
+        if not is_whole(kept):
             part = folder / "part.json"
             part.write_text(json.dumps(asdict(_searched(matrix, low, high))), encoding="utf-8")
-            part.replace(kept)
+            keep(part, kept)
         graph = json.loads(kept.read_text(encoding="utf-8"))
     adders = tuple(Adder(**adder) for adder in graph.pop("adders"))
     return Graph(**{**graph, "adders": adders, "outputs": tuple(Output(**output) for output in graph["outputs"])})

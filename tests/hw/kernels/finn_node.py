@@ -63,6 +63,24 @@ def execute(
     return execute_all(op_type, inputs, [output_shape], **attributes)[0]
 
 
+def matrix_product(
+    vectors: npt.NDArray[np.integer],
+    act: str,
+    weights: npt.NDArray[np.integer],
+    weight: str,
+    out: str,
+    simd: int,
+    pe: int,
+) -> npt.NDArray[np.int64]:
+    """FINN's MVAU without activation: vectors (N, MW) of type `act`, weights (MW, MH), sums (N, MH) of type `out`."""
+    (mw, mh), number = weights.shape, len(vectors)
+    return execute(
+        "MVAU", [(vectors, act), (weights, weight)], (number, mh), MW=mw, MH=mh, SIMD=simd, PE=pe,
+        numInputVectors=[number], noActivation=1, inputDataType=act, weightDataType=weight, outputDataType=out,
+        accDataType=out, binaryXnorMode=0,
+    )  # fmt: skip
+
+
 def datatype(bits: int, signed: bool) -> str:
     """Name of FINN's integer type."""
     return f"{'INT' if signed else 'UINT'}{bits}"

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from qonnx.core.datatype import DataType
 
+from icsort import cache
 from icsort.hw.kernels import KERNELS, adder_graph, kernel_of
 from icsort.hw.kernels.adder_graph import STYLES
 from icsort.hw.kernels.finn import Integers
@@ -47,21 +48,7 @@ def run(
         weights[:, rng.random(mh) < 0.1] = 0  # a row that is always 0
     acc_type = finn_node.accumulator(weights, DataType[act_type], DataType[weight_type])
     vectors = finn_node.random_values(rng, (VECTORS, mw), act_type)
-    result = finn_node.execute(
-        "MVAU",
-        [(vectors, act_type), (weights, weight_type)],
-        (VECTORS, mh),
-        MW=mw,
-        MH=mh,
-        SIMD=mw,
-        PE=mh,
-        numInputVectors=[VECTORS],
-        noActivation=1,
-        inputDataType=act_type,
-        weightDataType=weight_type,
-        outputDataType=acc_type,
-        accDataType=acc_type,
-    )
+    result = finn_node.matrix_product(vectors, act_type, weights, weight_type, acc_type, mw, mh)
     node, unit = layer(weights, act_type, weight_type, acc_type), {"PE": mh, "SIMD": mw, "mult_style": style}
     assert kernel_of(node, unit) is KERNEL
     assert not KERNEL.refuses(node, unit)
@@ -154,6 +141,19 @@ def test_sums_are_shared_and_zeros_cost_nothing(seed: int) -> None:
     assert adder_graph.counts(adder_graph.solve(np.zeros((3, 5), dtype=np.int64), 0, 15)) == {
         "DELAY": 0, "ADDER_BITS": 0, "REGISTER_BITS": 0,
     }  # fmt: skip
+
+
+def test_a_kept_graph_that_is_damaged_is_searched_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    monkeypatch.setenv(cache.VARIABLE, str(tmp_path))
+    weights = np.random.default_rng(seed).integers(-7, 7, (3, 4), endpoint=True)
+    adder_graph._solved.cache_clear()
+    graph = adder_graph.solve(weights, 0, 15)
+    (kept,) = tmp_path.rglob("graph.json")
+    kept.write_text(kept.read_text()[:-9])
+    adder_graph._solved.cache_clear()
+    assert adder_graph.solve(weights, 0, 15) == graph
 
 
 @pytest.mark.parametrize(

@@ -21,21 +21,7 @@ def run(
     # The narrowest accumulator that holds every result; partial sums may wrap.
     acc_type = finn_node.accumulator(weights, act, weight)
     vectors = finn_node.random_values(rng, (VECTORS, mw), act_type)
-    result = finn_node.execute(
-        "MVAU",
-        [(vectors, act_type), (weights, weight_type)],
-        (VECTORS, mh),
-        MW=mw,
-        MH=mh,
-        SIMD=simd,
-        PE=pe,
-        numInputVectors=[VECTORS],
-        noActivation=1,
-        inputDataType=act_type,
-        weightDataType=weight_type,
-        outputDataType=acc_type,
-        accDataType=acc_type,
-    )
+    result = finn_node.matrix_product(vectors, act_type, weights, weight_type, acc_type, simd, pe)
     sf, nf = mw // simd, mh // pe
     words = weights.T.reshape(nf, pe, sf, simd).transpose(0, 2, 1, 3)
     memory = memory_file(finn_node.memory_text(finn_node.beats(words, pe * simd, weight_type)))

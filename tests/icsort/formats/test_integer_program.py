@@ -127,13 +127,7 @@ def test_windows_and_products_and_thresholds(act: str, weight: str, adders: bool
             IFMChannels=channels, IFMDim=[height, width], OFMDim=list(out), SIMD=channels, Stride=[s_h, s_w],
             Dilation=[1, 1], inputDataType=act, outputDataType=act,
         )  # fmt: skip
-        sums.append(
-            finn_node.execute(
-                "MVAU", [(windows.reshape(-1, columns), act), (weights, weight)], (out[0] * out[1], rows),
-                MW=columns, MH=rows, SIMD=columns, PE=pe, numInputVectors=[out[0] * out[1]], noActivation=1,
-                inputDataType=act, weightDataType=weight, outputDataType=kind, binaryXnorMode=0,
-            )
-        )  # fmt: skip
+        sums.append(finn_node.matrix_product(windows.reshape(-1, columns), act, weights, weight, kind, columns, pe))
     bits = DataType[kind].bitwidth() + (not DataType[kind].signed())
     chain.add("sliding_window", {
         "IFM_H": height, "IFM_W": width, "CHANNELS": channels, "BITS": DataType[act].bitwidth(),
